@@ -12,12 +12,18 @@ CODE := libs services tests protos/build.py .ci
 IMAGE := build/protos.binpb
 BASELINE := protos/baseline.binpb
 
-# What `make run` may be told.
+# What `make run` may be told. Empty is the default of the command line itself.
+# Orders file to play.
 ORDERS ?=
+# File for the report as JSON.
 REPORT ?=
+# Manners of the sample banks: clean, ordinary or hostile.
 BANKS ?= ordinary
+# Added to every port, so that two systems fit one machine.
 PORT_OFFSET ?=
+# 1 leaves the system running after the day.
 KEEP ?=
+# 1 plays what is valid of a file that has malformed lines.
 SKIP_INVALID ?=
 
 .PHONY: help
@@ -36,7 +42,7 @@ protos: $(READY) ## Generate libs/gen from protos/ (only when a contract changed
 	@$(BIN)/python protos/build.py generate
 
 .PHONY: run
-run: protos ## Play one business day (ORDERS= REPORT= BANKS=clean|ordinary|hostile PORT_OFFSET= KEEP=1 SKIP_INVALID=1)
+run: protos ## Play one business day: ORDERS= REPORT= BANKS= PORT_OFFSET= KEEP= SKIP_INVALID=
 	@$(BIN)/hefu day --fresh $(if $(KEEP),,--stop) \
 		$(if $(ORDERS),--orders "$(ORDERS)") $(if $(REPORT),--report "$(REPORT)") --banks "$(BANKS)" \
 		$(if $(PORT_OFFSET),--port-offset "$(PORT_OFFSET)") $(if $(SKIP_INVALID),--skip-invalid)
@@ -78,7 +84,7 @@ protolint: $(READY) ## Check the contracts: buf's STANDARD rules, and nothing br
 
 .PHONY: proto-baseline
 proto-baseline: $(READY) ## Take today's contracts as what must not be broken
-	@$(BIN)/python protos/build.py image $(BASELINE)
+	@$(BIN)/python protos/build.py image --bare $(BASELINE)
 
 .PHONY: test
 test: protos ## Run the tests (ARGS= goes to pytest)

@@ -1,7 +1,7 @@
 """Turns the contracts under protos/ into the Python package libs/gen, and into an image for buf.
 
 Usage: python protos/build.py generate [--force]
-       python protos/build.py image FILE
+       python protos/build.py image FILE [--bare]
 
 Everything is offline: grpcio-tools brings protoc and `google/protobuf`, googleapis-common-protos
 brings `google/rpc` and `google/type`, and protovalidate brings `buf/validate` as a descriptor.
@@ -66,14 +66,15 @@ def generate(protos: Path, generated: Path) -> None:
         _replace(fresh, generated)
 
 
-def write_image(protos: Path, image: Path) -> None:
-    """Write the contracts and all they import as one file, which buf reads without a network."""
+def write_image(protos: Path, image: Path, *, with_source: bool = True) -> None:
+    """Write the contracts and all they import as one file, which buf reads without a network.
+
+    Lint wants the source, to name lines and read comments; a baseline is small without it.
+    """
     _parent(image)
-    _protoc(
-        protos,
-        ["--include_imports", "--include_source_info", f"--descriptor_set_out={image}"],
-        contracts(protos),
-    )
+    source = ["--include_source_info"] if with_source else []
+    outputs = ["--include_imports", *source, f"--descriptor_set_out={image}"]
+    _protoc(protos, outputs, contracts(protos))
 
 
 def _protoc(protos: Path, outputs: list[str], names: list[str]) -> None:
@@ -177,10 +178,11 @@ def main() -> int:
     command.add_argument("--force", action="store_true", help="write it even if none has")
     command = commands.add_parser("image", help="write one descriptor file for buf")
     command.add_argument("file", type=Path)
+    command.add_argument("--bare", action="store_true", help="leave out lines and comments")
     arguments = parser.parse_args()
     try:
         if arguments.command == "image":
-            write_image(PROTOS, arguments.file)
+            write_image(PROTOS, arguments.file, with_source=not arguments.bare)
             return 0
         with _alone():
             wanted = fingerprint(PROTOS)

@@ -1,0 +1,49 @@
+"""What every test stands on: how hard Hypothesis looks, and no process left behind."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+# Wall-clock deadlines say more about the machine than about the code. `HYPOTHESIS_PROFILE=deep`
+# looks harder than a pull request can wait for.
+settings.register_profile("hefu", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("deep", settings.get_profile("hefu"), max_examples=5_000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "hefu"))
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """Find the repository, whatever folder pytest was started in."""
+    return ROOT
+
+
+def _children() -> set[int]:
+    tasks = Path("/proc/self/task")
+    if not tasks.exists():  # only Linux lists a process's children
+        return set()
+    return {int(pid) for task in tasks.iterdir() for pid in _read(task / "children").split()}
+
+
+def _read(path: Path) -> str:
+    # A thread may end between the listing and the reading.
+    try:
+        return path.read_text()
+    except OSError:
+        return ""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_process_is_left_behind() -> Iterator[None]:
+    before = _children()
+    yield
+    left = {
+        pid: Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        for pid in _children() - before
+        if Path(f"/proc/{pid}/cmdline").exists()
+    }
+    assert not left, f"a test left processes running: {left}"
