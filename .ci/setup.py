@@ -13,6 +13,8 @@ LOCK = ROOT / "requirements.lock"
 # --no-input and no version check: set-up asks nothing and says nothing that is not its business.
 PIP = [str(PYTHON), "-m", "pip", "--no-input", "--disable-pip-version-check", "install"]
 
+CLEAR = "\r\033[K" if sys.stdout.isatty() else ""
+
 
 class CannotSetUp(Exception):
     """The machine lacks something; the message says what, and how to get it."""
@@ -56,17 +58,16 @@ def _install_locked() -> None:
                 _progress(f"{seen} of {total} packages found")
             elif line.startswith("Installing collected"):
                 _progress("installing")
-    if sys.stdout.isatty():
-        _say("\n")
     if pip.returncode != 0:
         raise CannotSetUp("pip could not install the locked packages; its lines above say why")
-    _say(f"setup: {total} locked packages are in .venv\n")
+    # Fewer than the lock has: some of its packages are for other systems.
+    _say(f"{CLEAR}setup: {seen} locked packages are in .venv\n")
 
 
 def _progress(words: str) -> None:
     # A log file gets the last line only; a person gets one line that counts.
     if sys.stdout.isatty():
-        _say(f"\r\033[Ksetup: {words}")
+        _say(f"{CLEAR}setup: {words}")
 
 
 def _say(words: str) -> None:

@@ -15,13 +15,14 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PROTOS = ROOT / "protos"
 GENERATED = ROOT / "libs" / "gen"
 STAMP = GENERATED / ".stamp"
+LOCK = GENERATED / ".lock"
 VALIDATE = "buf/validate/validate.proto"
 # A new generator makes new code of the same contract, so its version is part of the input.
 GENERATORS = ("grpcio-tools", "mypy-protobuf", "protobuf", "protovalidate")
@@ -146,11 +147,13 @@ def _replace(fresh: Path, generated: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         if not target.exists() or target.read_bytes() != (fresh / name).read_bytes():
             (fresh / name).replace(target)
+    kept = {generated / name for name in made} | {STAMP, LOCK}
     for path in sorted(generated.rglob("*"), reverse=True):
-        if path.is_dir() and not any(path.iterdir()):
-            path.rmdir()
-        elif path.suffix in {".py", ".pyi"} and path.relative_to(generated) not in made:
-            path.unlink()
+        if path.is_dir():
+            with suppress(OSError):  # not empty
+                path.rmdir()
+        elif path not in kept:
+            path.unlink(missing_ok=True)
 
 
 def _parent(path: Path) -> Path:
@@ -162,7 +165,7 @@ def _parent(path: Path) -> Path:
 def _alone() -> Iterator[None]:
     """Let one build at a time write the generated package."""
     GENERATED.mkdir(parents=True, exist_ok=True)
-    handle = os.open(GENERATED / ".lock", os.O_CREAT | os.O_RDWR, 0o644)
+    handle = os.open(LOCK, os.O_CREAT | os.O_RDWR, 0o644)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
