@@ -1,0 +1,1 @@
+"""Capabilities that any service may use; nothing here knows a service."""

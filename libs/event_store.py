@@ -1,0 +1,129 @@
+"""What we ask of an event store: streams of events, appended at an exact revision, read and followed in order."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, TypeAlias
+from uuid import UUID
+
+NO_STREAM = -1
+
+
+@dataclass(frozen=True, slots=True)
+class NewEvent:
+    """An event to append. Metadata values are strings; data is JSON text unless `is_json` is false."""
+
+    id: UUID
+    type: str
+    data: bytes
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    is_json: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent:
+    """An event as stored. Positions rise over the whole store and are sparse; revisions are dense from 0."""
+
+    id: UUID
+    type: str
+    data: bytes
+    metadata: Mapping[str, str]
+    stream: str
+    revision: int
+    position: int
+    recorded_us: int
+    is_json: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Everything up to this position was considered by the filter."""
+
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class CaughtUp:
+    """History is over; what follows is live. May come more than once."""
+
+
+Followed: TypeAlias = StoredEvent | Checkpoint | CaughtUp
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """Durable, now or by an earlier send: position of the last event, its revision."""
+
+    position: int
+    revision: int
+
+
+class AppendFailed(Exception):
+    """Nothing of this append is stored, or (`OutcomeUnknown`) it is not known."""
+
+
+class WrongVersion(AppendFailed):
+    """The stream is not at the expected revision. Not stored."""
+
+    def __init__(self, stream: str, expected: int, actual: int | None = None) -> None:
+        super().__init__(f"{stream} is at {actual}, not at {expected}")
+        self.stream = stream
+        self.expected = expected
+        self.actual = actual
+
+
+class StreamGone(AppendFailed):
+    """The stream was deleted. Not stored."""
+
+
+class Denied(AppendFailed):
+    """The store does not let us. Not stored."""
+
+
+class TooLarge(AppendFailed):
+    """More than one append may hold. Not stored; never retry."""
+
+
+class Busy(AppendFailed):
+    """The store sheds load; back off, then treat as `OutcomeUnknown`."""
+
+
+class OutcomeUnknown(AppendFailed):
+    """Send the same events at the same expected revision again until it is known."""
+
+
+class StoreUnavailable(Exception):
+    """A read could not be answered in time."""
+
+
+class EventStore(Protocol):
+    """The port. `expected` is the revision the stream must be at, or `NO_STREAM`."""
+
+    async def append(self, stream: str, events: Sequence[NewEvent], expected: int) -> Appended:
+        """Append all or nothing. Raises `AppendFailed`."""
+        ...
+
+    def read(self, stream: str, from_revision: int = 0) -> AsyncIterator[StoredEvent]:
+        """The stream's events onward; nothing where there is no stream."""
+        ...
+
+    async def read_last(self, stream: str) -> StoredEvent | None:
+        """The newest event of the stream."""
+        ...
+
+    def read_all(
+        self, prefixes: Sequence[str], after: int | None = None
+    ) -> AsyncIterator[StoredEvent]:
+        """Events of streams whose names begin so, after a position, up to the present end."""
+        ...
+
+    def follow(self, prefixes: Sequence[str], after: int | None = None) -> AsyncIterator[Followed]:
+        """The same, then live, for ever: reconnects by itself, from the last event it gave."""
+        ...
+
+    async def head(self) -> int:
+        """Position of the newest event; 0 for an empty store."""
+        ...
+
+    async def keep_last(self, stream: str, count: int) -> None:
+        """Keep only the newest events of a stream (`$maxCount`)."""
+        ...

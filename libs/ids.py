@@ -1,0 +1,51 @@
+"""Ids: UUIDv7 made at the edge, and child ids derived from a parent, so that a step run again has the same id."""
+
+import hashlib
+from uuid import UUID
+
+from uuid_utils.compat import uuid7
+
+_NO_TIME_MS = 0
+
+
+def new_id() -> UUID:
+    """A fresh UUIDv7. Only the edge of the system calls this."""
+    return uuid7()
+
+
+def is_uuid7(text: str) -> bool:
+    """Whether the text is a UUIDv7 in its canonical, lower-case form."""
+    try:
+        found = UUID(text)
+    except ValueError:
+        return False
+    return found.version == 7 and str(found) == text  # noqa: PLR2004 - the version's number
+
+
+def time_ms(value: UUID) -> int:
+    """The time inside a UUIDv7, in milliseconds since 1970."""
+    return value.int >> 80
+
+
+def derived_id(parent: UUID | str, purpose: str, ordinal: int = 0) -> UUID:
+    """The child id of a step: UUIDv7 layout, the parent's time bits, the rest from SHA-256."""
+    origin = parent if isinstance(parent, UUID) else UUID(parent)
+    return _uuid7(time_ms(origin), origin.bytes, purpose, ordinal)
+
+
+def named_id(*names: str) -> UUID:
+    """The id of a thing known by its names alone (a system account): no time inside."""
+    return _uuid7(_NO_TIME_MS, b"", "\x00".join(names), 0)
+
+
+def account_id_of(owner: str, kind: str, currency: str, ordinal: int = 0) -> UUID:
+    """The id of a system account, so that every service can name it: `("bank:CD", "BANK_MIRROR", "CZK")`."""
+    return named_id("account", owner, kind, currency, str(ordinal))
+
+
+def _uuid7(at_ms: int, parent: bytes, purpose: str, ordinal: int) -> UUID:
+    digest = hashlib.sha256(parent + b"\x00" + purpose.encode() + b"\x00" + str(ordinal).encode()).digest()
+    tail = int.from_bytes(digest[:10], "big")
+    layout = (at_ms & (1 << 48) - 1) << 80 | tail
+    layout = layout & ~(0xF << 76) | 7 << 76
+    return UUID(int=layout & ~(0x3 << 62) | 0x2 << 62)
