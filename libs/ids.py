@@ -1,4 +1,4 @@
-"""Ids: UUIDv7 made at the edge, and child ids derived from a parent, so that a step run again has the same id."""
+"""Ids: UUIDv7 made at the edge, and child ids derived, so that a step run again has the same id."""
 
 import hashlib
 from uuid import UUID
@@ -33,18 +33,20 @@ def derived_id(parent: UUID | str, purpose: str, ordinal: int = 0) -> UUID:
     return _uuid7(time_ms(origin), origin.bytes, purpose, ordinal)
 
 
-def named_id(*names: str) -> UUID:
-    """The id of a thing known by its names alone (a system account): no time inside."""
-    return _uuid7(_NO_TIME_MS, b"", "\x00".join(names), 0)
+def named_id(*names: str, at_ms: int = _NO_TIME_MS) -> UUID:
+    """The id of a thing known by its names alone: no time inside unless given."""
+    return _uuid7(at_ms, b"", "\x00".join(names), 0)
 
 
 def account_id_of(owner: str, kind: str, currency: str, ordinal: int = 0) -> UUID:
-    """The id of a system account, so that every service can name it: `("bank:CD", "BANK_MIRROR", "CZK")`."""
+    """A system account by name, the same in every service: `("bank:CD", "BANK_MIRROR", "CZK")`."""
     return named_id("account", owner, kind, currency, str(ordinal))
 
 
 def _uuid7(at_ms: int, parent: bytes, purpose: str, ordinal: int) -> UUID:
-    digest = hashlib.sha256(parent + b"\x00" + purpose.encode() + b"\x00" + str(ordinal).encode()).digest()
+    digest = hashlib.sha256(
+        parent + b"\x00" + purpose.encode() + b"\x00" + str(ordinal).encode()
+    ).digest()
     tail = int.from_bytes(digest[:10], "big")
     layout = (at_ms & (1 << 48) - 1) << 80 | tail
     layout = layout & ~(0xF << 76) | 7 << 76

@@ -7,7 +7,9 @@ from functools import cache
 from iso4217 import Currency
 
 MINOR_MAX = 999_999_999_999_999_999
-_NOT_MONEY = frozenset({"XAU", "XAG", "XPT", "XPD", "XTS", "XXX", "XBA", "XBB", "XBC", "XBD", "XDR"})
+_NOT_MONEY = frozenset(
+    {"XAU", "XAG", "XPT", "XPD", "XTS", "XXX", "XBA", "XBB", "XBC", "XBD", "XDR"}
+)
 _DECIMAL = re.compile(r"-?(0|[1-9][0-9]{0,17})(\.[0-9]{1,5})?", re.ASCII)
 
 
@@ -54,7 +56,7 @@ def major(minor: int, currency: str) -> str:
 def parse_major(text: str, currency: str) -> int:
     """Decimal text in major units to minor units. Raises `AmountMalformed`, never rounds.
 
-    The grammar is checked first: Python's own parsers take `1_000`, `１２` and `1e2`.
+    The grammar is checked first: Python's own parsers take `1_000`, `1e2` and foreign digits.
     """
     if _DECIMAL.fullmatch(text) is None:
         message = f"{text!r} is not a decimal number"
