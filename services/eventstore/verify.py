@@ -1,0 +1,148 @@
+"""Proof at start that what is on the disk is what was acknowledged, nothing more, nothing less."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final, cast
+
+from services.eventstore import storage
+from services.eventstore.head import Head
+from services.eventstore.model import TOMBSTONE_REVISION, Record, StoreError
+from services.eventstore.pages import check
+from services.eventstore.storage import Connection
+
+NEWEST_EVENTS: Final = 1_000_000
+_VERIFIED_KEY: Final = "verified"
+_SELECT = (
+    "SELECT e.pos, s.name, e.revision, e.event_id, e.type, e.flags, e.created, e.data,"
+    " e.metadata, e.digest FROM events e JOIN streams s ON s.id = e.stream_id"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What was looked at."""
+
+    events: int
+    streams: int
+
+
+def verify(connection: Connection, head: Head | None) -> Verified:
+    """Check pages, digests, chain, revisions and the head file; StoreError names what is wrong."""
+    try:
+        verdict = connection.pragma("integrity_check")
+        if verdict != "ok":
+            message = f"the database is damaged: {verdict}"
+            raise StoreError(message)
+        _verify_head(connection, head)
+        events = _verify_chain(connection)
+        streams = _verify_streams(connection)
+    except storage.DAMAGE as error:
+        message = f"the database is damaged: {error}"
+        raise StoreError(message) from None
+    return Verified(events, streams)
+
+
+def _verify_head(connection: Connection, head: Head | None) -> None:
+    row = connection.execute("SELECT last_pos FROM groups ORDER BY last_pos DESC").fetchone()
+    last = -1 if row is None else row[0]
+    if head is None or head.position < 0:
+        return
+    if head.position > last:
+        message = (
+            f"acknowledged events are gone: the head file knows position {head.position},"
+            f" the database ends at {last}"
+        )
+        raise StoreError(message)
+    row = connection.execute(
+        "SELECT chain, (SELECT sum(events) FROM groups WHERE last_pos <= ?1) FROM groups"
+        " WHERE last_pos = ?1",
+        (head.position,),
+    ).fetchone()
+    if row is None or row[0] != head.chain or row[1] != head.events:
+        message = f"the database and the head file tell different histories at {head.position}"
+        raise StoreError(message)
+
+
+def _verify_chain(connection: Connection) -> int:
+    """Fold the digests again, group by group, over at least the newest events."""
+    start, chain = _chain_start(connection)
+    groups = cast(
+        "list[tuple[int, int, bytes]]",
+        connection.execute(
+            "SELECT last_pos, events, chain FROM groups WHERE last_pos > ? ORDER BY last_pos",
+            (start,),
+        ).fetchall(),
+    )
+    records = _records(connection, start)
+    seen = 0
+    for last, count, stored in groups:
+        digests = hashlib.sha256(chain)
+        position = start
+        for _ in range(count):
+            record = next(records, None)
+            if record is None or record.position > last:
+                message = f"an event is missing between positions {position} and {last}"
+                raise StoreError(message)
+            check(record)
+            digests.update(record.digest)
+            position = record.position
+        if position != last or digests.digest() != stored:
+            message = f"the hash chain breaks at position {last}"
+            raise StoreError(message)
+        chain = stored
+        seen += count
+    extra = next(records, None)
+    if extra is not None:
+        message = f"the event at position {extra.position} belongs to no commit"
+        raise StoreError(message)
+    return seen
+
+
+def _chain_start(connection: Connection) -> tuple[int, bytes]:
+    """The last group that need not be read again, and its chain."""
+    row = connection.execute(
+        "SELECT pos FROM events ORDER BY pos DESC LIMIT 1 OFFSET ?", (NEWEST_EVENTS,)
+    ).fetchone()
+    mark = connection.execute("SELECT value FROM settings WHERE key=?", (_VERIFIED_KEY,)).fetchone()
+    if row is None or mark is None:
+        return -1, bytes(32)
+    found = connection.execute(
+        "SELECT last_pos, chain FROM groups WHERE last_pos <= ? ORDER BY last_pos DESC LIMIT 1",
+        (min(row[0], mark[0]),),
+    ).fetchone()
+    return (-1, bytes(32)) if found is None else found
+
+
+def mark_verified(connection: Connection, position: int) -> None:
+    """Remember that everything up to a position was found whole."""
+    connection.execute(
+        "INSERT INTO settings VALUES(?, ?) ON CONFLICT(key) DO UPDATE SET value=excluded.value",
+        (_VERIFIED_KEY, position),
+    )
+
+
+def _records(connection: Connection, after: int) -> Iterator[Record]:
+    for row in connection.execute(f"{_SELECT} WHERE e.pos > ? ORDER BY e.pos", (after,)):
+        yield Record(*row)
+
+
+def _verify_streams(connection: Connection) -> int:
+    """Revisions are dense from 0, and each stream's row says what its events say."""
+    rows = connection.execute(
+        "SELECT s.name, s.last, s.tombstoned, coalesce(n.last, -1), coalesce(n.events, 0),"
+        " EXISTS(SELECT 1 FROM events t WHERE t.stream_id = s.id AND t.revision = ?1)"
+        " FROM streams s LEFT JOIN (SELECT stream_id, max(revision) AS last, count(*) AS events"
+        " FROM events WHERE revision < ?1 GROUP BY stream_id) n ON n.stream_id = s.id",
+        (TOMBSTONE_REVISION,),
+    )
+    count = 0
+    for name, last, tombstoned, actual, events, is_closed in rows:
+        count += 1
+        if last != actual or events != last + 1 or bool(tombstoned) != bool(is_closed):
+            message = (
+                f"stream {name} is damaged: its row says revision {last}, its events say {actual}"
+                f" with {events} of them"
+            )
+            raise StoreError(message)
+    return count
