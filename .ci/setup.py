@@ -53,15 +53,15 @@ def _install_locked() -> None:
     seen = 0
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as pip:
         for line in pip.stdout or ():
-            if line.startswith(("Collecting", "Requirement already satisfied")):
+            if line.startswith(("Collecting", "Processing", "Requirement already satisfied")):
+                # The lock also names what other systems need, so the count may end below it.
                 seen += 1
-                _progress(f"{seen} of {total} packages found")
+                _progress(f"{min(seen, total)} of {total} packages found")
             elif line.startswith("Installing collected"):
                 _progress("installing")
     if pip.returncode != 0:
         raise CannotSetUp("pip could not install the locked packages; its lines above say why")
-    # Fewer than the lock has: some of its packages are for other systems.
-    _say(f"{CLEAR}setup: {seen} locked packages are in .venv\n")
+    _say(f"{CLEAR}setup: .venv holds what the lock names\n")
 
 
 def _progress(words: str) -> None:
