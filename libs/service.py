@@ -1,0 +1,103 @@
+"""How a service runs: settings, telemetry, one event loop, and an orderly end."""
+
+import asyncio
+import contextlib
+import signal
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import uvloop
+
+from libs import telemetry
+from libs.auth import Verifier
+from libs.failure import StartFailed, first_line
+from libs.settings import ServiceSettings, SettingsT, load
+
+if TYPE_CHECKING:
+    from libs.kurrent_store import KurrentStore
+    from libs.nats_bus import NatsBus
+    from libs.read_model import Database
+
+EXIT_STOPPED = 0
+EXIT_CRASHED = 1
+EXIT_NOT_STARTED = 69  # sysexits.h, EX_UNAVAILABLE
+
+
+@dataclass(frozen=True, slots=True)
+class Foundation:
+    """What every service stands on."""
+
+    store: "KurrentStore"
+    bus: "NatsBus"
+    database: "Database"
+    verifier: Verifier
+    identity_dir: Path
+
+
+def run(main: Callable[[SettingsT], Awaitable[None]], settings_type: type[SettingsT]) -> None:
+    """Run a service until SIGTERM or SIGINT, which cancel `main`. Leaves the process with an exit code.
+
+    0: stopped when told; 1: crashed; 69: could not start (one line says why); 78: wrong settings.
+    """
+    settings = load(settings_type)
+    telemetry.setup(
+        settings.service,
+        log_level=settings.log_level,
+        metrics_port=settings.metrics_port,
+        otlp_endpoint=settings.otlp_endpoint,
+    )
+    code = uvloop.run(_supervised(main, settings))
+    telemetry.shutdown()
+    raise SystemExit(code)
+
+
+async def _supervised(main: Callable[[SettingsT], Awaitable[None]], settings: SettingsT) -> int:
+    log = telemetry.get_logger()
+    work = asyncio.ensure_future(main(settings))
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, work.cancel)
+    try:
+        await work
+    except asyncio.CancelledError:
+        log.info("process_stopped", process=settings.service)
+        return EXIT_STOPPED
+    except BaseException as error:
+        line = first_line(error)
+        if line is not None:
+            log.error("process_not_started", process=settings.service, error=line)
+            sys.stderr.write(f"hefu: {settings.service}: {line}\n")
+            return EXIT_NOT_STARTED
+        log.critical("process_crashed", process=settings.service, error=repr(error), exc_info=error)
+        return EXIT_CRASHED
+    return EXIT_STOPPED
+
+
+@asynccontextmanager
+async def foundation(settings: ServiceSettings) -> AsyncIterator[Foundation]:
+    """Store, bus, database and token check of a service; all closed in reverse. Raises `StartFailed`."""
+    from libs.kurrent_store import KurrentStore  # noqa: PLC0415 - late: not every process needs them
+    from libs.nats_bus import NatsBus  # noqa: PLC0415 - as above
+    from libs.read_model import Database  # noqa: PLC0415 - as above
+
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    verifier = verifier_of(settings)
+    async with AsyncExitStack() as stack:
+        store = await stack.enter_async_context(KurrentStore.open(settings.event_store))
+        bus = await stack.enter_async_context(
+            NatsBus.open(settings.bus, settings.identity_dir, settings.service)
+        )
+        database = stack.enter_context(contextlib.closing(Database.open(settings.database)))
+        yield Foundation(store, bus, database, verifier, settings.identity_dir)
+
+
+def verifier_of(settings: ServiceSettings) -> Verifier:
+    """The token check of a service. Raises `StartFailed` without a key."""
+    try:
+        return Verifier(settings.token_key)
+    except OSError as error:
+        raise StartFailed(f"no token key at {settings.token_key}: `hefu up` makes one") from error
