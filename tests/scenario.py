@@ -1,7 +1,6 @@
-"""Given these events, when this command, then those events: how every decider is told about in tests.
+"""Given these events, when this command, then those events: how a decider is told about in tests.
 
-scenario = Scenario(payment)
-scenario.given([Requested(terms)]).when(Cancel(id_)).then([CancelRequested(id_)])
+`Scenario(payment).given([Requested(terms)]).when(Cancel(id_)).then([CancelRequested(id_)])`
 """
 
 from collections.abc import Sequence

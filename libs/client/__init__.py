@@ -1,0 +1,119 @@
+"""The client a wallet back end uses: typed, asynchronous, safe to repeat.
+
+async with HefuClient.open() as hefu:
+    terms = payout(wallet, "CD", "1234567890", Money("CZK", 72500))
+    asked = await hefu.payments.create(new_id(), terms)
+    payment = await hefu.payments.wait(asked.payment_id)
+"""
+
+import json
+import os
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from hefu.settlement.v1 import settlement_pb2_grpc
+from libs.client.accounts import AccountsClient
+from libs.client.calls import PATIENCE_S
+from libs.client.errors import HefuError, Unanswered
+from libs.client.payments import PaymentsClient, is_final, is_settled
+from libs.client.terms import merchant_payment, payout, top_up, transfer
+from libs.grpc_client import open_channel
+
+__all__ = [
+    "AccountsClient",
+    "Addresses",
+    "HefuClient",
+    "HefuError",
+    "PaymentsClient",
+    "Unanswered",
+    "is_final",
+    "is_settled",
+    "merchant_payment",
+    "payout",
+    "top_up",
+    "transfer",
+]
+
+RUN_DIR: Final = Path(".run")
+_ACCOUNTS_PORT: Final = 50051
+_PAYMENTS_PORT: Final = 50052
+_SETTLEMENT_PORT: Final = 50053
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """host:port of each service."""
+
+    accounts: str
+    payments: str
+    settlement: str
+
+    @classmethod
+    def local(cls, port_offset: int = 0) -> "Addresses":
+        """Those of a system on this machine."""
+        ports = (_ACCOUNTS_PORT, _PAYMENTS_PORT, _SETTLEMENT_PORT)
+        return cls(*(f"localhost:{port + port_offset}" for port in ports))
+
+    @classmethod
+    def of(cls, run_dir: Path) -> "Addresses":
+        """Those of the system that runs in a folder."""
+        told = os.environ.get("HEFU_PORT_OFFSET") or _offset_of(run_dir)
+        return cls.local(int(told))
+
+
+class HefuClient:
+    """One connection to each service, under one identity."""
+
+    def __init__(
+        self,
+        accounts: AccountsClient,
+        payments: PaymentsClient,
+        settlement: "settlement_pb2_grpc.SettlementServiceAsyncStub",
+    ) -> None:
+        self.accounts = accounts
+        self.payments = payments
+        self.settlement = settlement
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls,
+        where: Path | str | Addresses = RUN_DIR,
+        identity_dir: Path | str | None = None,
+        *,
+        patience_s: float = PATIENCE_S,
+    ) -> AsyncIterator["HefuClient"]:
+        """Connect to the system of a run folder, or to addresses, as the identity in a folder.
+
+        Without `identity_dir`: the run folder's own `wallet`. `patience_s` (seconds) bounds each
+        call with all its repeats.
+        """
+        if isinstance(where, Addresses):
+            addresses, run_dir = where, RUN_DIR
+        else:
+            run_dir = Path(where)
+            addresses = Addresses.of(run_dir)
+        identity = Path(identity_dir or run_dir / "identities" / "wallet")
+        async with AsyncExitStack() as stack:
+            channels = [
+                await stack.enter_async_context(open_channel(address, identity))
+                for address in (addresses.accounts, addresses.payments, addresses.settlement)
+            ]
+            accounts = AccountsClient(channels[0], patience_s=patience_s)
+            stack.push_async_callback(accounts.close)
+            payments = PaymentsClient(channels[1], patience_s=patience_s)
+            stack.push_async_callback(payments.close)
+            settlement: settlement_pb2_grpc.SettlementServiceAsyncStub = (
+                settlement_pb2_grpc.SettlementServiceStub(channels[2])
+            )
+            yield cls(accounts, payments, settlement)
+
+
+def _offset_of(run_dir: Path) -> int:
+    try:
+        return int(json.loads((run_dir / "supervisor.json").read_text()).get("port_offset", 0))
+    except FileNotFoundError:
+        return 0

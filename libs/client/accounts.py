@@ -1,0 +1,136 @@
+"""Accounts as a caller sees them: concurrent commands travel together, each with its own answer."""
+
+from collections.abc import Sequence
+from typing import Final
+from uuid import UUID
+
+import grpc
+
+from hefu.accounts.v1 import accounts_pb2 as pb
+from hefu.accounts.v1 import accounts_pb2_grpc, events_pb2
+from libs.client.calls import PATIENCE_S, check_shape, patiently
+from libs.client.errors import HefuError
+from libs.client.joining import IN_FLIGHT_MAX, Joiner
+from libs.money import Money
+from libs.wire import money_to_wire
+
+CALL_S: Final = 10.0
+
+
+class AccountsClient:
+    """The journal's commands. Positions are journal pages; reads see this client's own writes."""
+
+    def __init__(
+        self,
+        channel: grpc.aio.Channel,
+        *,
+        patience_s: float = PATIENCE_S,
+        in_flight_max: int = IN_FLIGHT_MAX,
+    ) -> None:
+        self.stub: accounts_pb2_grpc.AccountsServiceAsyncStub = (
+            accounts_pb2_grpc.AccountsServiceStub(channel)
+        )
+        self.position = 0
+        self._patience_s = patience_s
+        self._joiner: Joiner[pb.Command, pb.CommandResult] = Joiner(
+            self._post,
+            lambda result: result.refusal.reason,
+            in_flight_max=in_flight_max,
+            patience_s=patience_s,
+        )
+
+    async def submit(self, command: pb.Command) -> pb.CommandResult:
+        """One command's own outcome; refusals are in it. Raises `HefuError`, `Unanswered`."""
+        check_shape(command)
+        return await self._joiner.submit(command)
+
+    async def open_account(
+        self, account_id: UUID | str, owner: str, kind: str, currency: str, ordinal: int = 0
+    ) -> pb.CommandResult:
+        """Open an account; `kind` as in the proto, without its prefix: `"CUSTOMER_WALLET"`."""
+        opening = pb.Opening(
+            account_id=str(account_id),
+            owner=owner,
+            kind=events_pb2.AccountKind.Value(f"ACCOUNT_KIND_{kind}"),
+            currency_code=currency,
+            ordinal=ordinal,
+        )
+        return await self._posted(pb.Command(open_account=opening))
+
+    async def transfer(
+        self, transfer_id: UUID | str, payer: UUID | str, payee: UUID | str, amount: Money
+    ) -> pb.CommandResult:
+        """Move money from one account to another in one entry."""
+        legs = [
+            pb.Leg(account_id=str(account), direction=direction, amount=money_to_wire(amount))
+            for account, direction in (
+                (payer, events_pb2.DIRECTION_DEBIT),
+                (payee, events_pb2.DIRECTION_CREDIT),
+            )
+        ]
+        transfer = pb.Transfer(transfer_id=str(transfer_id), legs=legs)
+        return await self._posted(pb.Command(transfer=transfer))
+
+    async def place_hold(
+        self, hold_id: UUID | str, account_id: UUID | str, amount: Money, expires_after_s: int = 0
+    ) -> pb.CommandResult:
+        """Set money aside; `expires_after_s` 0: until captured or released."""
+        placement = pb.HoldPlacement(
+            hold_id=str(hold_id),
+            account_id=str(account_id),
+            amount=money_to_wire(amount),
+            expires_after_s=expires_after_s,
+        )
+        return await self._posted(pb.Command(place_hold=placement))
+
+    async def capture_hold(
+        self,
+        capture_id: UUID | str,
+        hold_id: UUID | str,
+        to_account_id: UUID | str,
+        amount: Money | None = None,
+    ) -> pb.CommandResult:
+        """Take money that was set aside: a part, or all that remains."""
+        capture = pb.HoldCapture(
+            capture_id=str(capture_id),
+            hold_id=str(hold_id),
+            account_id=str(to_account_id),
+            amount=None if amount is None else money_to_wire(amount),
+        )
+        return await self._posted(pb.Command(capture_hold=capture))
+
+    async def release_hold(
+        self, release_id: UUID | str, hold_id: UUID | str, amount: Money | None = None
+    ) -> pb.CommandResult:
+        """Give money that was set aside back: a part, or all that remains."""
+        release = pb.HoldRelease(
+            release_id=str(release_id),
+            hold_id=str(hold_id),
+            amount=None if amount is None else money_to_wire(amount),
+        )
+        return await self._posted(pb.Command(release_hold=release))
+
+    async def get_account(self, account_id: UUID | str) -> pb.Account:
+        """The account with its balances, at least as new as this client's last write."""
+        request = pb.GetAccountRequest(account_id=str(account_id), min_position=self.position)
+        check_shape(request)
+        response = await patiently(
+            lambda: self.stub.GetAccount(request, timeout=CALL_S), self._patience_s
+        )
+        return response.account
+
+    async def close(self) -> None:
+        """Give up what is in flight."""
+        await self._joiner.close()
+
+    async def _posted(self, command: pb.Command) -> pb.CommandResult:
+        result = await self.submit(command)
+        if result.HasField("refusal"):
+            raise HefuError(result.refusal.reason, result.refusal.description)
+        return result
+
+    async def _post(self, commands: Sequence[pb.Command]) -> Sequence[pb.CommandResult]:
+        request = pb.PostCommandsRequest(commands=commands)
+        response = await self.stub.PostCommands(request, timeout=CALL_S)
+        self.position = max(self.position, response.position)
+        return response.results

@@ -1,0 +1,90 @@
+"""One stream of changes, shared by all who wait for a payment of theirs."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Final
+
+import grpc
+
+from hefu.payments.v1 import payments_pb2 as pb
+from hefu.payments.v1 import payments_pb2_grpc
+from libs.client.errors import error_of, is_transient
+
+# A stream is opened anew after this long; nothing is lost, it goes on from the last position.
+STREAM_S: Final = 300.0
+AGAIN_AFTER_S: Final = 0.2
+
+
+class Watching:
+    """Opened with the first who waits, closed with the last."""
+
+    def __init__(self, stub: "payments_pb2_grpc.PaymentsServiceAsyncStub") -> None:
+        self._stub = stub
+        self._waiting: dict[str, set[asyncio.Queue[pb.Payment]]] = defaultdict(set)
+        self._task: asyncio.Task[None] | None = None
+
+    @asynccontextmanager
+    async def changes(self, payment_id: str, after: int) -> AsyncIterator["Changes"]:
+        """What the payment becomes, from now on. A look at it after entering misses nothing."""
+        queue: asyncio.Queue[pb.Payment] = asyncio.Queue()
+        self._waiting[payment_id].add(queue)
+        if self._task is None or self._task.done():
+            self._task = asyncio.get_running_loop().create_task(self._run(after))
+        try:
+            yield Changes(queue, self._task)
+        finally:
+            self._waiting[payment_id].discard(queue)
+            if not self._waiting[payment_id]:
+                del self._waiting[payment_id]
+            if not self._waiting:
+                await self.close()
+
+    async def follow(
+        self, after: int, payment_ids: Sequence[str] = ()
+    ) -> AsyncIterator[pb.WatchPaymentsResponse]:
+        """Changes after a position, for ever; a broken stream goes on where it was."""
+        while True:
+            request = pb.WatchPaymentsRequest(after_position=after, payment_ids=payment_ids)
+            try:
+                async for change in self._stub.WatchPayments(request, timeout=STREAM_S):
+                    yield change
+                    after = change.position
+            except grpc.aio.AioRpcError as error:
+                if not is_transient(error):
+                    raise error_of(error) from error
+                if error.code() is not grpc.StatusCode.DEADLINE_EXCEEDED:
+                    await asyncio.sleep(AGAIN_AFTER_S)
+
+    async def close(self) -> None:
+        """Close the stream."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def _run(self, after: int) -> None:
+        async for change in self.follow(after):
+            for queue in self._waiting.get(change.payment.payment_id, ()):
+                queue.put_nowait(change.payment)
+
+
+class Changes:
+    """What one payment becomes."""
+
+    def __init__(self, queue: asyncio.Queue[pb.Payment], stream: asyncio.Task[None]) -> None:
+        self._queue = queue
+        self._stream = stream
+
+    async def get(self) -> pb.Payment:
+        """The payment after its next change. Raises what ended the stream, where it was refused."""
+        next_ = asyncio.ensure_future(self._queue.get())
+        try:
+            await asyncio.wait({next_, self._stream}, return_when=asyncio.FIRST_COMPLETED)
+            if next_.done():
+                return next_.result()
+            self._stream.result()
+            raise AssertionError("a stream of changes ends by an error only")
+        finally:
+            next_.cancel()
