@@ -1,4 +1,4 @@
-"""ISO 20022 messages of the bank link, as values: `build` writes one, `parse` reads a hostile one."""
+"""ISO 20022 messages of the bank link as values: `build` writes, `parse` reads hostile bytes."""
 
 from libs.iso20022.building import build
 from libs.iso20022.messages import (

@@ -86,6 +86,8 @@ class StatusReport:
     # Status of the whole message; empty where each transaction has its own.
     group_status: str = ""
     group_reason: str = ""
+    # PmtInfId of what is answered; empty stands for its message id.
+    original_batch_id: str = ""
     transactions: tuple[TransactionStatus, ...] = ()
 
 
