@@ -1,8 +1,9 @@
 """Hostile XML in, plain XML out: the one module here that parses XML."""
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import NamedTuple
 from xml.sax.saxutils import escape, quoteattr
 
 from lxml import etree
@@ -12,6 +13,7 @@ STATEMENT_BYTES_MAX = 64 * 1024 * 1024
 DEPTH_MAX = 64
 ATTRIBUTES_MAX = 64
 NAMESPACES_MAX = 8
+_NONE: Mapping[str, str] = MappingProxyType({})
 _DECLARATION = re.compile(
     rb"""<\?xml\s+version=(?:"1\.0"|'1\.0')"""
     rb"""(?:\s+encoding=(?:"([A-Za-z0-9._-]+)"|'([A-Za-z0-9._-]+)'))?"""
@@ -31,18 +33,13 @@ class XmlRefused(Exception):
         self.description = description
 
 
-@dataclass(frozen=True, slots=True)
-class Element:
+class Element(NamedTuple):
     """An element by its local name: text or children, never both."""
 
     name: str
     text: str
     attributes: Mapping[str, str]
     children: tuple["Element", ...]
-
-    def each(self, name: str) -> Iterator["Element"]:
-        """The children of that name, in order."""
-        return (child for child in self.children if child.name == name)
 
 
 def read(body: bytes, namespace: str, *, bytes_max: int = MESSAGE_BYTES_MAX) -> Element:
@@ -128,17 +125,12 @@ def _element(found: etree._Element, prefix: str) -> Element:
     tag = found.tag
     if not isinstance(tag, str) or not tag.startswith(prefix):
         raise XmlRefused("XML_NAMESPACE", "an element is not of the message's namespace")
-    children = tuple(_element(child, prefix) for child in found)
-    text = found.text or ""
-    if children:
-        if not (text.isspace() or not text) or any(
-            child.tail and not child.tail.isspace() for child in found
-        ):
-            raise XmlRefused("XML_MIXED", "text stands between elements")
-        text = ""
-    return Element(
-        name=tag[len(prefix) :],
-        text=text,
-        attributes={str(key): str(value) for key, value in found.attrib.items()},
-        children=children,
-    )
+    name, text = tag[len(prefix) :], found.text or ""
+    attributes = dict(found.attrib) if found.keys() else _NONE
+    if len(found) == 0:
+        return Element(name, text, attributes, ())
+    if (text and not text.isspace()) or any(
+        child.tail and not child.tail.isspace() for child in found
+    ):
+        raise XmlRefused("XML_MIXED", "text stands between elements")
+    return Element(name, "", attributes, tuple(_element(child, prefix) for child in found))

@@ -12,6 +12,7 @@ from libs.xml import Element
 # Decimal places of a control sum's exact form: the most an ISO 20022 amount may have.
 SCALE = 5
 DIGITS_MAX = 18
+_POWERS: tuple[int, ...] = tuple(10**power for power in range(SCALE + 1))
 _AMOUNT = re.compile(r"[0-9]{1,18}(?:\.[0-9]{1,5})?")
 _TEXT = re.compile(r"[^\x00-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]*")
 _ID = re.compile(r"[A-Za-z0-9/?:().,'+ -]{1,35}")
@@ -28,51 +29,43 @@ _TIME = re.compile(
 class Fields:
     """An element with the way to it, so that a refusal can say where it stands."""
 
-    __slots__ = ("_by_name", "_path", "element")
+    __slots__ = ("_path", "element")
 
     def __init__(self, element: Element, path: str = "") -> None:
         self.element = element
-        self._path = f"{path}/{element.name}" if path else element.name
-        self._by_name: dict[str, list[Element]] = {}
-        for child in element.children:
-            self._by_name.setdefault(child.name, []).append(child)
+        self._path = path
 
-    def refuse(self, reason: str, description: str) -> MessageInvalid:
-        """The refusal to raise for this element."""
-        return MessageInvalid(reason, f"{self._path}: {description}")
+    def refuse(self, reason: str, description: str, names: tuple[str, ...] = ()) -> MessageInvalid:
+        """The refusal to raise for this element, or for one below it."""
+        way = "/".join((self.element.name, *names))
+        return MessageInvalid(reason, f"{self._path}{way}: {description}")
+
+    def has(self, *names: str) -> bool:
+        """Whether the element at the end of the way is there; twice is refused."""
+        return self._find(names) is not None
 
     def maybe(self, *names: str) -> "Fields | None":
         """The element at the end of the way, where it is there; twice is refused."""
-        found = self
-        for name in names:
-            children = found._by_name.get(name)
-            if children is None:
-                return None
-            if len(children) != 1:
-                raise found.refuse("FIELD_REPEATED", f"{name} occurs {len(children)} times")
-            found = Fields(children[0], found._path)
-        return found
+        found = self._find(names)
+        return None if found is None else Fields(found, self._way(names[:-1]))
 
     def one(self, *names: str) -> "Fields":
         """The element at the end of the way, which must be there."""
-        found = self.maybe(*names)
-        if found is None:
-            raise self.refuse("FIELD_MISSING", f"{'/'.join(names)} is missing")
-        return found
+        return Fields(self._one(names), self._way(names[:-1]))
 
     def each(self, name: str) -> Iterator["Fields"]:
         """All children of that name."""
-        return (Fields(child, self._path) for child in self._by_name.get(name, ()))
+        path = self._way(())
+        return (Fields(child, path) for child in self.element.children if child.name == name)
 
     def text(self, *names: str) -> str:
         """Text that must be there and must not be empty."""
-        found = self.one(*names)
-        text = found.element.text
-        if found.element.children or not text:
-            raise found.refuse("FIELD_INVALID", "holds no text")
-        if _TEXT.fullmatch(text) is None:
-            raise found.refuse("FIELD_INVALID", "holds a control or invisible character")
-        return text
+        found = self._one(names)
+        if found.children or not found.text:
+            raise self.refuse("FIELD_INVALID", "holds no text", names)
+        if _TEXT.fullmatch(found.text) is None:
+            raise self.refuse("FIELD_INVALID", "holds a control or invisible character", names)
+        return found.text
 
     def id(self, *names: str) -> str:
         """A reference: 1 to 35 characters of the set banks take."""
@@ -80,7 +73,7 @@ class Fields:
 
     def maybe_id(self, *names: str) -> str:
         """A reference, or empty where it is absent."""
-        return self.id(*names) if self.maybe(*names) else ""
+        return self.id(*names) if self.has(*names) else ""
 
     def code(self, *names: str) -> str:
         """A code of up to four characters."""
@@ -88,7 +81,7 @@ class Fields:
 
     def maybe_code(self, *names: str) -> str:
         """A code, or empty where it is absent."""
-        return self.code(*names) if self.maybe(*names) else ""
+        return self.code(*names) if self.has(*names) else ""
 
     def account(self, *names: str) -> str:
         """An account number."""
@@ -102,7 +95,7 @@ class Fields:
         """An indicator."""
         text = self.text(*names)
         if text not in {"true", "false", "1", "0"}:
-            raise self.one(*names).refuse("FIELD_INVALID", "is no indicator")
+            raise self.refuse("FIELD_INVALID", "is no indicator", names)
         return text in {"true", "1"}
 
     def uetr(self, *names: str) -> UUID:
@@ -111,7 +104,7 @@ class Fields:
 
     def maybe_uetr(self, *names: str) -> UUID | None:
         """A UETR where it is there."""
-        return self.uetr(*names) if self.maybe(*names) else None
+        return self.uetr(*names) if self.has(*names) else None
 
     def date(self, *names: str) -> str:
         """A calendar date, as ISO 8601 text."""
@@ -119,7 +112,7 @@ class Fields:
         try:
             date.fromisoformat(text)
         except ValueError as error:
-            raise self.one(*names).refuse("FIELD_INVALID", "is no calendar date") from error
+            raise self.refuse("FIELD_INVALID", "is no calendar date", names) from error
         return text
 
     def time_ms(self, *names: str) -> int:
@@ -128,50 +121,68 @@ class Fields:
         try:
             found = datetime.fromisoformat(text)
         except ValueError as error:
-            raise self.one(*names).refuse("FIELD_INVALID", "is no time") from error
+            raise self.refuse("FIELD_INVALID", "is no time", names) from error
         moment = found if found.tzinfo else found.replace(tzinfo=UTC)
         since = moment - datetime(1970, 1, 1, tzinfo=UTC)
         return (since.days * 86_400 + since.seconds) * 1_000 + since.microseconds // 1_000
 
     def amount(self, *names: str) -> Money:
         """An amount with its currency, within that currency's decimals; zero is one."""
-        found = self.one(*names)
-        currency = found.element.attributes.get("Ccy", "")
-        scaled = found.scaled()
+        found = self._one(names)
+        currency = found.attributes.get("Ccy", "")
+        in_full = self.scaled(*names)
         try:
             digits = exponent(currency)
         except CurrencyUnknown as error:
-            raise found.refuse("CURRENCY_UNKNOWN", str(error)) from error
-        decimals = len(found.element.text.partition(".")[2])
-        if decimals > digits:
-            raise found.refuse("CURRENCY_SCALE", f"{currency} has {digits} decimals")
-        return Money(currency, scaled // 10 ** (SCALE - digits))
+            raise self.refuse("CURRENCY_UNKNOWN", str(error), names) from error
+        if len(found.text.partition(".")[2]) > digits:
+            raise self.refuse("CURRENCY_SCALE", f"{currency} has {digits} decimals", names)
+        return Money(currency, in_full // _POWERS[SCALE - digits])
 
     def positive(self, *names: str) -> Money:
         """An amount above zero."""
         money = self.amount(*names)
         if money.minor == 0:
-            raise self.one(*names).refuse("AMOUNT_INVALID", "is zero")
+            raise self.refuse("AMOUNT_INVALID", "is zero", names)
         return money
 
     def scaled(self, *names: str) -> int:
         """A plain decimal as a whole number of 10^-5: exact, whatever the currency."""
-        found = self.one(*names)
-        text = found.element.text
-        if found.element.children or _AMOUNT.fullmatch(text) is None:
-            raise found.refuse("AMOUNT_INVALID", "is no plain decimal of up to 5 decimals")
-        whole, _, fraction = text.partition(".")
+        found = self._one(names)
+        if found.children or _AMOUNT.fullmatch(found.text) is None:
+            raise self.refuse("AMOUNT_INVALID", "is no plain decimal of up to 5 decimals", names)
+        whole, _, fraction = found.text.partition(".")
         if len(whole) + len(fraction) > DIGITS_MAX:
-            raise found.refuse("AMOUNT_INVALID", f"has more than {DIGITS_MAX} digits")
+            raise self.refuse("AMOUNT_INVALID", f"has more than {DIGITS_MAX} digits", names)
         return int(whole + fraction.ljust(SCALE, "0"))
 
+    def _find(self, names: tuple[str, ...]) -> Element | None:
+        found = self.element
+        for name in names:
+            children = [child for child in found.children if child.name == name]
+            if not children:
+                return None
+            if len(children) > 1:
+                raise self.refuse("FIELD_REPEATED", f"{name} occurs {len(children)} times")
+            found = children[0]
+        return found
+
+    def _one(self, names: tuple[str, ...]) -> Element:
+        found = self._find(names)
+        if found is None:
+            raise self.refuse("FIELD_MISSING", "is missing", names)
+        return found
+
+    def _way(self, names: tuple[str, ...]) -> str:
+        return f"{self._path}{'/'.join((self.element.name, *names))}/"
+
     def _matching(self, pattern: re.Pattern[str], what: str, names: tuple[str, ...]) -> str:
-        text = self.text(*names)
-        if pattern.fullmatch(text) is None:
-            raise self.one(*names).refuse("FIELD_INVALID", f"is not {what}")
-        return text
+        found = self._one(names)
+        if found.children or pattern.fullmatch(found.text) is None:
+            raise self.refuse("FIELD_INVALID", f"is not {what}", names)
+        return found.text
 
 
 def scaled(money: Money) -> int:
     """An amount as a whole number of 10^-5 of the major unit."""
-    return money.minor * int(10 ** (SCALE - exponent(money.currency)))
+    return money.minor * _POWERS[SCALE - exponent(money.currency)]

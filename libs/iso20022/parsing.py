@@ -87,7 +87,7 @@ def _item(found: Fields, amount: tuple[str, ...], party: str) -> Item:
         instruction_id=ids.id("InstrId"),
         amount=found.positive(*amount),
         bank_account=found.account(f"{party}Acct", "Id", "Othr", "Id"),
-        name=found.text(party, "Nm") if found.maybe(party, "Nm") else "",
+        name=found.text(party, "Nm") if found.has(party, "Nm") else "",
     )
 
 
@@ -103,9 +103,9 @@ def _check_totals(found: Fields, payment: Fields, items: Sequence[Item]) -> None
     total = sum(scaled(item.amount) for item in items)
     header = found.one("GrpHdr")
     for where in (header, payment):
-        if where.maybe("NbOfTxs") and where.number("NbOfTxs") != len(items):
+        if where.has("NbOfTxs") and where.number("NbOfTxs") != len(items):
             raise where.refuse("COUNT_DIFFERS", f"NbOfTxs is not {len(items)}")
-        if where.maybe("CtrlSum") and where.scaled("CtrlSum") != total:
+        if where.has("CtrlSum") and where.scaled("CtrlSum") != total:
             raise where.refuse("SUM_DIFFERS", "CtrlSum is not the sum of the amounts")
     header.number("NbOfTxs")
 
@@ -127,8 +127,8 @@ def _status_report(found: Fields) -> StatusReport:
 
 def _status(found: Fields) -> TransactionStatus:
     original = found.maybe("OrgnlTxRef")
-    has_amount = original is not None and original.maybe("Amt", "InstdAmt") is not None
-    has_date = original is not None and original.maybe("IntrBkSttlmDt") is not None
+    has_amount = original is not None and original.has("Amt", "InstdAmt")
+    has_date = original is not None and original.has("IntrBkSttlmDt")
     return TransactionStatus(
         uetr=found.maybe_uetr("OrgnlUETR"),
         end_to_end_id=found.maybe_id("OrgnlEndToEndId"),
@@ -222,7 +222,7 @@ def _balance(statement: Fields, code: str) -> Money:
     found = [
         balance
         for balance in statement.each("Bal")
-        if balance.maybe("Tp", "CdOrPrtry", "Cd") and balance.code("Tp", "CdOrPrtry", "Cd") == code
+        if balance.has("Tp", "CdOrPrtry", "Cd") and balance.code("Tp", "CdOrPrtry", "Cd") == code
     ]
     if len(found) != 1:
         raise statement.refuse("FIELD_MISSING", f"there is not exactly one balance {code}")
@@ -246,7 +246,7 @@ def _entry(found: Fields, currency: str) -> Entry:
         uetr=references.maybe_uetr("UETR") if references else None,
         end_to_end_id=references.maybe_id("EndToEndId") if references else "",
         status=found.code("Sts", "Cd"),
-        is_reversal=found.is_true("RvslInd") if found.maybe("RvslInd") else False,
+        is_reversal=found.is_true("RvslInd") if found.has("RvslInd") else False,
     )
 
 
