@@ -1,4 +1,4 @@
-"""Who calls: tokens made and checked (JWT, Ed25519), peers named by their certificate, and the caller of the work in hand."""
+"""Who calls: tokens made and checked (JWT, Ed25519), and peers named by their certificate."""
 
 import time
 from collections import OrderedDict
@@ -65,7 +65,7 @@ def mint(key_file: Path, caller: Caller, *, lifetime_s: int, now_s: float | None
 
 
 class Verifier:
-    """Checks tokens against the authority's public token key. What was checked is remembered until it expires."""
+    """Checks tokens by the public token key. What was checked is remembered until it expires."""
 
     def __init__(self, token_pub: Path) -> None:
         self._key = OKPKey.import_key(token_pub.read_text())
@@ -133,5 +133,5 @@ def caller_of_peer(names: tuple[str, ...]) -> Caller:
 
 
 def role_of(name: str) -> str:
-    """The role of an identity of ours: `operator` and `wallet` are roles of their own, the rest are services."""
+    """The role of an identity of ours: `operator`, `wallet`, or else a service."""
     return name if name in ("operator", "wallet") else "service"

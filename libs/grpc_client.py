@@ -1,4 +1,4 @@
-"""Channels to other services: TLS, our token, a deadline on every call, trace headers, and bounded retries."""
+"""Channels to other services: TLS, token, a deadline on every call, trace, bounded retries."""
 
 import json
 import time
@@ -58,9 +58,9 @@ def open_channel(
 ) -> grpc.aio.Channel:
     """A channel to `host:port`, as the identity in the folder. Raises `StartFailed` without one.
 
-    With `mutual` the certificate names us, and nothing is ever sent twice; otherwise a token does.
-    `server_identity` (`hefu://bank/CD`) is the name the server's certificate must carry. Calls that set
-    no deadline get `timeout_s`; all of them end with the call they are part of.
+    With `mutual` the certificate names us and nothing is ever sent twice; else a token does.
+    `server_identity` (`hefu://bank/CD`) is the name the server's certificate must carry. Calls that
+    set no deadline get `timeout_s`; all of them end with the call they are part of.
     """
     if mutual:
         options = [*_OPTIONS, ("grpc.enable_retries", 0)]
@@ -125,7 +125,7 @@ class _Outgoing:
         )
 
 
-class _Unary(grpc.aio.UnaryUnaryClientInterceptor):  # type: ignore[misc] # as in the stubs
+class _Unary(grpc.aio.UnaryUnaryClientInterceptor):
     def __init__(self, outgoing: _Outgoing) -> None:
         self._outgoing = outgoing
 
@@ -138,7 +138,7 @@ class _Unary(grpc.aio.UnaryUnaryClientInterceptor):  # type: ignore[misc] # as i
         return await continuation(self._outgoing.details(client_call_details), request)
 
 
-class _Streaming(grpc.aio.UnaryStreamClientInterceptor):  # type: ignore[misc] # as in the stubs
+class _Streaming(grpc.aio.UnaryStreamClientInterceptor):
     def __init__(self, outgoing: _Outgoing) -> None:
         self._outgoing = outgoing
 

@@ -1,4 +1,4 @@
-"""What every call passes on its way in: who, may they, how long, is it well formed; and on its way out: one outcome, told once."""
+"""What every call passes: who, may they, how long, is it well formed; one outcome, told."""
 
 import asyncio
 import time
@@ -29,8 +29,8 @@ _OURS = grpc.StatusCode.INTERNAL
 log = get_logger()
 _duration = meter.create_histogram("rpc.server.call.duration", unit="s", description="Served calls")
 
-# Until when the call in hand must be answered (event loop time), and the task that serves it: work it
-# leaves behind has its own time.
+# Until when the call in hand must be answered (event loop time), and the task that serves it: work
+# it leaves behind has its own time.
 _deadline: ContextVar[tuple[asyncio.Task[Any] | None, float] | None] = ContextVar(
     "deadline", default=None
 )
@@ -74,7 +74,7 @@ class _Served:
     reason: str = ""
 
 
-class Edge(grpc.aio.ServerInterceptor):  # type: ignore[misc] # the stubs make its parameters Any
+class Edge(grpc.aio.ServerInterceptor):
     """The one interceptor. Handlers are wrapped once a method, not once a call."""
 
     def __init__(self, rules: Rules, identify: Identify, max_running: int) -> None:
@@ -181,8 +181,8 @@ class Edge(grpc.aio.ServerInterceptor):  # type: ignore[misc] # the stubs make i
         return request, float(left_s)
 
     async def _finish(self, work: Awaitable[Message], left_s: float) -> Message:
-        # At the caller's deadline grpc cancels between two awaits. The work goes on by itself then, so
-        # that it is complete or never began; the caller learns of it by asking again.
+        # At the caller's deadline grpc cancels between two awaits. The work goes on by itself then,
+        # so that it is complete or never began; the caller learns of it by asking again.
         task = asyncio.ensure_future(_with_deadline(work, left_s))
         self.running.add(task)
         task.add_done_callback(self._done)
@@ -201,9 +201,7 @@ class Edge(grpc.aio.ServerInterceptor):  # type: ignore[misc] # the stubs make i
         refused = to_error(error)
         if refused is None:
             served.code = _OURS
-            log.exception(
-                "call_failed", method=served.method, caller=served.caller, error=repr(error)
-            )
+            log.error("call_failed", method=served.method, caller=served.caller, exc_info=error)
             await context.abort(_OURS, "internal error")
         else:
             served.code = REASONS.get(refused.reason, grpc.StatusCode.FAILED_PRECONDITION)

@@ -1,4 +1,4 @@
-"""Errors on the wire: one table from reason to status code, and `google.rpc.Status` made and read."""
+"""Errors on the wire: reason to status code, and `google.rpc.Status` made and read."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
@@ -91,7 +91,7 @@ def status_of(refused: Refused) -> status_pb2.Status:
 
 def grpc_status(refused: Refused) -> grpc.Status:
     """The same, as `abort_with_status` takes it."""
-    return cast(grpc.Status, rpc_status.to_status(status_of(refused)))
+    return rpc_status.to_status(status_of(refused))
 
 
 def reason_of(error: grpc.aio.AioRpcError) -> str:
@@ -114,7 +114,7 @@ def violations_of(error: grpc.aio.AioRpcError) -> tuple[FieldViolation, ...]:
 
 
 def _details(error: grpc.aio.AioRpcError) -> Sequence[AnyMessage]:
-    # `rpc_status.from_call` is typed for synchronous calls, and raises where code and details differ.
+    # `rpc_status.from_call` is typed for synchronous calls, and raises where code and text differ.
     try:
         status = rpc_status.from_call(cast(grpc.Call, error))
     except ValueError:

@@ -1,4 +1,4 @@
-"""A gRPC server: TLS, one policy for every call, bounds on everything, health, and a stop that loses nothing."""
+"""A gRPC server: TLS, one policy for every call, bounds, health, and a stop that loses nothing."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -13,7 +13,7 @@ from grpc_health.v1 import health, health_pb2_grpc
 
 from libs.auth import ROLES, Verifier
 from libs.failure import StartFailed
-from libs.grpc_edge import Edge, by_certificate, by_token
+from libs.grpc_edge import Edge, Identify, by_certificate, by_token
 
 MESSAGE_BYTES_MAX = 16 * 1024 * 1024
 METADATA_BYTES_MAX = 8 * 1024
@@ -30,6 +30,9 @@ _OPTIONS = [
     ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
     ("grpc.max_metadata_size", METADATA_BYTES_MAX),
     ("grpc.max_concurrent_streams", CONCURRENT_MAX),
+    # Calls that arrive faster than they are taken up wait; by default some of them are cut instead.
+    ("grpc.server.max_pending_requests", 2 * CONCURRENT_MAX),
+    ("grpc.server.max_pending_requests_hard_limit", 4 * CONCURRENT_MAX),
     # Idle subscriptions stay alive by their own pings.
     ("grpc.http2.max_ping_strikes", 0),
     ("grpc.http2.min_ping_interval_without_data_ms", 1_000),
@@ -75,16 +78,10 @@ async def serve(  # noqa: PLR0913 - a server is told all of it
 ) -> AsyncIterator[Serving]:
     """Serve until the block is left. Port 0: a free one, see `bound_port`. Raises `StartFailed`.
 
-    Callers are named by token (`verifier`) or, with `mutual`, by client certificate; there is no third way.
+    Callers are named by token (`verifier`) or, with `mutual`, by client certificate. No third way.
     """
     rules = rules_of(bindings, policy)
-    if mutual:
-        identify = by_certificate
-    elif verifier is not None:
-        identify = by_token(verifier)
-    else:
-        raise StartFailed("a server needs tokens or client certificates: it serves nobody unknown")
-    edge = Edge(rules, identify, max_concurrent)
+    edge = Edge(rules, _identify(verifier, mutual=mutual), max_concurrent)
     server = grpc.aio.server(
         interceptors=[edge], options=_OPTIONS, maximum_concurrent_rpcs=max_concurrent
     )
@@ -102,7 +99,7 @@ async def serve(  # noqa: PLR0913 - a server is told all of it
 
 
 def rules_of(bindings: Sequence[Binding], policy: Policy) -> dict[str, frozenset[str]]:
-    """The policy by full method name. Raises `StartFailed` unless it names every RPC, and nothing else."""
+    """The policy by full method name. Raises `StartFailed` unless it names every RPC, no other."""
     pool = Default()
     rules: dict[str, frozenset[str]] = {}
     names: set[str] = set()
@@ -122,6 +119,14 @@ def rules_of(bindings: Sequence[Binding], policy: Policy) -> dict[str, frozenset
         if who.partition(":")[0] not in ROLES:
             raise StartFailed(f"the policy names {who!r}, which is no role")
     return rules
+
+
+def _identify(verifier: Verifier | None, *, mutual: bool) -> Identify:
+    if mutual:
+        return by_certificate
+    if verifier is None:
+        raise StartFailed("a server needs tokens or client certificates: it serves nobody unknown")
+    return by_token(verifier)
 
 
 async def _drain(edge: Edge, server: grpc.aio.Server) -> None:

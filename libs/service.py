@@ -39,7 +39,7 @@ class Foundation:
 
 
 def run(main: Callable[[SettingsT], Awaitable[None]], settings_type: type[SettingsT]) -> None:
-    """Run a service until SIGTERM or SIGINT, which cancel `main`. Leaves the process with an exit code.
+    """Run a service until SIGTERM or SIGINT, which cancel `main`; then leave with an exit code.
 
     0: stopped when told; 1: crashed; 69: could not start (one line says why); 78: wrong settings.
     """
@@ -69,17 +69,16 @@ async def _supervised(main: Callable[[SettingsT], Awaitable[None]], settings: Se
     except BaseException as error:
         line = first_line(error)
         if line is not None:
-            log.error("process_not_started", process=settings.service, error=line)
             sys.stderr.write(f"hefu: {settings.service}: {line}\n")
             return EXIT_NOT_STARTED
-        log.critical("process_crashed", process=settings.service, error=repr(error), exc_info=error)
+        log.critical("process_crashed", process=settings.service, exc_info=error)
         return EXIT_CRASHED
     return EXIT_STOPPED
 
 
 @asynccontextmanager
 async def foundation(settings: ServiceSettings) -> AsyncIterator[Foundation]:
-    """Store, bus, database and token check of a service; all closed in reverse. Raises `StartFailed`."""
+    """Store, bus, database and token check, closed in reverse. Raises `StartFailed`."""
     from libs.kurrent_store import KurrentStore  # noqa: PLC0415 - late: not every process needs them
     from libs.nats_bus import NatsBus  # noqa: PLC0415 - as above
     from libs.read_model import Database  # noqa: PLC0415 - as above

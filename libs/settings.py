@@ -54,7 +54,7 @@ class ServiceSettings(BaseSettings):
 
 
 def load(settings_type: type[SettingsT]) -> SettingsT:
-    """The settings of this process. Where they are wrong: one line for each mistake, and exit 78."""
+    """The settings of this process. Wrong ones: one line for each mistake, and exit 78."""
     try:
         return settings_type.model_validate({})
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""The shape of requests: the rules written in the protos, and no field that the proto does not know."""
+"""The shape of requests: the rules written in the protos, and no field the proto does not know."""
 
 from collections.abc import Iterator
 from functools import cache
@@ -25,20 +25,20 @@ def shape_violations(message: Message) -> tuple[FieldViolation, ...]:
     """What of the message breaks the rules in its proto; at most `VIOLATIONS_MAX`."""
     found = _validator().collect_violations(message)
     return tuple(
-        FieldViolation(_path(violation.proto.field), violation.proto.message)
-        for violation in found[:VIOLATIONS_MAX]
+        FieldViolation(_path(proto.field), proto.message)
+        for proto in (violation.proto for violation in found[:VIOLATIONS_MAX])
     )
 
 
 def drops_unknown_fields(message: Message) -> bool:
-    """Whether there were fields, at any depth, that the proto does not know. They are gone afterwards."""
+    """Whether there were fields, at any depth, that the proto does not know. They are gone now."""
     size = message.ByteSize()
     message.DiscardUnknownFields()
     return message.ByteSize() != size
 
 
-def _path(field: "FieldPathPb") -> str:
-    return "".join(_steps(field)).lstrip(".")
+def _path(field: "FieldPathPb | None") -> str:
+    return "" if field is None else "".join(_steps(field)).lstrip(".")
 
 
 def _steps(field: "FieldPathPb") -> Iterator[str]:
