@@ -8,6 +8,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import grimp
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -85,3 +86,16 @@ def test_every_contract_has_a_name_of_its_own() -> None:
     names = [each["id"] for each in CONTRACTS]
 
     assert sorted(set(names)) == sorted(names)
+
+
+def test_no_file_of_ours_is_beside_the_law() -> None:
+    # A folder without __init__.py below one that has it is silently left out of the graph.
+    graph = grimp.build_graph(*LAW["root_packages"], cache_dir=None)
+    files = [
+        path.relative_to(ROOT).with_suffix("")
+        for package in ("libs", "services")
+        for path in (ROOT / package).rglob("*.py")
+        if (ROOT / "libs" / "gen") not in path.parents and path.name != "__init__.py"
+    ]
+
+    assert sorted({".".join(file.parts) for file in files} - graph.modules) == []
