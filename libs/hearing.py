@@ -1,0 +1,162 @@
+"""Another service's facts, heard over the bus in order; what is missing is read from the store."""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
+from typing import cast
+from uuid import UUID
+
+import structlog
+
+from libs.bus import Bus, BusUnavailable, Delivered, Message
+from libs.event_store import EventStore, StoredEvent, StoreUnavailable
+from libs.feed import BATCH_BYTES_MAX, BATCH_EVENTS_MAX, Batch
+
+# With nothing new for so long, the store is asked.
+SILENCE_S = 1.0
+RETRY_S = 0.5
+
+logger = structlog.get_logger()
+
+
+def to_message(source: str, event: StoredEvent, previous: int) -> Message:
+    """The event as it travels. `previous`: position of the event the relay sent before it."""
+    aggregate = event.stream.partition("-")[0]
+    name = event.type.rpartition(".")[2]
+    headers = {
+        "Hefu-Event-Id": str(event.id),
+        "Hefu-Stream": event.stream,
+        "Hefu-Revision": str(event.revision),
+        "Hefu-Position": str(event.position),
+        "Hefu-Previous": str(previous),
+        "Hefu-Type": event.type,
+        "Hefu-Recorded-Us": str(event.recorded_us),
+        "Hefu-Json": "1" if event.is_json else "0",
+        "Hefu-Metadata": json.dumps(dict(event.metadata), separators=(",", ":")),
+        "ce-specversion": "1.0",
+        "ce-id": str(event.id),
+        "ce-source": f"/hefu/{source}",
+        "ce-type": event.type,
+        "ce-subject": event.stream,
+    }
+    if "traceparent" in event.metadata:
+        headers["traceparent"] = event.metadata["traceparent"]
+    return Message(str(event.id), f"hefu.{source}.{aggregate}.{name}", headers, event.data)
+
+
+def to_event(message: Message) -> StoredEvent:
+    """The event as it was stored."""
+    headers = message.headers
+    return StoredEvent(
+        UUID(headers["Hefu-Event-Id"]),
+        headers["Hefu-Type"],
+        message.data,
+        json.loads(headers["Hefu-Metadata"]),
+        headers["Hefu-Stream"],
+        int(headers["Hefu-Revision"]),
+        position_of(message),
+        int(headers["Hefu-Recorded-Us"]),
+        headers["Hefu-Json"] == "1",
+    )
+
+
+def position_of(message: Message) -> int:
+    """Position of the event inside."""
+    return int(message.headers["Hefu-Position"])
+
+
+async def hear(
+    source: str,
+    consumer: str,
+    prefixes: Sequence[str],
+    after: int | None,
+    *,
+    store: EventStore,
+    bus: Bus,
+) -> AsyncGenerator[Batch, None]:
+    """Hear for ever, each event once and in order, whatever the bus repeats, loses or reorders."""
+    ear = _Ear(prefixes, after or 0, store)
+    while True:
+        consuming = cast("AsyncGenerator[Sequence[Delivered], None]", bus.consume(source, consumer))
+        try:
+            async with aclosing(consuming):
+                async for delivered in consuming:
+                    async for batch in ear.listen(delivered):
+                        yield batch
+        except (BusUnavailable, StoreUnavailable) as error:
+            logger.warning("hearing_waits", source=source, consumer=consumer, reason=str(error))
+            await asyncio.sleep(RETRY_S)
+        try:
+            async for batch in ear.ask():
+                yield batch
+        except StoreUnavailable as error:
+            logger.warning("store_waits", source=source, consumer=consumer, reason=str(error))
+
+
+class _Ear:
+    """Where a listener is: everything up to `heard` was given."""
+
+    def __init__(self, prefixes: Sequence[str], after: int, store: EventStore) -> None:
+        self._prefixes = tuple(prefixes)
+        self._store = store
+        self._heard = after
+        self._news_at_s = 0.0
+
+    async def listen(self, delivered: Sequence[Delivered]) -> AsyncIterator[Batch]:
+        """Give what is new of these messages, in the store's order, and what is missing between."""
+        loop = asyncio.get_running_loop()
+        heard: list[StoredEvent] = []
+        reached = self._heard
+        for each in sorted(delivered, key=lambda one: position_of(one.message)):
+            position = position_of(each.message)
+            if position <= reached:
+                continue
+            if int(each.message.headers["Hefu-Previous"]) > reached:
+                if heard:
+                    yield self._batch(heard, reached)
+                    heard = []
+                async for batch in self._fill(position):
+                    yield batch
+                reached = self._heard
+                continue
+            reached = position
+            if each.message.headers["Hefu-Stream"].startswith(self._prefixes):
+                heard.append(to_event(each.message))
+        if reached > self._heard:
+            yield self._batch(heard, reached)
+            self._news_at_s = loop.time()
+        elif loop.time() - self._news_at_s >= SILENCE_S:
+            async for batch in self.ask():
+                yield batch
+
+    async def ask(self) -> AsyncIterator[Batch]:
+        """Give what the store has and the bus did not bring."""
+        head = await self._store.head()
+        if head > self._heard:
+            async for batch in self._fill(head):
+                yield batch
+        else:
+            yield Batch((), self._heard, is_caught_up=True)
+        self._news_at_s = asyncio.get_running_loop().time()
+
+    async def _fill(self, upto: int) -> AsyncIterator[Batch]:
+        events: list[StoredEvent] = []
+        size = 0
+        reading = cast(
+            "AsyncGenerator[StoredEvent, None]", self._store.read_all(self._prefixes, self._heard)
+        )
+        async with aclosing(reading):
+            async for event in reading:
+                if event.position > upto:
+                    break
+                events.append(event)
+                size += len(event.data)
+                if len(events) >= BATCH_EVENTS_MAX or size >= BATCH_BYTES_MAX:
+                    yield self._batch(events, event.position)
+                    events, size = [], 0
+        yield self._batch(events, upto)
+
+    def _batch(self, events: Sequence[StoredEvent], position: int) -> Batch:
+        self._heard = position
+        return Batch(events, position, is_caught_up=True)

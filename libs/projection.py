@@ -1,0 +1,226 @@
+"""Runs one read model: follows its source into rows; rows and position commit together."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+
+import structlog
+from sqlalchemy import Connection, select
+
+from libs import positions
+from libs.bus import Bus
+from libs.event_store import EventStore, StoredEvent
+from libs.feed import Batch, batches
+from libs.hearing import hear
+from libs.positions import positions as table
+from libs.read_model import Database, Put, ReadModel, apply
+from libs.transient import is_transient
+
+# A position without rows is kept in memory for so long before it is worth a commit.
+BARE_POSITION_EVERY_S = 1.0
+RETRY_S = 0.5
+# After so long a reader asks the store whether anything is missing at all.
+_ASK_AFTER_S = 0.1
+
+logger = structlog.get_logger()
+
+
+class Behind(Exception):
+    """The read model has not reached the position asked for; ask again (`READ_MODEL_BEHIND`)."""
+
+    def __init__(self, name: str, position: int, wanted: int) -> None:
+        super().__init__(f"{name} is at {position}, not yet at {wanted}")
+        self.name = name
+        self.position = position
+        self.wanted = wanted
+
+
+class Projection:
+    """With a bus the source is another service, heard in order; without, our store is followed."""
+
+    def __init__(
+        self, model: ReadModel, database: Database, store: EventStore, *, bus: Bus | None = None
+    ) -> None:
+        self.model = model
+        self.name = f"projection:{model.name}"
+        self.position = 0
+        self.is_caught_up = False
+        self._database = database
+        self._store = store
+        self._bus = bus
+        self._parked: set[str] = set()
+        self._moved = asyncio.Event()
+        self._head = 0
+        self._kept_at_s = 0.0
+        self._is_prepared = False
+
+    @property
+    def parked(self) -> int:
+        """Streams that stopped at an event this read model could not take."""
+        return len(self._parked)
+
+    def head(self) -> int:
+        """Position of the newest event known that it should reach."""
+        return max(self._head, self.position)
+
+    async def prepare(self) -> None:
+        """Make the tables; start anew where the model's version changed. Called by `run`."""
+        if self._is_prepared:
+            return
+        self.position = await self._database.write(self._prepared)
+        self._is_prepared = True
+        for stream in sorted(self._parked):
+            await self._take_up(stream)
+
+    async def run(self) -> None:
+        """For ever."""
+        await self.prepare()
+        async with aclosing(self._feed()) as feed:
+            async for batch in feed:
+                self._head = max(self._head, batch.position)
+                await self._take(batch)
+                self.is_caught_up = batch.is_caught_up
+
+    async def wait_for(self, position: int, timeout_s: float = 5.0) -> None:
+        """Return once everything up to the position is in the rows. Raises `Behind`."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                while self.position < position:
+                    await self._wait_or_ask(position)
+        except TimeoutError:
+            raise Behind(self.name, self.position, position) from None
+
+    async def _wait_or_ask(self, position: int) -> None:
+        try:
+            await asyncio.wait_for(self._moved.wait(), _ASK_AFTER_S)
+        except TimeoutError:
+            # The position may be of an event that is not for this model: then nothing will come.
+            reached = self.position
+            async for event in self._store.read_all(self.model.prefixes, reached):
+                if event.position <= position:
+                    return
+                break
+            self._reach(max(self.position, position))
+
+    def _reach(self, position: int) -> None:
+        self.position = position
+        self._head = max(self._head, position)
+        moved, self._moved = self._moved, asyncio.Event()
+        moved.set()
+
+    def _feed(self) -> AsyncGenerator[Batch, None]:
+        after = self.position or None
+        if self._bus is None:
+            return batches(self._store, self.model.prefixes, after)
+        consumer = f"{self.model.name}-rows"
+        return hear(
+            self.model.source,
+            consumer,
+            self.model.prefixes,
+            after,
+            store=self._store,
+            bus=self._bus,
+        )
+
+    async def _take(self, batch: Batch) -> None:
+        now = asyncio.get_running_loop().time()
+        events = [event for event in batch.events if event.position > self.position]
+        if not events and now - self._kept_at_s < BARE_POSITION_EVERY_S:
+            if batch.position > self.position:
+                self._reach(batch.position)
+            return
+        self._kept_at_s = now
+        try:
+            await self._retried(events, batch.position)
+        except Exception as error:  # noqa: BLE001 - found again, event by event
+            logger.warning("projection_batch_failed", follower=self.name, reason=str(error))
+            for event in events:
+                await self._take_one(event)
+            await self._retried((), batch.position)
+        self._reach(max(self.position, batch.position))
+
+    async def _take_one(self, event: StoredEvent) -> None:
+        try:
+            await self._retried([event], event.position)
+        except Exception as error:
+            reason = f"{type(error).__name__}: {error}"
+            logger.critical(
+                "projection_parked",
+                follower=self.name,
+                stream=event.stream,
+                revision=event.revision,
+                exc_info=error,
+            )
+
+            def park(connection: Connection) -> None:
+                positions.park(connection, self.name, event, reason)
+                self._keep(connection, event.position)
+
+            await self._database.write(park)
+            self._parked.add(event.stream)
+
+    async def _retried(self, events: Sequence[StoredEvent], position: int) -> None:
+        """Commit; a database that does not answer is asked until it does."""
+        while True:
+            try:
+                await self._database.write(lambda c: self._commit(c, events, position))
+            except Exception as error:
+                if not is_transient(error):
+                    raise
+                logger.warning("projection_waits", follower=self.name, reason=str(error))
+                await asyncio.sleep(RETRY_S)
+            else:
+                return
+
+    def _commit(self, connection: Connection, events: Sequence[StoredEvent], position: int) -> None:
+        waiting = Counter(event.stream for event in events if event.stream in self._parked)
+        apply(
+            connection,
+            (
+                write
+                for event in events
+                if event.stream not in self._parked
+                for write in self.model.project(event)
+            ),
+        )
+        if waiting:
+            positions.wait_behind(connection, self.name, waiting)
+        self._keep(connection, position)
+
+    def _keep(self, connection: Connection, position: int) -> None:
+        row = {"name": self.model.name, "version": self.model.version, "position": position}
+        apply(connection, [Put(table, row)])
+
+    def _prepared(self, connection: Connection) -> int:
+        positions.create(connection)
+        found = connection.execute(select(table).where(table.c.name == self.model.name)).first()
+        if found is not None and found.version == self.model.version:
+            self.model.metadata.create_all(connection)
+            self._parked = set(positions.parked_streams(connection, self.name))
+            return int(found.position)
+        self.model.metadata.drop_all(connection)
+        self.model.metadata.create_all(connection)
+        for stream in positions.parked_streams(connection, self.name):
+            positions.release(connection, self.name, stream)
+        self._keep(connection, 0)
+        return 0
+
+    async def _take_up(self, stream: str) -> None:
+        """Try a parked stream again: a newer program may know what to do with it."""
+        at = await self._database.read(lambda c: positions.parked_streams(c, self.name)[stream])
+        events = [
+            event async for event in self._store.read(stream, at) if event.position <= self.position
+        ]
+
+        def work(connection: Connection) -> None:
+            apply(connection, (w for event in events for w in self.model.project(event)))
+            positions.release(connection, self.name, stream)
+
+        try:
+            await self._database.write(work)
+        except Exception:
+            logger.exception("projection_still_parked", follower=self.name, stream=stream)
+        else:
+            self._parked.discard(stream)
+            logger.info("projection_released", follower=self.name, stream=stream)

@@ -1,0 +1,242 @@
+"""What a projection writes: whole rows, changed columns, rows erased; in few statements."""
+
+import operator
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, TypeAlias
+
+from sqlalchemy import (
+    BinaryExpression,
+    BindParameter,
+    Column,
+    ColumnElement,
+    Connection,
+    Executable,
+    Table,
+    and_,
+    bindparam,
+    delete,
+    update,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.sql import ClauseElement
+
+_SHAPES_KEPT = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """A whole row, put in the place of the one with its primary key; columns not named are null."""
+
+    table: Table
+    row: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """Columns changed where the key matches. A value may be an expression on the same row.
+
+    `table.c.n + 1` and `table.c.n - 1` join with others of their kind; other expressions do not.
+    """
+
+    table: Table
+    key: Mapping[str, object]
+    values: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Erase:
+    """The rows where the key matches, gone."""
+
+    table: Table
+    key: Mapping[str, object]
+
+
+Write: TypeAlias = Put | Patch | Erase
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """A value added to a column of the row: `left + amount`."""
+
+    left: str
+    combine: Callable[[Any, Any], Any]
+
+
+# How a column is set: by a value, or by a change of a column.
+_Setting: TypeAlias = tuple[str, _Change | None]
+
+
+@dataclass(frozen=True, slots=True)
+class _PutShape:
+    table: Table
+
+    def statement(self, dialect: str) -> Executable:
+        return _put_statement(self.table, dialect)
+
+
+@dataclass(frozen=True, slots=True)
+class _PatchShape:
+    table: Table
+    key: tuple[str, ...]
+    settings: tuple[_Setting, ...]
+
+    def statement(self, _dialect: str) -> Executable:
+        return _patch_statement(self.table, self.key, self.settings)
+
+
+@dataclass(frozen=True, slots=True)
+class _EraseShape:
+    table: Table
+    key: tuple[str, ...]
+
+    def statement(self, _dialect: str) -> Executable:
+        return delete(self.table).where(_matches(self.table, self.key))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _AloneShape:
+    """A patch with an expression of its own: equal to no other."""
+
+    table: Table
+    made: Executable
+
+    def statement(self, _dialect: str) -> Executable:
+        return self.made
+
+
+_Shape: TypeAlias = _PutShape | _PatchShape | _EraseShape | _AloneShape
+
+
+@dataclass(slots=True)
+class _Plan:
+    """Statements in order. Writes to different rows commute: a later one may join an earlier."""
+
+    batches: list[tuple[_Shape, list[dict[str, object]]]] = field(default_factory=list)
+    newest: dict[_Shape, int] = field(default_factory=dict)
+    row_last: dict[tuple[Table, tuple[object, ...]], int] = field(default_factory=dict)
+    table_last: dict[Table, int] = field(default_factory=dict)
+    table_floor: dict[Table, int] = field(default_factory=dict)
+
+    def add(self, write: Write) -> None:
+        table = write.table
+        shape, parameters = _shaped(write)
+        row = _row_of(write)
+        if row is None:  # touches rows not named: after all before it, before all after it
+            least = self.table_last.get(table, -1)
+        else:
+            least = max(self.row_last.get((table, row), -1), self.table_floor.get(table, -1))
+        index = self.newest.get(shape, -1)
+        if index < max(least, 0):
+            index = len(self.batches)
+            self.batches.append((shape, []))
+            self.newest[shape] = index
+        self.batches[index][1].append(parameters)
+        self.table_last[table] = max(self.table_last.get(table, -1), index)
+        if row is None:
+            self.table_floor[table] = index
+        else:
+            self.row_last[table, row] = index
+
+
+def apply(connection: Connection, writes: Iterable[Write]) -> None:
+    """Execute the writes, as if one after the other. Raises what the database raises."""
+    plan = _Plan()
+    for write in writes:
+        plan.add(write)
+    for shape, rows in plan.batches:
+        connection.execute(shape.statement(connection.dialect.name), rows)
+
+
+def _shaped(write: Write) -> tuple[_Shape, dict[str, object]]:
+    match write:
+        case Put(table, row):
+            names = _names(table)
+            if not row.keys() <= names.keys():
+                raise ValueError(f"{table.name} has no column {sorted(row.keys() - names.keys())}")
+            return _PutShape(table), {**names, **row}
+        case Patch(table, key, values):
+            return _shaped_patch(table, key, values)
+        case Erase(table, key):
+            return _EraseShape(table, tuple(key)), {f"k_{name}": key[name] for name in key}
+
+
+def _shaped_patch(
+    table: Table, key: Mapping[str, object], values: Mapping[str, object]
+) -> tuple[_Shape, dict[str, object]]:
+    parameters = {f"k_{name}": key[name] for name in key}
+    settings: list[_Setting] = []
+    for name, value in values.items():
+        if not isinstance(value, ClauseElement):
+            settings.append((name, None))
+            parameters[f"v_{name}"] = value
+            continue
+        change = _change(table, value)
+        if change is None:
+            made = update(table).where(_matches(table, tuple(key))).values(dict(values))
+            return _AloneShape(table, made), {f"k_{name}": key[name] for name in key}
+        settings.append((name, change[0]))
+        parameters[f"v_{name}"] = change[1]
+    return _PatchShape(table, tuple(key), tuple(settings)), parameters
+
+
+def _change(table: Table, value: ClauseElement) -> tuple[_Change, object] | None:
+    if not isinstance(value, BinaryExpression) or not isinstance(value.right, BindParameter):
+        return None
+    left = value.left
+    is_ours = isinstance(left, Column) and left.table is table
+    if not is_ours or value.operator not in (operator.add, operator.sub):
+        return None
+    return _Change(left.name, value.operator), value.right.value
+
+
+def _row_of(write: Write) -> tuple[object, ...] | None:
+    key = write.row if isinstance(write, Put) else write.key
+    names = _primary(write.table)
+    if isinstance(write, Put) or (len(key) == len(names) and all(name in key for name in names)):
+        return tuple(key.get(name) for name in names)
+    return None
+
+
+@lru_cache(maxsize=_SHAPES_KEPT)
+def _primary(table: Table) -> tuple[str, ...]:
+    return tuple(column.name for column in table.primary_key)
+
+
+@lru_cache(maxsize=_SHAPES_KEPT)
+def _names(table: Table) -> dict[str, object]:
+    return {column.name: None for column in table.columns}
+
+
+def _matches(table: Table, key: Sequence[str]) -> ColumnElement[bool]:
+    return and_(
+        *(table.c[name] == bindparam(f"k_{name}", type_=table.c[name].type) for name in key)
+    )
+
+
+@lru_cache(maxsize=_SHAPES_KEPT)
+def _put_statement(table: Table, dialect: str) -> Executable:
+    insert: postgresql.Insert | sqlite.Insert = (
+        postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
+    )
+    primary = _primary(table)
+    others = {
+        column.name: insert.excluded[column.name]
+        for column in table.columns
+        if column.name not in primary
+    }
+    if not others:
+        return insert.on_conflict_do_nothing(index_elements=primary)
+    return insert.on_conflict_do_update(index_elements=primary, set_=others)
+
+
+@lru_cache(maxsize=_SHAPES_KEPT)
+def _patch_statement(
+    table: Table, key: tuple[str, ...], settings: tuple[_Setting, ...]
+) -> Executable:
+    values: dict[str, Any] = {}
+    for name, change in settings:
+        value = bindparam(f"v_{name}", type_=table.c[name].type)
+        values[name] = change.combine(table.c[change.left], value) if change else value
+    return update(table).where(_matches(table, key)).values(values)
