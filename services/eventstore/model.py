@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import NamedTuple, TypeAlias
 
+from libs.failure import StartFailed
+
 # Expected and actual versions that are not revisions. The numbers are those of the protocol.
 NO_STREAM = -1
 ANY = -2
@@ -161,5 +163,5 @@ class Unserved(Enum):
 Outcome: TypeAlias = Stored | Refused | Unserved
 
 
-class StoreError(Exception):
+class StoreError(StartFailed):
     """The store cannot start or go on; the message is one line for the operator."""

@@ -8,8 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Concatenate, Final, ParamSpec, TypeVar
 
-import structlog
-
+from libs.telemetry import get_logger
 from services.eventstore import storage
 from services.eventstore.pages import Corrupt
 from services.eventstore.storage import Connection
@@ -19,7 +18,7 @@ _EXIT_DAMAGED: Final = 65
 
 _Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
-_log = structlog.get_logger("eventstore")
+_log = get_logger()
 
 
 class Reader:
@@ -55,7 +54,7 @@ class Reader:
         try:
             return page(self._connection(), *arguments, **named)
         except (Corrupt, *storage.DAMAGE) as error:
-            _log.critical("damage_found", error=type(error).__name__, detail=str(error))
+            _log.critical("damage_found", error=type(error).__name__, reason=str(error))
             os._exit(_EXIT_DAMAGED)
 
     def _connection(self) -> Connection:

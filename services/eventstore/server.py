@@ -1,15 +1,17 @@
 """The gRPC server: the calls it serves, who may make them, and refusals turned into statuses."""
 
+import errno
+import socket
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 import grpc
-import structlog
 from grpc_health.v1 import health_pb2
 from grpc_health.v1._async import HealthServicer
 
+from libs.telemetry import get_logger
 from services.eventstore import errors, policy
 from services.eventstore.api_read import StreamsRead
 from services.eventstore.api_streams import StreamsWrites
@@ -36,15 +38,15 @@ _OPTIONS: Final = (
 # The context's type is that of the call; here all calls are alike.
 Behaviour: TypeAlias = Callable[[Any, Any], Awaitable[Any]]
 
-_log = structlog.get_logger("eventstore")
+_log = get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
     """One call: its shape, how its messages are read and written, and who answers."""
 
-    takes_stream: bool
-    gives_stream: bool
+    takes_many: bool
+    gives_many: bool
     parse: Callable[[bytes], Any]
     answer: Behaviour
     encode: Callable[[Any], bytes] | None
@@ -56,27 +58,32 @@ class Call:
             (False, True): grpc.unary_stream_rpc_method_handler,
             (True, False): grpc.stream_unary_rpc_method_handler,
             (True, True): grpc.stream_stream_rpc_method_handler,
-        }[self.takes_stream, self.gives_stream]
+        }[self.takes_many, self.gives_many]
         handler: grpc.RpcMethodHandler[Any, Any] = make(
             behaviour, request_deserializer=self.parse, response_serializer=self.encode
         )
         return handler
 
 
-def calls(
-    read: StreamsRead,
-    writes: StreamsWrites,
-    second: StreamsV2,
-    gossip: Gossip,
-    health: HealthServicer,
+def health_calls(health: HealthServicer) -> dict[str, Call]:
+    """The standard health service: served from the first moment."""
+    one, many = False, True
+    check = health_pb2.HealthCheckRequest.FromString
+    return {
+        "/grpc.health.v1.Health/Check": Call(one, one, check, health.Check, _encode),
+        "/grpc.health.v1.Health/Watch": Call(one, many, check, health.Watch, _encode),
+    }
+
+
+def store_calls(
+    read: StreamsRead, writes: StreamsWrites, second: StreamsV2, gossip: Gossip
 ) -> dict[str, Call]:
-    """Everything that is served, by full name."""
+    """What is served once the store is proven, by full name."""
     encode = _encode
     v1 = "/event_store.client.streams.Streams"
     v2_service = "/kurrentdb.protocol.v2.streams.StreamsService"
     features = "/event_store.client.server_features.ServerFeatures/GetSupportedMethods"
     one, many = False, True
-    check = health_pb2.HealthCheckRequest.FromString
     empty = shared.Empty.FromString
     batch = streams.BatchAppendReq.FromString
     return {
@@ -95,42 +102,38 @@ def calls(
         ),
         "/event_store.client.gossip.Gossip/Read": Call(one, one, empty, gossip.read, encode),
         features: Call(one, one, empty, supported_methods, encode),
-        "/grpc.health.v1.Health/Check": Call(one, one, check, health.Check, encode),
-        "/grpc.health.v1.Health/Watch": Call(one, many, check, health.Watch, encode),
     }
 
 
 class Gate(grpc.GenericRpcHandler):
-    """Finds the handler of a call and lets in who may make it."""
+    """Finds the handler of a call and lets in who may make it; closed until `open`."""
 
-    def __init__(
-        self,
-        served: Mapping[str, Call],
-        users: Users,
-        rules: Mapping[str, Role | None] = policy.POLICY,
-    ) -> None:
-        policy.require_complete(served, rules)
-        self.is_ready = False
-        self._served = served
-        self._rules = rules
+    def __init__(self, users: Users, rules: Mapping[str, Role | None] = policy.POLICY) -> None:
         self._users = users
-        self._handlers = {
-            name: call.handler(_refusing(call.answer)) for name, call in served.items()
-        }
+        self._rules = rules
+        self._served: dict[str, Call] = {}
+        self._handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
+
+    def open(self, served: Mapping[str, Call]) -> None:
+        """Serve these calls from now on; StoreError when one of them has no rule."""
+        policy.require_complete(served, self._rules)
+        self._served.update(served)
+        for name, call in served.items():
+            self._handlers[name] = call.handler(_refusing(call.answer))
 
     def service(
         self, handler_call_details: grpc.HandlerCallDetails
     ) -> "grpc.RpcMethodHandler[Any, Any] | None":
         """Called once for each call, before its first message is read."""
         name = handler_call_details.method
+        if name not in self._rules:
+            return None
         call = self._served.get(name)
         if call is None:
-            return None
+            return _NOT_READY
         role = self._rules[name]
         if role is None:
             return self._handlers[name]
-        if not self.is_ready:
-            return call.handler(_refusing(_always(errors.not_ready())))
         header = _authorization(handler_call_details)
         user = self._users.remembered(header)
         if user is not None and user.role >= role:
@@ -154,7 +157,7 @@ def _require(user: User | None, role: Role, name: str) -> None:
     if user is None:
         raise Refusal(grpc.StatusCode.UNAUTHENTICATED, "the credentials are missing or not good")
     if user.role < role:
-        _log.warning("access_denied", user=user.name, call=name)
+        _log.warning("access_denied", caller=user.name, method=name)
         raise Refusal(
             grpc.StatusCode.PERMISSION_DENIED,
             f"{user.name} is a {user.role.name.lower()}: this call is for a {role.name.lower()}",
@@ -172,11 +175,14 @@ def _refusing(behaviour: Behaviour) -> Behaviour:
     return behave
 
 
-def _always(refusal: Refusal) -> Behaviour:
-    async def behave(_request: Any, _context: Any) -> Any:  # noqa: ANN401
-        raise refusal
+async def _not_ready(_request: object, _context: object) -> None:
+    raise errors.not_ready()
 
-    return behave
+
+# Whatever the shape of the call: the refusal comes before any message.
+_NOT_READY: "grpc.RpcMethodHandler[Any, Any]" = grpc.stream_stream_rpc_method_handler(
+    _refusing(_not_ready)
+)
 
 
 def _authorization(details: grpc.HandlerCallDetails) -> bytes:
@@ -191,19 +197,40 @@ def _encode(message: Any) -> bytes:  # noqa: ANN401 - any protobuf message
     return encoded
 
 
-def make_server(gate: Gate, certificate: bytes, key: bytes, port: int) -> tuple[Any, int]:
-    """A server bound to localhost, in both address families, and the port it got."""
+def make_server(
+    gate: Gate, certificate: bytes, key: bytes, host: str, port: int
+) -> tuple[grpc.aio.Server, int]:
+    """A server bound to an address, `localhost` in both families, and the port it got."""
+    _require_free(host, port)
     server = grpc.aio.server(options=_OPTIONS, maximum_concurrent_rpcs=_CALLS_MAX)
     server.add_generic_rpc_handlers((gate,))
     credentials = grpc.ssl_server_credentials([(key, certificate)])
     try:
-        bound = server.add_secure_port(f"localhost:{port}", credentials)
+        bound = server.add_secure_port(f"{host}:{port}", credentials)
     except RuntimeError:
         bound = 0
     if bound == 0:
-        message = f"port {port} is in use or the TLS certificate is not usable"
+        message = f"cannot listen on {host}:{port}: is the TLS certificate the one of the key?"
         raise StoreError(message)
     return server, bound
+
+
+def _require_free(host: str, port: int) -> None:
+    """Say in our own words, before gRPC does in its, that an address cannot be had."""
+    try:
+        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        message = f"cannot listen on {host}: {error.strerror}"
+        raise StoreError(message) from None
+    for family, kind, _, _, address in addresses:
+        with socket.socket(family, kind) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(address)
+            except OSError as error:
+                if error.errno == errno.EADDRINUSE:
+                    message = f"port {port} is in use: stop who has it, or set HEFU_PORT"
+                    raise StoreError(message) from None
 
 
 def read_file(path: Path) -> bytes:

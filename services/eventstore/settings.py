@@ -1,25 +1,26 @@
-"""What the event store can be told, read once from the environment."""
+"""What the event store can be told, on top of what every service is told."""
 
 from pathlib import Path
 from typing import Final
 
 from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from libs.settings import ServiceSettings
 
 _MIB: Final = 1024 * 1024
 
 
-class Settings(BaseSettings):
-    """Environment variables with the prefix HEFU_; a bad one stops the start."""
-
-    model_config = SettingsConfigDict(env_prefix="HEFU_", frozen=True)
-
+class Settings(ServiceSettings):
+    service: str = "eventstore"
     port: int = Field(default=2113, ge=0, le=65_535)
-    data_dir: Path
     tls_cert: Path
     tls_key: Path
+    # Who signed the certificates of clients: kept for identity by certificate.
     tls_ca: Path | None = None
+    # JSON: [{"name", "salt", "hash", "role"}], see users.py.
     users_file: Path
+    # The host that gossip tells to clients which ask for the address by discovery.
     advertised_host: str = "localhost"
     append_limit_bytes: int = Field(default=_MIB, ge=1_024, le=16 * _MIB)
+    # Free disk space that is never written to.
     reserve_bytes: int = Field(default=256 * _MIB, ge=0)

@@ -1,24 +1,25 @@
 """The store put together: folder, proof, writer, readers, and the newest events in memory."""
 
+import asyncio
 import json
 import time
 import uuid
+from dataclasses import dataclass
 from pathlib import Path
 
-import structlog
-
+from libs.telemetry import get_logger
 from services.eventstore import storage, verify
 from services.eventstore.head import HeadFile
 from services.eventstore.model import IS_JSON, NO_STREAM, Append, NewEvent
 from services.eventstore.reader import Reader
-from services.eventstore.storage import Folder
+from services.eventstore.storage import Connection, Folder
 from services.eventstore.tail import Tail
 from services.eventstore.writer import Writer
 
 _SYSTEM_STREAM = "$store"
 _CREATED_TYPE = "$store-created"
 
-_log = structlog.get_logger("eventstore")
+_log = get_logger()
 
 
 class Store:
@@ -39,31 +40,49 @@ class Store:
         self._folder.close()
 
 
+@dataclass(frozen=True, slots=True)
+class _Files:
+    folder: Folder
+    connection: Connection
+    head_file: HeadFile
+    store_id: str
+
+
 async def open_store(path: Path, reserve_bytes: int) -> Store:
     """Lock, prove and open a folder; StoreError says why not, in one line."""
+    files = await asyncio.to_thread(_open_files, path)
+    tail = Tail()
+    writer = Writer(files.connection, files.head_file, path, reserve_bytes, tail.publish)
+    tail.begin(writer.head.position)
+    writer.start()
+    if writer.head.position < 0:
+        await writer.submit(_created(files.store_id))
+    return Store(files.folder, writer, tail, files.store_id)
+
+
+def _open_files(path: Path) -> _Files:
     folder = Folder(path)
-    folder.forget_cached_pages()
-    connection = storage.open_writer(folder.database)
-    head_file = HeadFile(path)
+    try:
+        folder.forget_cached_pages()
+        connection = storage.open_writer(folder.database)
+        head_file = HeadFile(path)
+        _prove(connection, head_file)
+        return _Files(folder, connection, head_file, storage.store_id(connection))
+    except BaseException:
+        folder.close()
+        raise
+
+
+def _prove(connection: Connection, head_file: HeadFile) -> None:
     started = time.monotonic()
     verified = verify.verify(connection, head_file.read())
-    store_id = storage.store_id(connection)
-    # The tail is made before the writer knows its head, and told it at once.
-    tail = Tail()
-    writer = Writer(connection, head_file, path, reserve_bytes, tail.publish)
-    tail.begin(writer.head.position)
-    verify.mark_verified(connection, writer.head.position)
+    verify.mark_verified(connection, verified.head)
     _log.info(
         "store_verified",
         events=verified.events,
-        streams=verified.streams,
-        head=writer.head.position,
-        seconds=round(time.monotonic() - started, 3),
+        head=verified.head,
+        duration_ms=round(1_000 * (time.monotonic() - started)),
     )
-    writer.start()
-    if writer.head.position < 0:
-        await writer.submit(_created(store_id))
-    return Store(folder, writer, tail, store_id)
 
 
 def _created(store_id: str) -> Append:

@@ -21,10 +21,11 @@ _SELECT = (
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """What was looked at."""
+    """What was looked at, and where the log ends."""
 
     events: int
     streams: int
+    head: int
 
 
 def verify(connection: Connection, head: Head | None) -> Verified:
@@ -34,20 +35,22 @@ def verify(connection: Connection, head: Head | None) -> Verified:
         if verdict != "ok":
             message = f"the database is damaged: {verdict}"
             raise StoreError(message)
-        _verify_head(connection, head)
+        last = _verify_head(connection, head)
         events = _verify_chain(connection)
         streams = _verify_streams(connection)
     except storage.DAMAGE as error:
         message = f"the database is damaged: {error}"
         raise StoreError(message) from None
-    return Verified(events, streams)
+    return Verified(events, streams, last)
 
 
-def _verify_head(connection: Connection, head: Head | None) -> None:
-    row = connection.execute("SELECT last_pos FROM groups ORDER BY last_pos DESC").fetchone()
-    last = -1 if row is None else row[0]
+def _verify_head(connection: Connection, head: Head | None) -> int:
+    row = connection.execute(
+        "SELECT last_pos FROM groups ORDER BY last_pos DESC LIMIT 1"
+    ).fetchone()
+    last = -1 if row is None else int(cast("int", row[0]))
     if head is None or head.position < 0:
-        return
+        return last
     if head.position > last:
         message = (
             f"acknowledged events are gone: the head file knows position {head.position},"
@@ -62,6 +65,7 @@ def _verify_head(connection: Connection, head: Head | None) -> None:
     if row is None or row[0] != head.chain or row[1] != head.events:
         message = f"the database and the head file tell different histories at {head.position}"
         raise StoreError(message)
+    return last
 
 
 def _verify_chain(connection: Connection) -> int:

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import structlog
-
+from libs.telemetry import get_logger
 from services.eventstore import storage
 from services.eventstore.group import carry_out
 from services.eventstore.head import Head, HeadFile
@@ -27,7 +26,7 @@ _WAL_ALARM_BYTES: Final = 64 * 1024 * 1024
 _HEAD_FLUSH_S: Final = 1.0
 _EXIT_DISK: Final = 74
 
-_log = structlog.get_logger("eventstore")
+_log = get_logger()
 
 
 class Overloaded(Exception):
@@ -108,7 +107,7 @@ class Writer:
         except BaseException as error:  # noqa: BLE001 - answered or not, nothing may follow
             # After a failed sync SQLite takes later commits as if nothing had been. So no answer
             # is given and the process ends here; the next start verifies what there is.
-            _log.critical("writer_failed", error=type(error).__name__, detail=str(error))
+            _log.critical("writer_failed", error=type(error).__name__, reason=str(error))
             os._exit(_EXIT_DISK)
 
     def _work(self) -> None:
@@ -182,7 +181,7 @@ class Writer:
         size = storage.checkpoint(self._connection) * storage.PAGE_BYTES
         self._wal_pages = 0
         if size > _WAL_ALARM_BYTES:
-            _log.error("log_held_by_a_reader", wal_bytes=size)
+            _log.error("log_held_by_a_reader", size_bytes=size)
 
     def _finish(self) -> None:
         storage.empty_log(self._connection)
