@@ -1,0 +1,397 @@
+"""Pages between their stored bytes and ours. The stored form is a contract: see `tests/golden/accounts`."""
+
+from collections.abc import Sequence
+from typing import assert_never
+
+from hefu.accounts.v1 import events_pb2 as pb
+from hefu.type.v1.money_pb2 import Money
+from libs.wire import time_from_wire, time_to_wire
+from services.accounts.domain import entries as d
+from services.accounts.domain.commands import Amount
+from services.accounts.domain.pages import seal, verified_hash
+
+PAGE_TYPE = "hefu.accounts.v1.PageWritten"
+SNAPSHOT_TYPE = "hefu.accounts.v1.SnapshotTaken"
+JOURNAL = "journal-0"
+SNAPSHOTS = "journal_snapshot-0"
+_ENTRIES_TAG = b"\x2a"  # field 5, length-delimited
+_SEVEN_BITS = 0x7F
+_MORE = 0x80
+
+
+def encode_entry(entry: d.Entry, ordinal: int) -> bytes:
+    """An entry's stored bytes."""
+    return entry_to_wire(entry, ordinal).SerializeToString(deterministic=True)
+
+
+def encode_page(  # noqa: PLR0913 - the fields of a page
+    number: int,
+    previous_hash: bytes,
+    written_us: int,
+    business_date: str,
+    encoded_entries: Sequence[bytes],
+) -> tuple[bytes, bytes]:
+    """A page's stored bytes and its hash. Fields stand in the order of their numbers, as protobuf writes them."""
+    head = pb.PageWritten(
+        page_number=number,
+        previous_hash=previous_hash,
+        written_time=time_to_wire(written_us),
+        business_date=business_date,
+    )
+    parts = [head.SerializeToString(deterministic=True)]
+    for entry in encoded_entries:
+        parts += (_ENTRIES_TAG, _varint(len(entry)), entry)
+    return seal(b"".join(parts))
+
+
+def decode_page(stored: bytes) -> d.Page:
+    """A page, proven against its own hash. Raises `PageDamaged`."""
+    message = pb.PageWritten.FromString(stored)
+    page_hash = verified_hash(message.page_number, stored)
+    return d.Page(
+        message.page_number,
+        message.previous_hash,
+        time_from_wire(message.written_time),
+        message.business_date,
+        tuple(map(entry_from_wire, message.entries)),
+        page_hash,
+    )
+
+
+def page_message(stored: bytes) -> pb.PageWritten:
+    """A page as its message, for those who hand it on."""
+    return pb.PageWritten.FromString(stored)
+
+
+def encode_snapshot(  # noqa: PLR0913 - the fields of a part
+    page_number: int, page_hash: bytes, state_hash: bytes, state: bytes, part: int, parts: int
+) -> bytes:
+    return pb.SnapshotTaken(
+        page_number=page_number,
+        page_hash=page_hash,
+        state_hash=state_hash,
+        state=state,
+        part=part,
+        parts=parts,
+    ).SerializeToString(deterministic=True)
+
+
+def decode_snapshot(stored: bytes) -> pb.SnapshotTaken:
+    return pb.SnapshotTaken.FromString(stored)
+
+
+def entry_to_wire(entry: d.Entry, ordinal: int) -> pb.Entry:
+    """An entry as its message."""
+    obligation = entry.obligation
+    message = pb.Entry(
+        ordinal=ordinal,
+        command_id=entry.command_id,
+        caller=entry.caller,
+        correlation_id=entry.correlation_id,
+        terms_hash=entry.terms_hash,
+        term_checks=entry.term_checks,
+        value_date=entry.value_date,
+        business_date=entry.business_date,
+        balances=[
+            pb.BalanceAfter(
+                account_id=account_id,
+                account_seq=seq,
+                posted_minor=posted,
+                held_minor=held,
+                incoming_minor=incoming,
+            )
+            for account_id, seq, posted, held, incoming in entry.balances
+        ],
+    )
+    if obligation is not None:
+        message.obligation.CopyFrom(
+            pb.Obligation(
+                bank_id=obligation.bank_id,
+                window_id=obligation.window_id,
+                favour=obligation.favour,
+                amount=_money(obligation.currency, obligation.minor),
+                payment_id=obligation.payment_id,
+                carried_from_window_id=obligation.carried_from,
+            )
+        )
+    fact = entry.fact
+    if isinstance(fact, d.TransferPosted):
+        message.transfer_posted.CopyFrom(
+            pb.TransferPosted(
+                legs=_legs(fact.legs), purpose=fact.purpose, fact_key=fact.fact_key
+            )
+        )
+    else:
+        _fact_to_wire(fact, message)
+    return message
+
+
+def entry_from_wire(message: pb.Entry) -> d.Entry:
+    """A message as an entry."""
+    obligation = message.obligation if message.HasField("obligation") else None
+    return d.Entry(
+        _fact_from_wire(message),
+        message.command_id,
+        message.caller,
+        message.correlation_id,
+        message.terms_hash,
+        message.term_checks,
+        message.value_date,
+        message.business_date,
+        None
+        if obligation is None
+        else d.Obligation(
+            obligation.bank_id,
+            obligation.window_id,
+            obligation.favour,
+            obligation.amount.currency_code,
+            obligation.amount.minor_units,
+            obligation.payment_id,
+            obligation.carried_from_window_id,
+        ),
+        tuple(
+            d.BalanceAfter(
+                b.account_id, b.account_seq, b.posted_minor, b.held_minor, b.incoming_minor
+            )
+            for b in message.balances
+        ),
+    )
+
+
+def _fact_to_wire(fact: d.Fact, message: pb.Entry) -> None:  # noqa: C901, PLR0912, PLR0915 - one case each
+    match fact:
+        case d.TransferPosted():
+            raise AssertionError("handled before, because it is nearly every entry")
+        case d.HoldPlaced(hold_id, account_id, amount, destination, deadline_us, purpose):
+            placed = pb.HoldPlaced(
+                hold_id=hold_id,
+                account_id=account_id,
+                amount=_money(*amount),
+                destination_account_id=destination,
+                purpose=purpose,
+            )
+            if deadline_us:
+                placed.expire_time.CopyFrom(time_to_wire(deadline_us))
+            message.hold_placed.CopyFrom(placed)
+        case d.HoldCaptured(hold_id, legs, amount, released, remaining, purpose, fact_key):
+            message.hold_captured.CopyFrom(
+                pb.HoldCaptured(
+                    hold_id=hold_id,
+                    legs=_legs(legs),
+                    amount=_money(*amount),
+                    released_minor=released,
+                    remaining_minor=remaining,
+                    purpose=purpose,
+                    fact_key=fact_key,
+                )
+            )
+        case d.HoldReleased(hold_id, amount, remaining):
+            message.hold_released.CopyFrom(
+                pb.HoldReleased(
+                    hold_id=hold_id, amount=_money(*amount), remaining_minor=remaining
+                )
+            )
+        case d.HoldExpired(hold_id, amount):
+            message.hold_expired.CopyFrom(
+                pb.HoldExpired(hold_id=hold_id, amount=_money(*amount))
+            )
+        case d.CommandRefused(reason, field, description, command):
+            message.command_refused.CopyFrom(
+                pb.CommandRefused(
+                    reason=reason, field=field, description=description, command=command
+                )
+            )
+        case d.AccountOpened(account_id, owner, kind, currency, ordinal):
+            message.account_opened.CopyFrom(
+                pb.AccountOpened(
+                    account_id=account_id,
+                    owner=owner,
+                    kind=pb.AccountKind.ValueType(kind),
+                    currency_code=currency,
+                    ordinal=ordinal,
+                )
+            )
+        case d.AccountFrozen(freeze_id, account_id, side, purpose, stops):
+            message.account_frozen.CopyFrom(
+                pb.AccountFrozen(
+                    freeze_id=freeze_id,
+                    account_id=account_id,
+                    side=pb.FreezeSide.ValueType(side),
+                    purpose=purpose,
+                    stop_captures=stops,
+                )
+            )
+        case d.AccountUnfrozen(freeze_id, account_id):
+            message.account_unfrozen.CopyFrom(
+                pb.AccountUnfrozen(freeze_id=freeze_id, account_id=account_id)
+            )
+        case d.AccountClosed(account_id):
+            message.account_closed.CopyFrom(pb.AccountClosed(account_id=account_id))
+        case d.WindowOpened(window_id, bank_id, currency, clearing, ordinal):
+            message.window_opened.CopyFrom(
+                pb.WindowOpened(
+                    window_id=window_id,
+                    bank_id=bank_id,
+                    currency_code=currency,
+                    clearing_account_id=clearing,
+                    ordinal=ordinal,
+                )
+            )
+        case d.WindowSealed() as sealed:
+            message.window_sealed.CopyFrom(
+                pb.WindowSealed(
+                    window_id=sealed.window_id,
+                    bank_id=sealed.bank_id,
+                    currency_code=sealed.currency,
+                    next_window_id=sealed.next_window_id,
+                    next_clearing_account_id=sealed.next_clearing_account_id,
+                    legs=sealed.legs,
+                    sum_ours_minor=sealed.sum_ours,
+                    sum_bank_minor=sealed.sum_bank,
+                    net_minor=sealed.sum_ours - sealed.sum_bank,
+                    next_ordinal=sealed.next_ordinal,
+                )
+            )
+        case d.WindowClosed(window_id, clearing):
+            message.window_closed.CopyFrom(
+                pb.WindowClosed(window_id=window_id, clearing_account_id=clearing)
+            )
+        case d.BusinessDateMoved(from_date, to_date):
+            message.business_date_moved.CopyFrom(
+                pb.BusinessDateMoved(from_date=from_date, to_date=to_date)
+            )
+        case _:
+            assert_never(fact)
+
+
+def _fact_from_wire(message: pb.Entry) -> d.Fact:  # noqa: C901, PLR0911, PLR0912 - one case each
+    name = message.WhichOneof("fact")
+    match name:
+        case "transfer_posted":
+            posted = message.transfer_posted
+            return d.TransferPosted(_legs_from(posted.legs), posted.purpose, posted.fact_key)
+        case "hold_placed":
+            placed = message.hold_placed
+            return d.HoldPlaced(
+                placed.hold_id,
+                placed.account_id,
+                _amount(placed.amount),
+                placed.destination_account_id,
+                time_from_wire(placed.expire_time) if placed.HasField("expire_time") else 0,
+                placed.purpose,
+            )
+        case "hold_captured":
+            captured = message.hold_captured
+            return d.HoldCaptured(
+                captured.hold_id,
+                _legs_from(captured.legs),
+                _amount(captured.amount),
+                captured.released_minor,
+                captured.remaining_minor,
+                captured.purpose,
+                captured.fact_key,
+            )
+        case "hold_released":
+            released = message.hold_released
+            return d.HoldReleased(
+                released.hold_id, _amount(released.amount), released.remaining_minor
+            )
+        case "hold_expired":
+            return d.HoldExpired(message.hold_expired.hold_id, _amount(message.hold_expired.amount))
+        case "command_refused":
+            refused = message.command_refused
+            return d.CommandRefused(
+                refused.reason, refused.field, refused.description, refused.command
+            )
+        case "account_opened":
+            opened = message.account_opened
+            return d.AccountOpened(
+                opened.account_id,
+                opened.owner,
+                opened.kind,
+                opened.currency_code,
+                opened.ordinal,
+            )
+        case "account_frozen":
+            frozen = message.account_frozen
+            return d.AccountFrozen(
+                frozen.freeze_id,
+                frozen.account_id,
+                frozen.side,
+                frozen.purpose,
+                frozen.stop_captures,
+            )
+        case "account_unfrozen":
+            unfrozen = message.account_unfrozen
+            return d.AccountUnfrozen(unfrozen.freeze_id, unfrozen.account_id)
+        case "account_closed":
+            return d.AccountClosed(message.account_closed.account_id)
+        case "window_opened":
+            window = message.window_opened
+            return d.WindowOpened(
+                window.window_id,
+                window.bank_id,
+                window.currency_code,
+                window.clearing_account_id,
+                window.ordinal,
+            )
+        case "window_sealed":
+            sealed = message.window_sealed
+            return d.WindowSealed(
+                sealed.window_id,
+                sealed.bank_id,
+                sealed.currency_code,
+                sealed.next_window_id,
+                sealed.next_clearing_account_id,
+                sealed.legs,
+                sealed.sum_ours_minor,
+                sealed.sum_bank_minor,
+                sealed.next_ordinal,
+            )
+        case "window_closed":
+            closed = message.window_closed
+            return d.WindowClosed(closed.window_id, closed.clearing_account_id)
+        case "business_date_moved":
+            moved = message.business_date_moved
+            return d.BusinessDateMoved(moved.from_date, moved.to_date)
+        case _:
+            raise AssertionError(f"an entry of a kind this version does not know: {name}")
+
+
+def _money(currency: str, minor: int) -> Money:
+    return Money(currency_code=currency, minor_units=minor)
+
+
+def _amount(message: Money) -> Amount:
+    return Amount(message.currency_code, message.minor_units)
+
+
+def _legs(legs: Sequence[d.PostedLeg]) -> list[pb.PostedLeg]:
+    return [
+        pb.PostedLeg(
+            account_id=account_id,
+            direction=pb.Direction.ValueType(direction),
+            amount=Money(currency_code=currency, minor_units=minor),
+        )
+        for account_id, direction, currency, minor in legs
+    ]
+
+
+def _legs_from(legs: Sequence[pb.PostedLeg]) -> tuple[d.PostedLeg, ...]:
+    return tuple(
+        d.PostedLeg(
+            leg.account_id, leg.direction, leg.amount.currency_code, leg.amount.minor_units
+        )
+        for leg in legs
+    )
+
+
+def _varint(value: int) -> bytes:
+    digits = bytearray()
+    while value > _SEVEN_BITS:
+        digits.append(value & _SEVEN_BITS | _MORE)
+        value >>= 7
+    digits.append(value)
+    return bytes(digits)
+
+

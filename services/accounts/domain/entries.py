@@ -1,0 +1,180 @@
+"""What the journal records: entries, each one fact with the balances after it. How they are stored is codec.py's."""
+
+from typing import NamedTuple, TypeAlias
+
+from services.accounts.domain.commands import Amount
+
+
+class BalanceAfter(NamedTuple):
+    """An account's figures after an entry, on its normal side, in minor units."""
+
+    account_id: str
+    account_seq: int
+    posted: int
+    held: int
+    incoming: int
+
+
+class Obligation(NamedTuple):
+    """A movement between us and a bank, in the window that is open where the entry stands."""
+
+    bank_id: str
+    window_id: str
+    favour: int
+    currency: str
+    minor: int
+    payment_id: str
+    carried_from: str
+
+
+class PostedLeg(NamedTuple):
+    account_id: str
+    direction: int
+    currency: str
+    minor: int
+
+
+class AccountOpened(NamedTuple):
+    account_id: str
+    owner: str
+    kind: int
+    currency: str
+    ordinal: int
+
+
+class AccountFrozen(NamedTuple):
+    freeze_id: str
+    account_id: str
+    side: int
+    purpose: str
+    stop_captures: bool
+
+
+class AccountUnfrozen(NamedTuple):
+    freeze_id: str
+    account_id: str
+
+
+class AccountClosed(NamedTuple):
+    account_id: str
+
+
+class TransferPosted(NamedTuple):
+    legs: tuple[PostedLeg, ...]
+    purpose: str
+    fact_key: str
+
+
+class HoldPlaced(NamedTuple):
+    """`deadline_us` 0: never expires."""
+
+    hold_id: str
+    account_id: str
+    amount: Amount
+    destination: str
+    deadline_us: int
+    purpose: str
+
+
+class HoldCaptured(NamedTuple):
+    hold_id: str
+    legs: tuple[PostedLeg, ...]
+    amount: Amount
+    released: int
+    remaining: int
+    purpose: str
+    fact_key: str
+
+
+class HoldReleased(NamedTuple):
+    hold_id: str
+    amount: Amount
+    remaining: int
+
+
+class HoldExpired(NamedTuple):
+    hold_id: str
+    amount: Amount
+
+
+class CommandRefused(NamedTuple):
+    """`command` says what kind of command it was: "transfer"."""
+
+    reason: str
+    field: str
+    description: str
+    command: str
+
+
+class WindowOpened(NamedTuple):
+    window_id: str
+    bank_id: str
+    currency: str
+    clearing_account_id: str
+    ordinal: int
+
+
+class WindowSealed(NamedTuple):
+    window_id: str
+    bank_id: str
+    currency: str
+    next_window_id: str
+    next_clearing_account_id: str
+    legs: int
+    sum_ours: int
+    sum_bank: int
+    next_ordinal: int
+
+
+class WindowClosed(NamedTuple):
+    window_id: str
+    clearing_account_id: str
+
+
+class BusinessDateMoved(NamedTuple):
+    from_date: str
+    to_date: str
+
+
+Fact: TypeAlias = (
+    TransferPosted
+    | HoldPlaced
+    | HoldCaptured
+    | HoldReleased
+    | HoldExpired
+    | CommandRefused
+    | AccountOpened
+    | AccountFrozen
+    | AccountUnfrozen
+    | AccountClosed
+    | WindowOpened
+    | WindowSealed
+    | WindowClosed
+    | BusinessDateMoved
+)
+
+
+class Entry(NamedTuple):
+    """One thing that happened. `command_id` is empty for what the journal writes by itself."""
+
+    fact: Fact
+    command_id: str
+    caller: str
+    correlation_id: str
+    terms_hash: bytes
+    term_checks: bytes
+    value_date: str
+    business_date: str
+    obligation: Obligation | None
+    balances: tuple[BalanceAfter, ...]
+
+
+class Page(NamedTuple):
+    """One link of the chain, read back: `entries` in their order, `page_hash` over the stored bytes."""
+
+    number: int
+    previous_hash: bytes
+    written_us: int
+    business_date: str
+    entries: tuple[Entry, ...]
+    page_hash: bytes

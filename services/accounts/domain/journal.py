@@ -1,0 +1,130 @@
+"""The journal as a decider: `decide(command, caller, book)` gives an entry, or says why there is none.
+
+It does no I/O and reads no clock: page number and page time stand in the book, ids in the command.
+"""
+
+from collections.abc import Callable, Mapping
+from heapq import heappop
+from typing import Any, NamedTuple, TypeAlias
+
+from services.accounts.domain import holds, lifecycle
+from services.accounts.domain.book import Book, Known, Window
+from services.accounts.domain.callers import Caller
+from services.accounts.domain.commands import (
+    CaptureHold,
+    CloseAccount,
+    CloseWindow,
+    Command,
+    FreezeAccount,
+    MoveBusinessDate,
+    OpenAccount,
+    OpenWindow,
+    PlaceHold,
+    ReleaseHold,
+    SealWindow,
+    Transfer,
+    UnfreezeAccount,
+)
+from services.accounts.domain.entries import CommandRefused, Entry
+from services.accounts.domain.refusals import UNRECORDED, Reason, Refusal, Refused
+from services.accounts.domain.shape import check
+from services.accounts.domain.terms import Digest, canonical, digest
+from services.accounts.domain.transfers import transfer
+from services.accounts.domain.windows import decide_window
+
+# On first use the time inside an id may lie this far after page time.
+ID_AHEAD_MAX_MS = 5 * 60 * 1_000
+_MILLI = 1_000
+
+
+class Repeated(NamedTuple):
+    """The id has an outcome: the entry at `place`. `terms` are set where they differ from the first."""
+
+    place: int
+    terms: tuple[str, ...] = ()
+
+
+# What becomes of a command: an entry to record; a repeat; a refusal that is not recorded; a window as it is.
+Decision: TypeAlias = Entry | Repeated | Refusal | Window
+_Decide: TypeAlias = Callable[[Any, Digest, Caller, Book], Entry]
+
+_DECIDE: Mapping[type, _Decide] = {
+    Transfer: transfer,
+    PlaceHold: holds.place,
+    CaptureHold: holds.capture,
+    ReleaseHold: holds.release,
+    OpenAccount: lifecycle.open_account,
+    FreezeAccount: lifecycle.freeze,
+    UnfreezeAccount: lifecycle.unfreeze,
+    CloseAccount: lifecycle.close,
+    MoveBusinessDate: lifecycle.move_business_date,
+}
+
+
+def decide(command: Command, caller: Caller, book: Book) -> Decision:
+    """Shape, then the id, then the rules: the order is part of the contract."""
+    try:
+        check(command)
+        if isinstance(command, OpenWindow | SealWindow | CloseWindow):
+            terms_digest = digest(canonical(command))
+            return decide_window(command, terms_digest, caller, book)
+    except Refused as refused:
+        return refused.refusal
+    terms = canonical(command)
+    terms_digest = digest(terms)
+    known = _known(command[0], caller, book)
+    if known is not None:
+        if known.terms_hash == terms_digest.hash:
+            return Repeated(known.place)
+        return Repeated(known.place, tuple(terms))
+    try:
+        _not_from_future(command, book)
+        return _DECIDE[type(command)](command, terms_digest, caller, book)
+    except Refused as refused:
+        if refused.reason in UNRECORDED:
+            return refused.refusal
+        return _refusal(refused, command, terms, terms_digest, caller, book)
+
+
+def expiries(book: Book) -> Entry | None:
+    """The expiry that is due first on the page in hand. Ask again after recording it."""
+    deadline = book.next_deadline_us()
+    if deadline is None or deadline > book.page_us:
+        return None
+    _, hold_id, caller = heappop(book.deadlines)
+    return holds.expire(book.holds[caller, hold_id], book)
+
+
+def _known(command_id: str, caller: Caller, book: Book) -> Known | None:
+    ids = book.ids.get(caller.name)
+    return None if ids is None else ids.get(command_id)
+
+
+def _not_from_future(command: Command, book: Book) -> None:
+    id_ = command[0]
+    if int(id_[:8] + id_[9:13], 16) > book.page_us // _MILLI + ID_AHEAD_MAX_MS:
+        field = type(command)._fields[0]
+        raise Refused(Reason.ID_FROM_FUTURE, field, "its time lies more than 5 minutes ahead")
+
+
+def _refusal(
+    refused: Refused,
+    command: Command,
+    terms: list[str],
+    terms_digest: Digest,
+    caller: Caller,
+    book: Book,
+) -> Entry:
+    fact = CommandRefused(refused.reason.name, refused.field, refused.description, terms[0])
+    return Entry(
+        fact,
+        command[0],
+        caller.name,
+        getattr(command, "correlation_id", ""),
+        terms_digest.hash,
+        terms_digest.checks,
+        book.business_date,
+        book.business_date,
+        None,
+        (),
+    )

@@ -1,0 +1,117 @@
+"""Accounts opened, frozen, unfrozen and closed, and the journal's business date moved on."""
+
+from services.accounts.domain.book import Account, Book, unchanged
+from services.accounts.domain.callers import Caller
+from services.accounts.domain.commands import (
+    CloseAccount,
+    FreezeAccount,
+    MoveBusinessDate,
+    OpenAccount,
+    UnfreezeAccount,
+)
+from services.accounts.domain.entries import (
+    AccountClosed,
+    AccountFrozen,
+    AccountOpened,
+    AccountUnfrozen,
+    BalanceAfter,
+    BusinessDateMoved,
+    Entry,
+    Fact,
+)
+from services.accounts.domain.kinds import Kind
+from services.accounts.domain.refusals import Reason, Refused
+from services.accounts.domain.terms import Digest
+
+
+def open_account(command: OpenAccount, digest: Digest, caller: Caller, book: Book) -> Entry:
+    account_id, owner, kind, currency, ordinal, correlation_id = command
+    if kind not in caller.opens:
+        text = f"{caller.name} may not open {Kind(kind).name}"
+        raise Refused(Reason.ROUTE_NOT_ALLOWED, "kind", text)
+    if account_id in book.accounts:
+        raise Refused(Reason.ACCOUNT_KEY_TAKEN, "account_id", "another caller's account")
+    if (owner, kind, currency, ordinal) in book.business_keys:
+        text = "the owner has this account already"
+        raise Refused(Reason.ACCOUNT_KEY_TAKEN, "owner", text)
+    opened = AccountOpened(account_id, owner, kind, currency, ordinal)
+    first = BalanceAfter(account_id, 1, 0, 0, 0)
+    return _entry(opened, account_id, digest, caller, book, first, correlation_id)
+
+
+def freeze(command: FreezeAccount, digest: Digest, caller: Caller, book: Book) -> Entry:
+    account = _open_account(command.account_id, book)
+    fact = AccountFrozen(
+        command.freeze_id,
+        command.account_id,
+        command.side,
+        command.purpose,
+        command.stop_captures,
+    )
+    return _entry(fact, command.freeze_id, digest, caller, book, unchanged(account))
+
+
+def unfreeze(command: UnfreezeAccount, digest: Digest, caller: Caller, book: Book) -> Entry:
+    account = _open_account(command.account_id, book)
+    if command.freeze_id not in account.freezes:
+        raise Refused(Reason.FREEZE_NOT_FOUND, "freeze_id", "no such freeze stands")
+    fact = AccountUnfrozen(command.freeze_id, command.account_id)
+    return _entry(fact, command.request_id, digest, caller, book, unchanged(account))
+
+
+def close(command: CloseAccount, digest: Digest, caller: Caller, book: Book) -> Entry:
+    account = _open_account(command.account_id, book)
+    if account.kind == Kind.CLEARING:
+        text = "a clearing account is closed with its window"
+        raise Refused(Reason.ROUTE_NOT_ALLOWED, "account_id", text)
+    if account.held or account.incoming:
+        text = f"held {account.held}, incoming {account.incoming}"
+        raise Refused(Reason.ACCOUNT_HAS_HOLDS, "account_id", text)
+    if account.posted:
+        raise Refused(Reason.ACCOUNT_NOT_EMPTY, "account_id", f"posted {account.posted}")
+    fact = AccountClosed(command.account_id)
+    return _entry(fact, command.request_id, digest, caller, book, unchanged(account))
+
+
+def move_business_date(
+    command: MoveBusinessDate, digest: Digest, caller: Caller, book: Book
+) -> Entry:
+    if command.to_date < book.business_date:
+        text = f"the business date is {book.business_date}"
+        raise Refused(Reason.BUSINESS_DATE_PAST, "to_date", text)
+    fact = BusinessDateMoved(book.business_date, command.to_date)
+    return _entry(fact, command.request_id, digest, caller, book, None)
+
+
+def _open_account(account_id: str, book: Book) -> Account:
+    account = book.accounts.get(account_id)
+    if account is None:
+        raise Refused(Reason.ACCOUNT_NOT_FOUND, "account_id", "no such account")
+    if account.is_closed:
+        raise Refused(Reason.ACCOUNT_CLOSED, "account_id", "the account is closed")
+    return account
+
+
+def _entry(  # noqa: PLR0913 - the parts of an entry
+    fact: Fact,
+    command_id: str,
+    digest: Digest,
+    caller: Caller,
+    book: Book,
+    balance: BalanceAfter | None,
+    correlation_id: str = "",
+) -> Entry:
+    today = book.business_date
+    balances = () if balance is None else (balance,)
+    return Entry(
+        fact,
+        command_id,
+        caller.name,
+        correlation_id,
+        digest.hash,
+        digest.checks,
+        today,
+        today,
+        None,
+        balances,
+    )

@@ -1,0 +1,37 @@
+"""The page as the unit of commit: how much fits on one, and the hash that makes it a link of the chain."""
+
+import hashlib
+
+# The stored form ends in field 15 of the message, `page_hash`: tag, length, 32 bytes. It is over all before it.
+HASH_BYTES = 32
+_HASH_TAG = b"\x7a\x20"
+HASH_FIELD_BYTES = len(_HASH_TAG) + HASH_BYTES
+NO_HASH = bytes(HASH_BYTES)
+ENTRIES_MAX = 4_000
+# One entry may follow after this is reached; with 64 legs it takes some 15 KiB, so a page stays below 700 KiB.
+PAGE_BYTES_MAX = 680 * 1_024
+
+
+class PageDamaged(Exception):
+    """A stored page is not what was written. The text names the page."""
+
+
+def seal(body: bytes) -> tuple[bytes, bytes]:
+    """The stored bytes of a page and its hash."""
+    page_hash = hashlib.sha256(body).digest()
+    return body + _HASH_TAG + page_hash, page_hash
+
+
+def verified_hash(number: int, stored: bytes) -> bytes:
+    """The page's hash, once it is proven to be over the stored bytes. Raises `PageDamaged`."""
+    body, tail = stored[:-HASH_FIELD_BYTES], stored[-HASH_FIELD_BYTES:]
+    page_hash = hashlib.sha256(body).digest()
+    if tail != _HASH_TAG + page_hash:
+        raise PageDamaged(f"page {number} does not match its hash")
+    return page_hash
+
+
+def check_link(number: int, found: tuple[int, bytes], previous_hash: bytes) -> None:
+    """Whether a page is the one expected behind the one before. Raises `PageDamaged`."""
+    if found != (number, previous_hash):
+        raise PageDamaged(f"page {number} does not follow the page before it")
