@@ -1,4 +1,4 @@
-"""The development authority: one root, and for each identity a certificate, a token, a signing key."""
+"""The development authority: one root; for each identity a certificate, a token, a signing key."""
 
 import ipaddress
 import os
@@ -31,7 +31,7 @@ Key: TypeAlias = ec.EllipticCurvePrivateKey | Ed25519PrivateKey
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who a certificate is for: `accounts`, `operator`, `bank-CD`. `signs`: it has a key for that."""
+    """Who a certificate is for: `accounts`, `operator`, `bank-CD`. `signs`: has such a key."""
 
     name: str
     signs: bool = False
@@ -45,7 +45,7 @@ class Identity:
 
 
 def establish(run_dir: Path, identities: Sequence[Identity]) -> None:
-    """Make what is missing or near its end under `authority/` and `identities/`, and leave the rest.
+    """Make what is missing or near its end under `authority/` and `identities/`; keep the rest.
 
     Raises `StartFailed` where the authority is damaged.
     """
