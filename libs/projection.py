@@ -27,7 +27,9 @@ logger = structlog.get_logger()
 
 
 class Behind(Exception):
-    """The read model has not reached the position asked for; ask again (`READ_MODEL_BEHIND`)."""
+    """The read model has not reached the position asked for; ask again."""
+
+    wire_reason = "READ_MODEL_BEHIND"
 
     def __init__(self, name: str, position: int, wanted: int) -> None:
         super().__init__(f"{name} is at {position}, not yet at {wanted}")

@@ -1,0 +1,420 @@
+"""The event store over the wire: EventStoreDB, KurrentDB, or our embedded one."""
+
+import asyncio
+import json
+import random
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+import kurrentdbclient as kurrent
+import structlog
+from kurrentdbclient import exceptions as errors
+from kurrentdbclient.events import ContentType
+
+from libs.event_store import (
+    NO_STREAM,
+    Appended,
+    AppendFailed,
+    Busy,
+    CaughtUp,
+    Checkpoint,
+    Denied,
+    EventStore,
+    Followed,
+    NewEvent,
+    OutcomeUnknown,
+    StoredEvent,
+    StoreUnavailable,
+    StreamGone,
+    TooLarge,
+)
+from libs.joined_appends import Append, CannotJoin, Conflicts, JoinedAppends
+from libs.watched import Silent, watched
+
+T = TypeVar("T")
+
+CALL_TIMEOUT_S = 5.0
+# Between two events of one read.
+STALL_TIMEOUT_S = 10.0
+READ_ATTEMPTS_MAX = 6
+RETRY_FIRST_S = 0.05
+RETRY_MAX_S = 1.0
+# Silence of a subscription after which the store is asked whether there is something to say.
+SILENCE_S = 5.0
+CHECKPOINT_WINDOW = 100
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+# The second version of appends writes these into the metadata of every event.
+_SCHEMA_KEYS = "$schema."
+_KEEP_ALIVE = {"KeepAliveInterval": "10000", "KeepAliveTimeout": "10000"}
+
+logger = structlog.get_logger()
+
+
+class KurrentStore(EventStore):
+    """One client for commands and reads, and another for each `follow`."""
+
+    def __init__(self, uri: str) -> None:
+        self._uri = _with_keep_alive(uri)
+        self._client = kurrent.AsyncKurrentDBClient(self._uri)
+        self._joins = True
+        self._joined = JoinedAppends(self._send)
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, uri: str) -> AsyncIterator["KurrentStore"]:
+        """Open `kdb://user:password@host:port?TlsCaFile=...`; it dials on first use."""
+        store = cls(uri)
+        try:
+            yield store
+        finally:
+            await store._joined.close()
+            await _close(store._client)
+
+    async def append(self, stream: str, events: Sequence[NewEvent], expected: int) -> Appended:
+        """Append, in one call with what others append now. Raises `AppendFailed`."""
+        return await self._joined.append(stream, events, expected)
+
+    async def read(self, stream: str, from_revision: int = 0) -> AsyncIterator[StoredEvent]:
+        """The stream's events onward. Raises `StoreUnavailable`."""
+
+        async def begin(last: StoredEvent | None) -> AsyncIterator[Any]:
+            first = from_revision if last is None else last.revision + 1
+            return await self._client.read_stream(stream, stream_position=first)
+
+        async with aclosing(self._reading(begin)) as reading:
+            async for event in reading:
+                yield event
+
+    async def read_last(self, stream: str) -> StoredEvent | None:
+        """The newest event of the stream. Raises `StoreUnavailable`."""
+
+        async def ask() -> StoredEvent | None:
+            try:
+                found = await self._client.get_stream(
+                    stream, backwards=True, limit=1, timeout=CALL_TIMEOUT_S
+                )
+            except (errors.NotFoundError, errors.StreamIsDeletedError):
+                return None
+            return _stored(found[0]) if found else None
+
+        return await _asked(ask)
+
+    async def read_all(
+        self, prefixes: Sequence[str], after: int | None = None
+    ) -> AsyncIterator[StoredEvent]:
+        """Matching events after a position, up to the present end. Raises `StoreUnavailable`."""
+
+        async def begin(last: StoredEvent | None) -> AsyncIterator[Any]:
+            start = after if last is None else last.position
+            return await self._client.read_all(commit_position=start, **_filter(prefixes))
+
+        async with aclosing(self._reading(begin)) as reading:
+            async for event in reading:
+                # The start is a place, not an exclusion.
+                if after is None or event.position > after:
+                    yield event
+
+    async def follow(
+        self, prefixes: Sequence[str], after: int | None = None
+    ) -> AsyncIterator[Followed]:
+        """Matching events after a position, then live, for ever; resumes from the last it gave."""
+        position = after
+        failures = 0
+        while True:
+            client = kurrent.AsyncKurrentDBClient(self._uri)
+            try:
+                async with aclosing(_subscribed(client, prefixes, position)) as items:
+                    async for item in items:
+                        failures = 0
+                        if not isinstance(item, CaughtUp):
+                            position = item.position
+                        yield item
+                reason = "the subscription ended"
+            except Silent as error:
+                reason = str(error)
+            except asyncio.CancelledError as error:
+                reason = _unless_ours(error)
+            except Exception as error:  # noqa: BLE001 - whatever ended it, it goes on from there
+                reason = f"{type(error).__name__}: {error}"
+            finally:
+                await _close(client)
+            logger.info("follow_again", after=position, reason=reason, failures=failures)
+            await _pause(failures)
+            failures += 1
+
+    async def head(self) -> int:
+        """Position of the newest event. Raises `StoreUnavailable`."""
+        return await _asked(lambda: self._client.get_commit_position(timeout=CALL_TIMEOUT_S))
+
+    async def keep_last(self, stream: str, count: int) -> None:
+        """Keep only the newest events of a stream. Raises `StoreUnavailable`."""
+
+        async def ask() -> None:
+            metadata, version = await self._client.get_stream_metadata(
+                stream, timeout=CALL_TIMEOUT_S
+            )
+            if metadata.get("$maxCount") != count:
+                await self._client.set_stream_metadata(
+                    stream,
+                    metadata={**metadata, "$maxCount": count},
+                    current_version=version,
+                    timeout=CALL_TIMEOUT_S,
+                )
+
+        await _asked(ask)
+
+    async def _send(self, group: Sequence[Append]) -> Sequence[Appended]:
+        """One call, all or nothing, its failures in our terms."""
+        try:
+            if len(group) == 1 and not self._joins:
+                return [await self._append_alone(group[0])]
+            return await self._append_joined(group)
+        except AppendFailed:
+            raise
+        except asyncio.CancelledError as error:
+            # Closing its channel, the client cancels the calls on it: not our cancellation.
+            raise OutcomeUnknown(_unless_ours(error)) from error
+        except Exception as error:
+            raise self._judged(error, group) from error
+
+    async def _append_joined(self, group: Sequence[Append]) -> Sequence[Appended]:
+        done = await self._client.append_records(
+            tuple(
+                kurrent.NewRecord(
+                    stream_name=append.stream,
+                    type=event.type,
+                    data=event.data,
+                    metadata=_metadata(event),
+                    content_type=_content_type(event),
+                    id=event.id,
+                )
+                for append in group
+                for event in append.events
+            ),
+            tuple(
+                kurrent.StreamStateCheck(append.stream, _expected(append.expected))
+                for append in group
+            ),
+            timeout=CALL_TIMEOUT_S,
+        )
+        revisions = {each.stream_name: each.stream_position for each in done.stream_positions}
+        return [Appended(done.commit_position, revisions[append.stream]) for append in group]
+
+    async def _append_alone(self, append: Append) -> Appended:
+        position = await self._client.append_to_stream(
+            append.stream,
+            # A tuple: of a generator a hidden retry would append nothing, and say it is done.
+            events=tuple(
+                kurrent.NewEvent(
+                    type=event.type,
+                    data=event.data,
+                    metadata=_metadata(event),
+                    content_type=_content_type(event),
+                    id=event.id,
+                )
+                for event in append.events
+            ),
+            current_version=_expected(append.expected),
+            timeout=CALL_TIMEOUT_S,
+        )
+        return Appended(position, append.expected + len(append.events))
+
+    def _judged(self, error: Exception, group: Sequence[Append]) -> Exception:
+        match error:
+            case errors.ConsistencyChecksFailedError():
+                found = [each.stream_state_failure for each in error.failures]
+                return Conflicts({one.stream_name: one.actual_state for one in found if one})
+            case errors.WrongCurrentVersionError():
+                actual = error.actual_version
+                return Conflicts(
+                    {
+                        error.stream_name or group[0].stream: actual
+                        if isinstance(actual, int)
+                        else NO_STREAM
+                    }
+                )
+            case errors.StreamIsDeletedError() | errors.StreamTombstonedError():
+                return StreamGone(str(error))
+            case errors.AccessDeniedError() | errors.UnauthenticatedError():
+                return Denied(str(error))
+            case (
+                errors.MaximumAppendSizeExceededError()
+                | errors.RecordMaxSizeExceededError()
+                | errors.TransactionMaxSizeExceededError()
+            ):
+                return TooLarge(str(error))
+        code = _code(error)
+        if code == "UNIMPLEMENTED" and self._joins:
+            self._joins = False
+            return CannotJoin(str(error))
+        if code == "RESOURCE_EXHAUSTED":
+            return Busy(str(error))
+        return OutcomeUnknown(f"{type(error).__name__}: {error}")
+
+    async def _reading(
+        self, begin: Callable[[StoredEvent | None], Awaitable[AsyncIterator[Any]]]
+    ) -> AsyncGenerator[StoredEvent, None]:
+        """Events of a read that is begun again after the last one where it breaks."""
+        last: StoredEvent | None = None
+        failures = 0
+        while True:
+            response: Any = None
+            try:
+                async with asyncio.timeout(STALL_TIMEOUT_S):
+                    response = await begin(last)
+                while True:
+                    async with asyncio.timeout(STALL_TIMEOUT_S):
+                        recorded = await anext(response, None)
+                    if recorded is None:
+                        return
+                    event = _stored(recorded)
+                    # Begun again at a position, the last one comes once more.
+                    if last is None or event.position > last.position:
+                        last, failures = event, 0
+                        yield event
+            except (errors.NotFoundError, errors.StreamIsDeletedError):
+                return
+            except asyncio.CancelledError as error:
+                reason = _unless_ours(error)
+            except Exception as error:  # noqa: BLE001 - judged by the next try
+                reason = f"{type(error).__name__}: {error}"
+            finally:
+                if response is not None:
+                    with suppress(Exception):
+                        await response.stop()
+            failures += 1
+            if failures >= READ_ATTEMPTS_MAX:
+                raise StoreUnavailable(reason)
+            await _pause(failures)
+
+
+async def _subscribed(
+    client: kurrent.AsyncKurrentDBClient, prefixes: Sequence[str], after: int | None
+) -> AsyncGenerator[Followed, None]:
+    async with asyncio.timeout(STALL_TIMEOUT_S):
+        subscription = await client.subscribe_to_all(
+            commit_position=after,
+            include_checkpoints=True,
+            include_caught_up=True,
+            window_size=CHECKPOINT_WINDOW,
+            checkpoint_interval_multiplier=1,
+            **_filter(prefixes),
+        )
+    seen = after
+
+    async def is_missing() -> bool:
+        """Whether the store has what the subscription should have brought by now."""
+        reading = await client.read_all(
+            commit_position=seen, limit=2, timeout=CALL_TIMEOUT_S, **_filter(prefixes)
+        )
+        positions = [each.commit_position async for each in reading]
+        return any(seen is None or each > seen for each in positions)
+
+    # Not `async with subscription`: inside it a broken stream ends as if all were said.
+    try:
+        async with aclosing(watched(subscription, SILENCE_S, is_missing)) as items:
+            async for recorded in items:
+                if recorded.is_caught_up:
+                    yield CaughtUp()
+                    continue
+                seen = recorded.commit_position
+                yield Checkpoint(seen) if recorded.is_checkpoint else _stored(recorded)
+    finally:
+        with suppress(Exception):
+            await subscription.stop()
+
+
+async def _asked(ask: Callable[[], Awaitable[T]]) -> T:
+    """The answer to a bounded question, asked a few times. Raises `StoreUnavailable`."""
+    for failures in range(1, READ_ATTEMPTS_MAX + 1):
+        try:
+            return await ask()
+        except asyncio.CancelledError as error:
+            reason = _unless_ours(error)
+        except Exception as error:  # noqa: BLE001 - judged by the next try
+            reason = f"{type(error).__name__}: {error}"
+        if failures < READ_ATTEMPTS_MAX:
+            await _pause(failures)
+    raise StoreUnavailable(reason)
+
+
+async def _pause(failures: int) -> None:
+    wait_s = min(RETRY_FIRST_S * 2 ** min(failures, 10), RETRY_MAX_S)
+    await asyncio.sleep(wait_s * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
+
+
+async def _close(client: kurrent.AsyncKurrentDBClient) -> None:
+    with suppress(Exception):
+        await client.close()
+
+
+def _unless_ours(error: asyncio.CancelledError) -> str:
+    """The reason for going on, where it was the client that cancelled, and not our caller."""
+    task = asyncio.current_task()
+    if task is None or task.cancelling():
+        raise error
+    return "the client cancelled the call"
+
+
+def _code(error: Exception) -> str:
+    """Name of the status code, which a generic error keeps only in what it was raised from."""
+    origin = error.__cause__ or error.__context__
+    code = getattr(origin, "code", None)
+    return str(getattr(code(), "name", "")) if callable(code) else ""
+
+
+def _filter(prefixes: Sequence[str]) -> dict[str, Any]:
+    if not any(prefixes):
+        return {}  # everything but the store's own events
+    return {
+        "filter_include": tuple(prefixes),
+        "filter_by_stream_name": True,
+        "filter_by_prefix": True,
+    }
+
+
+def _expected(expected: int) -> kurrent.StreamState | int:
+    return kurrent.StreamState.NO_STREAM if expected == NO_STREAM else expected
+
+
+def _content_type(event: NewEvent) -> ContentType:
+    return "application/json" if event.is_json else "application/octet-stream"
+
+
+def _metadata(event: NewEvent) -> bytes:
+    return json.dumps(dict(event.metadata), separators=(",", ":")).encode()
+
+
+def _stored(event: kurrent.RecordedEvent) -> StoredEvent:
+    recorded: datetime = event.recorded_at or _EPOCH
+    return StoredEvent(
+        event.id,
+        event.type,
+        event.data,
+        _read_metadata(event.metadata),
+        event.stream_name,
+        event.stream_position,
+        event.commit_position,
+        (recorded - _EPOCH) // _MICROSECOND,
+        event.content_type == "application/json",
+    )
+
+
+def _read_metadata(data: bytes) -> Mapping[str, str]:
+    try:
+        found = json.loads(data) if data else {}
+    except ValueError:
+        return {}
+    if not isinstance(found, dict):
+        return {}
+    return {k: str(v) for k, v in found.items() if not k.startswith(_SCHEMA_KEYS)}
+
+
+def _with_keep_alive(uri: str) -> str:
+    for name, value in _KEEP_ALIVE.items():
+        if name.lower() not in uri.lower():
+            uri += f"{'&' if '?' in uri else '?'}{name}={value}"
+    return uri
