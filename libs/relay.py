@@ -1,0 +1,103 @@
+"""Carries a service's events to the bus, in order, each once, from the last that is there."""
+
+import asyncio
+import random
+from collections.abc import Iterator, Sequence
+from contextlib import aclosing
+
+import structlog
+
+from libs.bus import Bus, BusUnavailable, Delivered, Fenced, Message
+from libs.event_store import EventStore, StoredEvent
+from libs.feed import batches
+from libs.hearing import position_of, to_message
+
+BATCH_BYTES_MAX = 4 << 20
+BATCH_MESSAGES_MAX = 500
+RETRY_FIRST_S = 0.2
+RETRY_MAX_S = 5.0
+# How long a relay that was fenced off leaves the bus to the other one, before it looks again.
+STANDBY_S = 2.0
+
+logger = structlog.get_logger()
+
+
+class Relay:
+    """One a service; a second one is fenced by the bus and stands by until the first is silent."""
+
+    def __init__(self, source: str, prefixes: tuple[str, ...], store: EventStore, bus: Bus) -> None:
+        self.source = source
+        self.name = "relay"
+        self.position = 0
+        self.is_caught_up = False
+        self.parked = 0
+        self._prefixes = prefixes
+        self._store = store
+        self._bus = bus
+        self._head = 0
+
+    def head(self) -> int:
+        """Position of the newest event known that is to be carried."""
+        return max(self._head, self.position)
+
+    async def run(self) -> None:
+        """For ever."""
+        failures = 0
+        while True:
+            try:
+                last = await self._bus.last(self.source)
+                failures = 0
+                await self._carry(last)
+            except Fenced as error:
+                logger.warning("relay_fenced", source=self.source, reason=str(error))
+                await self._stand_by()
+            except BusUnavailable as error:
+                self.is_caught_up = False
+                wait_s = min(RETRY_FIRST_S * 2 ** min(failures, 8), RETRY_MAX_S)
+                failures += 1
+                logger.warning("relay_waits", source=self.source, reason=str(error))
+                await asyncio.sleep(wait_s * random.uniform(0.75, 1.25))  # noqa: S311 - jitter
+
+    async def _stand_by(self) -> None:
+        """Return once the stream was still for a while: the other relay is gone, or never was."""
+        self.is_caught_up = False
+        while True:
+            before = _place(await self._bus.last(self.source))
+            await asyncio.sleep(STANDBY_S * random.uniform(0.75, 1.25))  # noqa: S311 - jitter
+            if _place(await self._bus.last(self.source)) == before:
+                return
+
+    async def _carry(self, last: Delivered | None) -> None:
+        sequence, self.position = _place(last)
+        previous = self.position
+        feed = batches(self._store, self._prefixes, self.position or None)
+        async with aclosing(feed):
+            async for batch in feed:
+                self._head = max(self._head, batch.position)
+                for events in _parts(batch.events):
+                    messages: list[Message] = []
+                    for event in events:
+                        messages.append(to_message(self.source, event, previous))
+                        previous = event.position
+                    sequence = await self._bus.publish(self.source, messages, sequence)
+                    self.position = previous
+                self.position = max(self.position, batch.position)
+                self.is_caught_up = batch.is_caught_up
+
+
+def _place(last: Delivered | None) -> tuple[int, int]:
+    """Sequence on the bus, position in the store."""
+    return (last.sequence, position_of(last.message)) if last is not None else (0, 0)
+
+
+def _parts(events: Sequence[StoredEvent]) -> Iterator[Sequence[StoredEvent]]:
+    part: list[StoredEvent] = []
+    size = 0
+    for event in events:
+        if part and (len(part) >= BATCH_MESSAGES_MAX or size + len(event.data) > BATCH_BYTES_MAX):
+            yield part
+            part, size = [], 0
+        part.append(event)
+        size += len(event.data)
+    if part:
+        yield part
