@@ -6,12 +6,12 @@ from typing import Any
 
 import orjson
 
-from hefu.accounts.v1 import events_pb2 as journal_pb
 from libs.event_store import StoredEvent
 from libs.money import Money
 from libs.read_model import Patch, Put, ReadModel, Write
 from services.settlement import tables
-from services.settlement.codec import EventUnknown, everything
+from services.settlement.codec.heard import Movement, OnBankSide, Seal, Window, page_of, payee_of
+from services.settlement.codec.own import EventUnknown, everything
 from services.settlement.domain import (
     bank_transfer,
     breaks,
@@ -21,7 +21,7 @@ from services.settlement.domain import (
     settlement,
     statement,
 )
-from services.settlement.domain.bank_transfer import Outcome
+from services.settlement.domain.status import Outcome
 
 OWN_PREFIXES = (
     "partner-",
@@ -32,7 +32,6 @@ OWN_PREFIXES = (
     "statement-",
     "break-",
 )
-_FAVOURS = {journal_pb.FAVOUR_OURS: "OURS", journal_pb.FAVOUR_BANK: "BANK"}
 _UNDECIDED = ""
 
 Row = Callable[[str, Any, StoredEvent], Iterator[Write]]
@@ -377,66 +376,60 @@ _ROWS: Mapping[type, Row] = {
 
 
 def _movements(stored: StoredEvent) -> Iterator[Write]:
-    if not stored.type.endswith(".PageWritten"):
+    page = page_of(stored)
+    if page is None:
         return
-    page = journal_pb.PageWritten.FromString(stored.data)
-    for entry in page.entries:
-        fact = entry.WhichOneof("fact")
-        if fact == "window_sealed":
-            yield from _sealed(entry.window_sealed, page.page_number)
-        elif fact == "window_opened":
-            opened = entry.window_opened
-            yield _window(opened.bank_id, opened.currency_code, opened.window_id)
-        elif entry.HasField("obligation") and fact != "command_refused":
-            yield _movement(entry.obligation, page.page_number)
+    yield Put(tables.pages, {"journal": stored.stream, "page": page.number})
+    for fact in page.facts:
+        match fact:
+            case Movement():
+                yield _movement(fact, page.number)
+            case Seal():
+                yield _seal(fact, page.number)
+            case Window(window_id, bank_id, currency):
+                key = {"bank_id": bank_id, "currency": currency}
+                yield Put(tables.open_windows, {**key, "window_id": window_id})
+            case OnBankSide(payment_id):
+                yield Put(tables.mirrored, {"payment_id": payment_id, "page": page.number})
 
 
-def _movement(obligation: journal_pb.Obligation, page_number: int) -> Write:
+def _movement(movement: Movement, page_number: int) -> Write:
     row = {
-        "payment_id": obligation.payment_id,
-        "window_id": obligation.window_id,
-        "bank_id": obligation.bank_id,
-        "favour": _FAVOURS[obligation.favour],
-        "currency": obligation.amount.currency_code,
-        "amount_minor": obligation.amount.minor_units,
+        "payment_id": movement.payment_id,
+        "window_id": movement.window_id,
+        "bank_id": movement.bank_id,
+        "favour": movement.favour.name,
+        "currency": movement.amount.currency,
+        "amount_minor": movement.amount.minor,
         "page": page_number,
-        "carried_from": obligation.carried_from_window_id,
+        "carried_from": movement.carried_from,
     }
     return Put(tables.movements, row)
 
 
-def _sealed(sealed: journal_pb.WindowSealed, page_number: int) -> Iterator[Write]:
+def _seal(seal: Seal, page_number: int) -> Write:
     row = {
-        "window_id": sealed.window_id,
-        "bank_id": sealed.bank_id,
-        "currency": sealed.currency_code,
-        "next_window_id": sealed.next_window_id,
-        "legs": sealed.legs,
-        "sum_ours_minor": sealed.sum_ours_minor,
-        "sum_bank_minor": sealed.sum_bank_minor,
+        "window_id": seal.window_id,
+        "bank_id": seal.bank_id,
+        "currency": seal.currency,
+        "next_window_id": seal.next_window_id,
+        "legs": seal.legs,
+        "sum_ours_minor": seal.sum_ours_minor,
+        "sum_bank_minor": seal.sum_bank_minor,
         "page": page_number,
     }
-    yield Put(tables.seals, row)
-    yield _window(sealed.bank_id, sealed.currency_code, sealed.next_window_id)
-
-
-def _window(bank_id: str, currency: str, window_id: str) -> Write:
-    key = {"bank_id": bank_id, "currency": currency}
-    return Put(tables.open_windows, {**key, "window_id": window_id})
+    return Put(tables.seals, row)
 
 
 def _payout_details(stored: StoredEvent) -> Iterator[Write]:
-    if not stored.type.endswith(".PaymentRequested"):
-        return
-    requested = orjson.loads(stored.data)
-    payout = requested.get("terms", {}).get("payout")
-    if payout is None:
+    payee = payee_of(stored)
+    if payee is None:
         return
     row = {
-        "payment_id": requested["payment_id"],
-        "bank_id": payout["bank_id"],
-        "bank_account": payout["bank_account"],
-        "name": payout.get("payee_name", ""),
+        "payment_id": payee.payment_id,
+        "bank_id": payee.bank_id,
+        "bank_account": payee.bank_account,
+        "name": payee.name,
     }
     yield Put(tables.payout_details, row)
 

@@ -245,6 +245,12 @@ open_windows = Table(
     _text("window_id"),
 )
 
+# Payments that the mirror followed: pulls received, payouts made.
+mirrored = Table("mirrored", journal, _text("payment_id", key=True), _count("page"))
+
+# The newest page in these tables.
+pages = Table("pages", journal, _text("journal", key=True), _count("page"))
+
 # ---- from payments
 payout_details = Table(
     "payout_details",
