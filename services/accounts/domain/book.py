@@ -146,7 +146,8 @@ class Book:
     accounts: dict[str, Account] = field(default_factory=dict)
     business_keys: dict[tuple[str, int, str, int], str] = field(default_factory=dict)
     holds: dict[tuple[str, str], Hold] = field(default_factory=dict)
-    deadlines: list[tuple[int, str, str]] = field(default_factory=list)
+    # Some of these have ended; `next_deadline_us` drops them.
+    deadlines: list[tuple[int, str, str]] = field(default_factory=list, compare=False)
     windows: dict[str, Window] = field(default_factory=dict)
     open_windows: dict[tuple[str, str], Window] = field(default_factory=dict)
     facts: dict[str, int] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Pages between their stored bytes and ours. The stored form is a contract: see `tests/golden/accounts`."""
+"""Entries between their message and ours. The stored form is a contract: see `tests/golden/accounts`."""
 
 from collections.abc import Sequence
 from typing import assert_never
@@ -8,76 +8,6 @@ from hefu.type.v1.money_pb2 import Money
 from libs.wire import time_from_wire, time_to_wire
 from services.accounts.domain import entries as d
 from services.accounts.domain.commands import Amount
-from services.accounts.domain.pages import seal, verified_hash
-
-PAGE_TYPE = "hefu.accounts.v1.PageWritten"
-SNAPSHOT_TYPE = "hefu.accounts.v1.SnapshotTaken"
-JOURNAL = "journal-0"
-SNAPSHOTS = "journal_snapshot-0"
-_ENTRIES_TAG = b"\x2a"  # field 5, length-delimited
-_SEVEN_BITS = 0x7F
-_MORE = 0x80
-
-
-def encode_entry(entry: d.Entry, ordinal: int) -> bytes:
-    """An entry's stored bytes."""
-    return entry_to_wire(entry, ordinal).SerializeToString(deterministic=True)
-
-
-def encode_page(  # noqa: PLR0913 - the fields of a page
-    number: int,
-    previous_hash: bytes,
-    written_us: int,
-    business_date: str,
-    encoded_entries: Sequence[bytes],
-) -> tuple[bytes, bytes]:
-    """A page's stored bytes and its hash. Fields stand in the order of their numbers, as protobuf writes them."""
-    head = pb.PageWritten(
-        page_number=number,
-        previous_hash=previous_hash,
-        written_time=time_to_wire(written_us),
-        business_date=business_date,
-    )
-    parts = [head.SerializeToString(deterministic=True)]
-    for entry in encoded_entries:
-        parts += (_ENTRIES_TAG, _varint(len(entry)), entry)
-    return seal(b"".join(parts))
-
-
-def decode_page(stored: bytes) -> d.Page:
-    """A page, proven against its own hash. Raises `PageDamaged`."""
-    message = pb.PageWritten.FromString(stored)
-    page_hash = verified_hash(message.page_number, stored)
-    return d.Page(
-        message.page_number,
-        message.previous_hash,
-        time_from_wire(message.written_time),
-        message.business_date,
-        tuple(map(entry_from_wire, message.entries)),
-        page_hash,
-    )
-
-
-def page_message(stored: bytes) -> pb.PageWritten:
-    """A page as its message, for those who hand it on."""
-    return pb.PageWritten.FromString(stored)
-
-
-def encode_snapshot(  # noqa: PLR0913 - the fields of a part
-    page_number: int, page_hash: bytes, state_hash: bytes, state: bytes, part: int, parts: int
-) -> bytes:
-    return pb.SnapshotTaken(
-        page_number=page_number,
-        page_hash=page_hash,
-        state_hash=state_hash,
-        state=state,
-        part=part,
-        parts=parts,
-    ).SerializeToString(deterministic=True)
-
-
-def decode_snapshot(stored: bytes) -> pb.SnapshotTaken:
-    return pb.SnapshotTaken.FromString(stored)
 
 
 def entry_to_wire(entry: d.Entry, ordinal: int) -> pb.Entry:
@@ -108,7 +38,7 @@ def entry_to_wire(entry: d.Entry, ordinal: int) -> pb.Entry:
             pb.Obligation(
                 bank_id=obligation.bank_id,
                 window_id=obligation.window_id,
-                favour=obligation.favour,
+                favour=pb.Favour.ValueType(obligation.favour),
                 amount=_money(obligation.currency, obligation.minor),
                 payment_id=obligation.payment_id,
                 carried_from_window_id=obligation.carried_from,
@@ -117,9 +47,7 @@ def entry_to_wire(entry: d.Entry, ordinal: int) -> pb.Entry:
     fact = entry.fact
     if isinstance(fact, d.TransferPosted):
         message.transfer_posted.CopyFrom(
-            pb.TransferPosted(
-                legs=_legs(fact.legs), purpose=fact.purpose, fact_key=fact.fact_key
-            )
+            pb.TransferPosted(legs=_legs(fact.legs), purpose=fact.purpose, fact_key=fact.fact_key)
         )
     else:
         _fact_to_wire(fact, message)
@@ -187,14 +115,10 @@ def _fact_to_wire(fact: d.Fact, message: pb.Entry) -> None:  # noqa: C901, PLR09
             )
         case d.HoldReleased(hold_id, amount, remaining):
             message.hold_released.CopyFrom(
-                pb.HoldReleased(
-                    hold_id=hold_id, amount=_money(*amount), remaining_minor=remaining
-                )
+                pb.HoldReleased(hold_id=hold_id, amount=_money(*amount), remaining_minor=remaining)
             )
         case d.HoldExpired(hold_id, amount):
-            message.hold_expired.CopyFrom(
-                pb.HoldExpired(hold_id=hold_id, amount=_money(*amount))
-            )
+            message.hold_expired.CopyFrom(pb.HoldExpired(hold_id=hold_id, amount=_money(*amount)))
         case d.CommandRefused(reason, field, description, command):
             message.command_refused.CopyFrom(
                 pb.CommandRefused(
@@ -379,19 +303,6 @@ def _legs(legs: Sequence[d.PostedLeg]) -> list[pb.PostedLeg]:
 
 def _legs_from(legs: Sequence[pb.PostedLeg]) -> tuple[d.PostedLeg, ...]:
     return tuple(
-        d.PostedLeg(
-            leg.account_id, leg.direction, leg.amount.currency_code, leg.amount.minor_units
-        )
+        d.PostedLeg(leg.account_id, leg.direction, leg.amount.currency_code, leg.amount.minor_units)
         for leg in legs
     )
-
-
-def _varint(value: int) -> bytes:
-    digits = bytearray()
-    while value > _SEVEN_BITS:
-        digits.append(value & _SEVEN_BITS | _MORE)
-        value >>= 7
-    digits.append(value)
-    return bytes(digits)
-
-

@@ -1,0 +1,54 @@
+"""The accounts service, put together: recover the journal, then write it, serve it, show it, tell of it."""
+
+import asyncio
+
+from libs.clock import system_clock
+from libs.event_store import EventStore
+from libs.grpc_server import serve
+from libs.projection import Projection
+from libs.read_model import Database
+from libs.relay import Relay
+from libs.service import foundation, run
+from services.accounts.api import AccountsApi
+from services.accounts.policy import POLICY
+from services.accounts.projections import ACCOUNTS_ENTRIES
+from services.accounts.recovery import recover
+from services.accounts.settings import AccountsSettings
+from services.accounts.snapshots import Snapshots
+from services.accounts.writer import Writer
+
+PREFIXES = ("journal-",)
+
+
+async def main(settings: AccountsSettings) -> None:
+    async with foundation(settings) as on:
+        recovered = await recover(on.store)
+        snapshots = Snapshots(on.store, recovered, settings.snapshot_every_pages)
+        writer = Writer(on.store, recovered, system_clock, snapshots)
+        projection = Projection(ACCOUNTS_ENTRIES, on.database, on.store)
+        relay = Relay("accounts", PREFIXES, on.store, on.bus)
+        await projection.prepare()
+        api = build_api(writer, on.store, on.database, projection)
+        async with (
+            serve(
+                settings.port,
+                [api.binding()],
+                POLICY,
+                on.identity_dir,
+                verifier=on.verifier,
+                host=settings.host,
+            ),
+            asyncio.TaskGroup() as tasks,
+        ):
+            for work in (writer, snapshots, projection, relay):
+                tasks.create_task(work.run())
+
+
+def build_api(
+    writer: Writer, store: EventStore, database: Database, projection: Projection
+) -> AccountsApi:
+    return AccountsApi(writer, store, database, projection)
+
+
+if __name__ == "__main__":
+    run(main, AccountsSettings)

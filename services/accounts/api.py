@@ -1,0 +1,352 @@
+"""The journal's calls: message, command, answer. Nothing is decided here."""
+
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+from hefu.accounts.v1 import accounts_pb2 as pb
+from hefu.accounts.v1 import accounts_pb2_grpc, events_pb2
+from libs import auth
+from libs.decider import FieldViolation
+from libs.event_store import EventStore
+from libs.grpc_errors import Refused as EdgeRefused
+from libs.grpc_server import Binding
+from libs.projection import Projection
+from libs.read_model import Database
+from libs.wire import time_to_wire
+from services.accounts import projections
+from services.accounts.codec import commands
+from services.accounts.codec.answers import (
+    account_message,
+    result_of,
+    trial_balance,
+    window_message,
+)
+from services.accounts.codec.pages import JOURNAL, page_message
+from services.accounts.domain.answers import Answer
+from services.accounts.domain.book import Account, Book, Place, Window
+from services.accounts.domain.callers import Caller, caller_of
+from services.accounts.domain.commands import Command
+from services.accounts.domain.refusals import Reason, Refusal, Refused
+from services.accounts.domain.totals import totals_of
+from services.accounts.writer import Writer
+
+if TYPE_CHECKING:
+    import grpc
+
+    Context: TypeAlias = grpc.aio.ServicerContext[object, object]
+
+PAGE_SIZE_DEFAULT = 100
+_HOLDS = frozenset({"place_hold", "capture_hold", "release_hold"})
+_TRANSFERS = frozenset({"transfer"})
+# Kinds of command that a role may not send, one by one or in bulk.
+_BARRED = {"wallet": _HOLDS, "operator": _HOLDS | _TRANSFERS}
+
+
+@dataclass(frozen=True, slots=True)
+class AccountsApi(accounts_pb2_grpc.AccountsServiceServicer):
+    writer: Writer
+    store: EventStore
+    database: Database
+    projection: Projection
+
+    def binding(self) -> Binding:
+        add = accounts_pb2_grpc.add_AccountsServiceServicer_to_server
+        return Binding(add, self, "hefu.accounts.v1.AccountsService")
+
+    async def OpenAccount(
+        self, request: pb.OpenAccountRequest, context: "Context"
+    ) -> pb.OpenAccountResponse:
+        command = commands.opening_of(request.opening)
+        answer, account = await self._on_account(command, command.account_id)
+        return pb.OpenAccountResponse(
+            account=account, position=answer.position, is_replayed=answer.is_replayed
+        )
+
+    async def FreezeAccount(
+        self, request: pb.FreezeAccountRequest, context: "Context"
+    ) -> pb.FreezeAccountResponse:
+        answer, account = await self._on_account(commands.freeze_of(request), request.account_id)
+        return pb.FreezeAccountResponse(
+            account=account, position=answer.position, is_replayed=answer.is_replayed
+        )
+
+    async def UnfreezeAccount(
+        self, request: pb.UnfreezeAccountRequest, context: "Context"
+    ) -> pb.UnfreezeAccountResponse:
+        answer, account = await self._on_account(commands.unfreeze_of(request), request.account_id)
+        return pb.UnfreezeAccountResponse(
+            account=account, position=answer.position, is_replayed=answer.is_replayed
+        )
+
+    async def CloseAccount(
+        self, request: pb.CloseAccountRequest, context: "Context"
+    ) -> pb.CloseAccountResponse:
+        answer, account = await self._on_account(commands.close_of(request), request.account_id)
+        return pb.CloseAccountResponse(
+            account=account, position=answer.position, is_replayed=answer.is_replayed
+        )
+
+    async def GetAccount(
+        self, request: pb.GetAccountRequest, context: "Context"
+    ) -> pb.GetAccountResponse:
+        with _told():
+            return await self.writer.read(
+                lambda book: pb.GetAccountResponse(
+                    account=account_message(_account(book, request.account_id)),
+                    position=book.page_number,
+                ),
+                request.min_position,
+            )
+
+    async def ListAccounts(
+        self, request: pb.ListAccountsRequest, context: "Context"
+    ) -> pb.ListAccountsResponse:
+        await self._rows_reach(request.min_position)
+        size = request.page_size or PAGE_SIZE_DEFAULT
+        found = await self.database.read(
+            lambda connection: projections.list_accounts(
+                connection, request.owner, request.kind, request.page_token, size + 1
+            )
+        )
+        return pb.ListAccountsResponse(
+            accounts=map(account_message, found[:size]),
+            next_page_token=found[size - 1].account_id if len(found) > size else "",
+            position=self.writer.position,
+        )
+
+    async def ListEntries(
+        self, request: pb.ListEntriesRequest, context: "Context"
+    ) -> pb.ListEntriesResponse:
+        after = _place(request.page_token)
+        await self._rows_reach(request.min_position)
+        size = request.page_size or PAGE_SIZE_DEFAULT
+        found = await self.database.read(
+            lambda connection: projections.list_entries(
+                connection, request.account_id, request.correlation_id, after, size + 1
+            )
+        )
+        last = found[size - 1] if len(found) > size else None
+        return pb.ListEntriesResponse(
+            entries=[
+                pb.PlacedEntry(
+                    page_number=row.page_number,
+                    written_time=time_to_wire(row.written_us),
+                    entry=events_pb2.Entry.FromString(row.data),
+                )
+                for row in found[:size]
+            ],
+            next_page_token="" if last is None else f"{last.page_number}.{last.ordinal}",
+            position=self.writer.position,
+        )
+
+    async def PostTransfers(
+        self, request: pb.PostTransfersRequest, context: "Context"
+    ) -> pb.PostTransfersResponse:
+        asked = [commands.transfer_of(transfer) for transfer in request.transfers]
+        results, position = await self._bulk(asked)
+        return pb.PostTransfersResponse(results=results, position=position)
+
+    async def PostCommands(
+        self, request: pb.PostCommandsRequest, context: "Context"
+    ) -> pb.PostCommandsResponse:
+        barred = _BARRED.get(auth.current_caller().role, frozenset())
+        for n, command in enumerate(request.commands):
+            if command.WhichOneof("command") in barred:
+                text = "not for this caller"
+                raise EdgeRefused(
+                    "PERMISSION_DENIED", text, [FieldViolation(f"commands[{n}]", text)]
+                )
+        asked = [commands.command_of(command) for command in request.commands]
+        results, position = await self._bulk(asked)
+        return pb.PostCommandsResponse(results=results, position=position)
+
+    async def PlaceHold(
+        self, request: pb.PlaceHoldRequest, context: "Context"
+    ) -> pb.PlaceHoldResponse:
+        result = await self._single(commands.placement_of(request.placement))
+        return pb.PlaceHoldResponse(result=result, position=result.position)
+
+    async def CaptureHold(
+        self, request: pb.CaptureHoldRequest, context: "Context"
+    ) -> pb.CaptureHoldResponse:
+        result = await self._single(commands.capture_of(request.capture))
+        return pb.CaptureHoldResponse(result=result, position=result.position)
+
+    async def ReleaseHold(
+        self, request: pb.ReleaseHoldRequest, context: "Context"
+    ) -> pb.ReleaseHoldResponse:
+        result = await self._single(commands.release_of(request.release))
+        return pb.ReleaseHoldResponse(result=result, position=result.position)
+
+    async def OpenWindow(
+        self, request: pb.OpenWindowRequest, context: "Context"
+    ) -> pb.OpenWindowResponse:
+        answer = await self._one(commands.window_of(request))
+        with _told():
+            window = await self.writer.read(
+                lambda book: _open_window(book, request.bank_id, request.currency_code)
+            )
+        return pb.OpenWindowResponse(window=window_message(window), position=answer.position)
+
+    async def SealWindow(
+        self, request: pb.SealWindowRequest, context: "Context"
+    ) -> pb.SealWindowResponse:
+        answer = await self._one(commands.window_of(request))
+        window = await self._window(request.window_id)
+        return pb.SealWindowResponse(
+            window=window, position=window.seal_position, is_replayed=answer.is_replayed
+        )
+
+    async def CloseWindow(
+        self, request: pb.CloseWindowRequest, context: "Context"
+    ) -> pb.CloseWindowResponse:
+        answer = await self._one(commands.window_of(request))
+        window = await self._window(request.window_id)
+        return pb.CloseWindowResponse(window=window, position=answer.position)
+
+    async def GetWindow(
+        self, request: pb.GetWindowRequest, context: "Context"
+    ) -> pb.GetWindowResponse:
+        def work(book: Book) -> pb.GetWindowResponse:
+            if request.WhichOneof("window") == "open_bank_id":
+                window = _open_window(book, request.open_bank_id, request.currency_code)
+            else:
+                window = _known_window(book, request.window_id)
+            return pb.GetWindowResponse(window=window_message(window), position=book.page_number)
+
+        with _told():
+            return await self.writer.read(work, request.min_position)
+
+    async def GetTrialBalance(
+        self, request: pb.GetTrialBalanceRequest, context: "Context"
+    ) -> pb.GetTrialBalanceResponse:
+        with _told():
+            return await self.writer.read(
+                lambda book: trial_balance(totals_of(book), book, self.writer.head_hash)
+            )
+
+    async def MoveBusinessDate(
+        self, request: pb.MoveBusinessDateRequest, context: "Context"
+    ) -> pb.MoveBusinessDateResponse:
+        answer = await self._one(commands.date_move_of(request))
+        return pb.MoveBusinessDateResponse(business_date=request.to_date, position=answer.position)
+
+    async def WatchJournal(
+        self, request: pb.WatchJournalRequest, context: "Context"
+    ) -> AsyncIterator[pb.WatchJournalResponse]:
+        wanted, next_page = frozenset(request.account_ids), request.from_page
+        while True:
+            await self.writer.reached(next_page)
+            async for stored in self.store.read(JOURNAL, next_page):
+                next_page = stored.revision + 1
+                page = page_message(stored.data)
+                if wanted:
+                    page = _only(page, wanted)
+                    if not page.entries:
+                        continue
+                yield pb.WatchJournalResponse(page=page)
+
+    async def _on_account(self, command: Command, account_id: str) -> tuple[Answer, pb.Account]:
+        answer = await self._one(command)
+        with _told():
+            account = await self.writer.read(
+                lambda book: account_message(_account(book, account_id))
+            )
+        return answer, account
+
+    async def _window(self, window_id: str) -> pb.Window:
+        with _told():
+            return await self.writer.read(
+                lambda book: window_message(_known_window(book, window_id))
+            )
+
+    async def _one(self, command: Command) -> Answer:
+        """A command on its own: a refusal is the call's status."""
+        with _told():
+            (answer,) = await self.writer.submit(_caller(), [command])
+        if answer.refusal is not None:
+            raise _edge(answer.refusal)
+        return answer
+
+    async def _single(self, command: Command) -> pb.CommandResult:
+        return result_of(command[0], await self._one(command))
+
+    async def _bulk(self, asked: Sequence[Command]) -> tuple[list[pb.CommandResult], int]:
+        with _told():
+            answers = await self.writer.submit(_caller(), asked)
+        results = [
+            result_of(command[0], answer) for command, answer in zip(asked, answers, strict=True)
+        ]
+        return results, max(answer.position for answer in answers)
+
+    async def _rows_reach(self, min_position: int) -> None:
+        """A position asked for, in pages; page 0 if there is one, where none is asked for."""
+        with _told():
+            await self.writer.wait_for(min_position)
+        if self.writer.position >= 0:
+            await self.projection.wait_for(self.writer.store_position(min_position))
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Refusals of ours as the edge tells them."""
+    try:
+        yield
+    except Refused as refused:
+        raise _edge(refused.refusal) from refused
+
+
+def _edge(refusal: Refusal) -> EdgeRefused:
+    violations = [FieldViolation(field, refusal.description) for field in refusal.fields]
+    return EdgeRefused(refusal.reason, refusal.description, violations)
+
+
+def _caller() -> Caller:
+    caller = auth.current_caller()
+    return caller_of(caller.name, caller.role)
+
+
+def _account(book: Book, account_id: str) -> Account:
+    account = book.accounts.get(account_id)
+    if account is None:
+        raise Refused(Reason.ACCOUNT_NOT_FOUND, "account_id", "no such account")
+    return account
+
+
+def _known_window(book: Book, window_id: str) -> Window:
+    window = book.windows.get(window_id)
+    if window is None:
+        raise Refused(Reason.WINDOW_NOT_FOUND, "window_id", "no such window")
+    return window
+
+
+def _open_window(book: Book, bank_id: str, currency: str) -> Window:
+    window = book.open_windows.get((bank_id, currency))
+    if window is None:
+        text = "no window is open for this bank and currency"
+        raise Refused(Reason.WINDOW_NOT_FOUND, "open_bank_id", text)
+    return window
+
+
+def _place(token: str) -> Place:
+    if not token:
+        return Place(-1, -1)
+    page, _, ordinal = token.partition(".")
+    if not (page.isascii() and page.isdigit() and ordinal.isascii() and ordinal.isdigit()):
+        text = "not a token of this list"
+        raise EdgeRefused("PAGE_TOKEN_INVALID", text, [FieldViolation("page_token", text)])
+    return Place(int(page[:18]), int(ordinal[:9]))
+
+
+def _only(page: events_pb2.PageWritten, wanted: frozenset[str]) -> events_pb2.PageWritten:
+    kept = events_pb2.PageWritten()
+    kept.CopyFrom(page)
+    del kept.entries[:]
+    kept.entries.extend(
+        entry
+        for entry in page.entries
+        if any(balance.account_id in wanted for balance in entry.balances)
+    )
+    return kept

@@ -1,0 +1,110 @@
+"""Answers as messages."""
+
+from hefu.accounts.v1 import accounts_pb2 as pb
+from hefu.accounts.v1 import events_pb2
+from services.accounts.domain.answers import Answer
+from services.accounts.domain.book import Account, Book, Window, WindowState
+from services.accounts.domain.entries import BalanceAfter
+from services.accounts.domain.totals import KindTotal
+
+_STATES = {
+    WindowState.OPEN: pb.WINDOW_STATE_OPEN,
+    WindowState.SEALED: pb.WINDOW_STATE_SEALED,
+    WindowState.CLOSED: pb.WINDOW_STATE_CLOSED,
+}
+
+
+def result_of(command_id: str, answer: Answer) -> pb.CommandResult:
+    """One item of a bulk answer."""
+    message = pb.CommandResult(
+        command_id=command_id, position=answer.position, is_replayed=answer.is_replayed
+    )
+    refusal = answer.refusal
+    if refusal is not None:
+        message.refusal.CopyFrom(
+            pb.Refusal(
+                reason=refusal.reason,
+                field=", ".join(refusal.fields),
+                description=refusal.description,
+            )
+        )
+    elif answer.entry is not None:
+        entry = answer.entry
+        message.balances.extend([_balance(balance) for balance in entry.balances])
+        if entry.obligation is not None:
+            message.window_id = entry.obligation.window_id
+    return message
+
+
+def account_message(account: Account) -> pb.Account:
+    return pb.Account(
+        account_id=account.account_id,
+        owner=account.owner,
+        kind=events_pb2.AccountKind.ValueType(account.kind),
+        currency_code=account.currency,
+        ordinal=account.ordinal,
+        posted_minor=account.posted,
+        held_minor=account.held,
+        incoming_minor=account.incoming,
+        available_minor=account.available,
+        account_seq=account.seq,
+        is_closed=account.is_closed,
+        freezes=[
+            events_pb2.AccountFrozen(
+                freeze_id=freeze.freeze_id,
+                account_id=account.account_id,
+                side=events_pb2.FreezeSide.ValueType(freeze.side),
+                purpose=freeze.purpose,
+                stop_captures=freeze.stop_captures,
+            )
+            for freeze in account.freezes.values()
+        ],
+    )
+
+
+def window_message(window: Window) -> pb.Window:
+    return pb.Window(
+        window_id=window.window_id,
+        bank_id=window.bank_id,
+        currency_code=window.currency,
+        state=_STATES[window.state],
+        clearing_account_id=window.clearing_account_id,
+        legs=window.legs,
+        sum_ours_minor=window.sum_ours,
+        sum_bank_minor=window.sum_bank,
+        net_minor=window.sum_ours - window.sum_bank,
+        next_window_id=window.next_window_id,
+        seal_position=window.seal_position,
+    )
+
+
+def total_message(total: KindTotal) -> pb.KindTotal:
+    return pb.KindTotal(
+        kind=events_pb2.AccountKind.ValueType(total.kind),
+        currency_code=total.currency,
+        credit_minus_debit_minor=total.credit_minus_debit,
+        accounts=total.accounts,
+        held_minor=total.held,
+    )
+
+
+def trial_balance(
+    totals: list[KindTotal], book: Book, head_hash: bytes
+) -> pb.GetTrialBalanceResponse:
+    return pb.GetTrialBalanceResponse(
+        totals=[total_message(total) for total in totals],
+        position=book.page_number,
+        pages=book.page_number + 1,
+        head_hash=head_hash,
+    )
+
+
+def _balance(balance: BalanceAfter) -> events_pb2.BalanceAfter:
+    account_id, seq, posted, held, incoming = balance
+    return events_pb2.BalanceAfter(
+        account_id=account_id,
+        account_seq=seq,
+        posted_minor=posted,
+        held_minor=held,
+        incoming_minor=incoming,
+    )

@@ -1,0 +1,88 @@
+"""Pages and snapshots between their stored bytes and ours. Hashes are over the stored bytes."""
+
+from collections.abc import Sequence
+
+from hefu.accounts.v1 import events_pb2 as pb
+from libs.wire import time_from_wire, time_to_wire
+from services.accounts.codec.facts import entry_from_wire, entry_to_wire
+from services.accounts.domain.entries import Entry, Page
+from services.accounts.domain.pages import seal, verified_hash
+
+# These names are storage.
+PAGE_TYPE = "hefu.accounts.v1.PageWritten"
+SNAPSHOT_TYPE = "hefu.accounts.v1.SnapshotTaken"
+JOURNAL = "journal-0"
+SNAPSHOTS = "journal_snapshot-0"
+_ENTRIES_TAG = b"\x2a"  # field 5, length-delimited
+_SEVEN_BITS = 0x7F
+_MORE = 0x80
+
+
+def encode_entry(entry: Entry, ordinal: int) -> bytes:
+    """An entry's stored bytes."""
+    return entry_to_wire(entry, ordinal).SerializeToString(deterministic=True)
+
+
+def encode_page(  # noqa: PLR0913 - the fields of a page
+    number: int,
+    previous_hash: bytes,
+    written_us: int,
+    business_date: str,
+    encoded_entries: Sequence[bytes],
+) -> tuple[bytes, bytes]:
+    """A page's stored bytes and its hash. Fields stand in the order of their numbers, as protobuf writes them."""
+    head = pb.PageWritten(
+        page_number=number,
+        previous_hash=previous_hash,
+        written_time=time_to_wire(written_us),
+        business_date=business_date,
+    )
+    parts = [head.SerializeToString(deterministic=True)]
+    for entry in encoded_entries:
+        parts += (_ENTRIES_TAG, _varint(len(entry)), entry)
+    return seal(b"".join(parts))
+
+
+def decode_page(stored: bytes) -> Page:
+    """A page, proven against its own hash. Raises `PageDamaged`."""
+    message = pb.PageWritten.FromString(stored)
+    page_hash = verified_hash(message.page_number, stored)
+    return Page(
+        message.page_number,
+        message.previous_hash,
+        time_from_wire(message.written_time),
+        message.business_date,
+        tuple(map(entry_from_wire, message.entries)),
+        page_hash,
+    )
+
+
+def page_message(stored: bytes) -> pb.PageWritten:
+    """A page as its message, for those who hand it on."""
+    return pb.PageWritten.FromString(stored)
+
+
+def encode_snapshot(  # noqa: PLR0913 - the fields of a part
+    page_number: int, page_hash: bytes, state_hash: bytes, state: bytes, part: int, parts: int
+) -> bytes:
+    return pb.SnapshotTaken(
+        page_number=page_number,
+        page_hash=page_hash,
+        state_hash=state_hash,
+        state=state,
+        part=part,
+        parts=parts,
+    ).SerializeToString(deterministic=True)
+
+
+def decode_snapshot(stored: bytes) -> pb.SnapshotTaken:
+    return pb.SnapshotTaken.FromString(stored)
+
+
+def _varint(value: int) -> bytes:
+    digits = bytearray()
+    while value > _SEVEN_BITS:
+        digits.append(value & _SEVEN_BITS | _MORE)
+        value >>= 7
+    digits.append(value)
+    return bytes(digits)

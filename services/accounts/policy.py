@@ -1,0 +1,33 @@
+"""Who may call what. A call that is not named here is served to nobody."""
+
+from libs.grpc_server import Policy
+
+_PAYMENTS, _SETTLEMENT = "service:payments", "service:settlement"
+_SERVICES = frozenset({_PAYMENTS, _SETTLEMENT})
+_POSTERS = _SERVICES | {"wallet"}
+_READERS = _POSTERS | {"operator"}
+_OPERATOR = frozenset({"operator"})
+_WINDOWS = frozenset({_SETTLEMENT})
+
+POLICY: Policy = {
+    "AccountsService/OpenAccount": _READERS,
+    "AccountsService/FreezeAccount": _OPERATOR,
+    "AccountsService/UnfreezeAccount": _OPERATOR,
+    "AccountsService/CloseAccount": _OPERATOR,
+    "AccountsService/GetAccount": _READERS,
+    "AccountsService/ListAccounts": _READERS,
+    "AccountsService/ListEntries": _READERS,
+    "AccountsService/PostTransfers": _POSTERS,
+    "AccountsService/PlaceHold": _SERVICES,
+    "AccountsService/CaptureHold": _SERVICES,
+    "AccountsService/ReleaseHold": _SERVICES,
+    # What a wallet or an operator may not do singly is refused inside a bulk call too.
+    "AccountsService/PostCommands": _READERS,
+    "AccountsService/OpenWindow": _WINDOWS,
+    "AccountsService/SealWindow": _WINDOWS,
+    "AccountsService/CloseWindow": _WINDOWS,
+    "AccountsService/GetWindow": _SERVICES | _OPERATOR,
+    "AccountsService/GetTrialBalance": _SERVICES | _OPERATOR,
+    "AccountsService/MoveBusinessDate": _OPERATOR,
+    "AccountsService/WatchJournal": _SERVICES | _OPERATOR,
+}

@@ -1,0 +1,285 @@
+"""The one writer of the journal: takes all that is queued, decides it, writes a page, answers.
+
+What arrives while a page is being written goes on the next one. The book runs ahead of the store only while
+a page is on its way, and nobody sees it then: answers and reads wait for the page.
+"""
+
+import asyncio
+from collections import OrderedDict, deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+from uuid import UUID, uuid5
+
+import stamina
+
+from libs.clock import Clock
+from libs.event_store import Busy, EventStore, NewEvent, OutcomeUnknown, WrongVersion
+from libs.failure import StartFailed
+from services.accounts.codec.pages import (
+    JOURNAL,
+    PAGE_TYPE,
+    decode_page,
+    encode_entry,
+    encode_page,
+)
+from services.accounts.domain.answers import Answer, answer_of
+from services.accounts.domain.book import Book, Window, place_of
+from services.accounts.domain.callers import Caller
+from services.accounts.domain.commands import Command
+from services.accounts.domain.entries import Entry
+from services.accounts.domain.journal import Decision, Repeated, decide, expiries
+from services.accounts.domain.pages import ENTRIES_MAX, PAGE_BYTES_MAX
+from services.accounts.domain.refusals import Reason, Refusal, Refused
+from services.accounts.domain.terms import differing
+from services.accounts.recovery import Recovered
+from services.accounts.snapshots import Snapshots
+
+QUEUED_MAX = 100_000
+PAGES_KEPT_MAX = 64
+POSITIONS_KEPT_MAX = 100_000
+WAIT_FOR_POSITION_S = 5.0
+# The timer looks at the clock at least this often, so that a clock that was set is noticed.
+LOOK_AGAIN_S = 30.0
+_MICRO = 1_000_000
+_PAGE_IDS = UUID("5b0c2d3e-8a41-5a86-9f0a-6e1b27f5c9d4")
+
+T = TypeVar("T")
+
+
+class JournalTaken(StartFailed):
+    """Another writer has written the page that was ours to write."""
+
+
+@dataclass(slots=True)
+class _Call:
+    caller: Caller
+    commands: Sequence[Command]
+    done: asyncio.Future[list[tuple[int, Decision]]]
+    decided: list[tuple[int, Decision]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Draft:
+    """A page being filled, and the calls that are complete with it."""
+
+    entries: list[Entry] = field(default_factory=list)
+    encoded: list[bytes] = field(default_factory=list)
+    size: int = 0
+    complete: list[_Call] = field(default_factory=list)
+
+    @property
+    def is_full(self) -> bool:
+        return len(self.entries) >= ENTRIES_MAX or self.size >= PAGE_BYTES_MAX
+
+    def add(self, entry: Entry, book: Book) -> None:
+        ordinal = len(self.entries)
+        book.evolve(entry, ordinal)
+        encoded = encode_entry(entry, ordinal)
+        self.entries.append(entry)
+        self.encoded.append(encoded)
+        self.size += len(encoded) + 4
+
+
+class Writer:
+    """The book and its writer. `run` must be running for anything to be answered."""
+
+    def __init__(
+        self, store: EventStore, recovered: Recovered, clock: Clock, snapshots: Snapshots
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._snapshots = snapshots
+        self._book = recovered.book
+        self._calls: deque[_Call] = deque()
+        self._queued = 0
+        self._reads: list[Callable[[], None]] = []
+        self._wake = asyncio.Event()
+        self._moved = asyncio.Event()
+        self._is_writing = False
+        self._pages: OrderedDict[int, tuple[Entry, ...]] = OrderedDict()
+        self.position = recovered.book.page_number
+        self.head_hash = recovered.head_hash
+        self._positions = OrderedDict([(self.position, recovered.store_position)])
+
+    async def run(self) -> None:
+        """For ever. Raises `JournalTaken` where another writer is at work."""
+        while True:
+            await self._wait_for_work()
+            self._is_writing = True
+            draft = self._decide()
+            if draft.entries:
+                await self._write(draft)
+            self._is_writing = False
+            for call in draft.complete:
+                if not call.done.done():
+                    call.done.set_result(call.decided)
+            reads, self._reads = self._reads, []
+            for read in reads:
+                read()
+
+    async def submit(self, caller: Caller, commands: Sequence[Command]) -> list[Answer]:
+        """The commands' answers in their order, once they stand. Raises `Refused` (QUEUE_FULL)."""
+        if self._queued + len(commands) > QUEUED_MAX:
+            text = f"{QUEUED_MAX} commands are waiting: send it again in a second"
+            raise Refused(Reason.QUEUE_FULL, "", text)
+        call = _Call(caller, commands, asyncio.get_running_loop().create_future())
+        self._calls.append(call)
+        self._queued += len(commands)
+        self._wake.set()
+        return [await self._answer(*decided) for decided in await call.done]
+
+    async def read(self, work: Callable[[Book], T], min_position: int = 0) -> T:
+        """What `work` finds in the book as stored, not before a position. Raises `Refused`, timed out."""
+        await self.wait_for(min_position)
+        if not self._is_writing:
+            return work(self._book)
+        found: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+
+        def answer() -> None:
+            if not found.done():
+                try:
+                    found.set_result(work(self._book))
+                except Refused as refused:
+                    found.set_exception(refused)
+
+        self._reads.append(answer)
+        return await found
+
+    async def reached(self, page_number: int) -> None:
+        """Return once the page is written."""
+        while self.position < page_number:
+            await self._moved.wait()
+
+    async def wait_for(self, position: int) -> None:
+        """Return once the page is written; position 0 asks for nothing. Raises `Refused`."""
+        if position <= max(self.position, 0):
+            return
+        try:
+            async with asyncio.timeout(WAIT_FOR_POSITION_S):
+                await self.reached(position)
+        except TimeoutError:
+            text = f"the journal is at {self.position}"
+            raise Refused(Reason.READ_MODEL_BEHIND, "min_position", text) from None
+
+    def store_position(self, page_number: int) -> int:
+        """A position in the store at which this page certainly stands."""
+        known = self._positions.get(page_number)
+        if known is not None:
+            return known
+        return next(iter(self._positions.values()))
+
+    async def _wait_for_work(self) -> None:
+        while not self._calls:
+            self._wake.clear()
+            deadline = self._book.next_deadline_us()
+            if deadline is None:
+                await self._wake.wait()
+                continue
+            left_s = (deadline - self._clock()) / _MICRO
+            if left_s <= 0:
+                return
+            try:
+                await asyncio.wait_for(self._wake.wait(), min(left_s, LOOK_AGAIN_S))
+            except TimeoutError:
+                continue
+
+    def _decide(self) -> _Draft:
+        """Fill a page: expiries first, then what is queued, in its order."""
+        book, draft = self._book, _Draft()
+        before = (book.page_number, book.page_us, book.business_date)
+        book.begin_page(book.page_number + 1, max(book.page_us, self._clock()))
+        while not draft.is_full and (expiry := expiries(book)) is not None:
+            draft.add(expiry, book)
+        while self._calls and not draft.is_full:
+            call = self._calls[0]
+            if call.done.done() and not call.decided:
+                # The caller is gone and nothing was decided: it knows nothing, and nothing happened.
+                self._queued -= len(call.commands)
+                self._calls.popleft()
+                continue
+            self._decide_call(call, draft)
+            if len(call.decided) == len(call.commands):
+                draft.complete.append(self._calls.popleft())
+        if not draft.entries:
+            book.page_number, book.page_us, book.business_date = before
+        return draft
+
+    def _decide_call(self, call: _Call, draft: _Draft) -> None:
+        book, decided = self._book, call.decided
+        page_number = book.page_number
+        for command in call.commands[len(decided) :]:
+            if draft.is_full:
+                return
+            decision = decide(command, call.caller, book)
+            if isinstance(decision, Entry):
+                draft.add(decision, book)
+            decided.append((page_number, decision))
+            self._queued -= 1
+
+    async def _write(self, draft: _Draft) -> None:
+        book = self._book
+        number = book.page_number
+        data, page_hash = encode_page(
+            number, self.head_hash, book.page_us, draft.entries[0].business_date, draft.encoded
+        )
+        id_ = uuid5(_PAGE_IDS, f"{JOURNAL}\x00{number}\x00{page_hash.hex()}")
+        event = NewEvent(id_, PAGE_TYPE, data, {"actor": "accounts"}, is_json=False)
+        store_position = await self._append(event, number)
+        self.position, self.head_hash = number, page_hash
+        self._positions[number] = store_position
+        if len(self._positions) > POSITIONS_KEPT_MAX:
+            self._positions.popitem(last=False)
+        self._keep_page(number, tuple(draft.entries))
+        self._snapshots.offer(book, page_hash)
+        moved, self._moved = self._moved, asyncio.Event()
+        moved.set()
+
+    async def _append(self, event: NewEvent, number: int) -> int:
+        """The same page at the same revision until its outcome is known."""
+        try:
+            async for attempt in stamina.retry_context(
+                on=(OutcomeUnknown, Busy), attempts=None, timeout=None, wait_max=2.0
+            ):
+                with attempt:
+                    return (await self._store.append(JOURNAL, [event], number - 1)).position
+        except WrongVersion as error:
+            raise JournalTaken(
+                f"another writer has written page {number} of {JOURNAL}; this one stops"
+            ) from error
+        raise AssertionError("the retry ends by returning or raising")
+
+    async def _answer(self, page_number: int, decision: Decision) -> Answer:
+        match decision:
+            case Entry():
+                return answer_of(decision, page_number, is_replayed=False)
+            case Repeated(packed, terms):
+                place = place_of(packed)
+                entry = (await self._page(place.page_number))[place.ordinal]
+                if not terms:
+                    return answer_of(entry, place.page_number, is_replayed=True)
+                fields = differing(terms, entry.term_checks)
+                text = "the id came first with other terms"
+                refusal = Refusal(Reason.IDEMPOTENCY_KEY_REUSED.name, fields, text)
+                return Answer(self.position, is_replayed=False, refusal=refusal)
+            case Refusal():
+                return Answer(self.position, is_replayed=False, refusal=decision)
+            case Window():
+                return Answer(self.position, is_replayed=True)
+
+    async def _page(self, number: int) -> tuple[Entry, ...]:
+        known = self._pages.get(number)
+        if known is None:
+            async for stored in self._store.read(JOURNAL, number):
+                known = decode_page(stored.data).entries
+                break
+        if known is None:
+            raise AssertionError(f"page {number} was written and is not in the store")
+        self._keep_page(number, known)
+        return known
+
+    def _keep_page(self, number: int, entries: tuple[Entry, ...]) -> None:
+        self._pages[number] = entries
+        self._pages.move_to_end(number)
+        if len(self._pages) > PAGES_KEPT_MAX:
+            self._pages.popitem(last=False)
