@@ -2,7 +2,9 @@
 
 import time
 import uuid
+from collections.abc import Mapping
 
+from libs.telemetry import get_logger, meter
 from services.eventstore.log import Log, is_deleting
 from services.eventstore.model import (
     DELETED_BEFORE,
@@ -22,6 +24,9 @@ from services.eventstore.model import (
     Unserved,
 )
 from services.eventstore.versions import Fresh, Repeat, Verdict, Wrong, judge
+
+_log = get_logger()
+_repeated_otherwise = meter.create_counter("eventstore_repeats_with_other_content")
 
 _DELETING = f'{{"$tb": {DELETED_BEFORE}}}'.encode()
 
@@ -45,6 +50,7 @@ def _append(operation: Append, log: Log) -> Outcome:
         stream: verdict for stream in events if isinstance(verdict := verdicts[stream], Repeat)
     }
     if events and len(repeats) == len(events):
+        _note_differing(repeats)
         return Stored(
             max(repeat.position for repeat in repeats.values()),
             {stream: repeat.revision for stream, repeat in repeats.items()},
@@ -57,6 +63,13 @@ def _append(operation: Append, log: Log) -> Outcome:
     if failures:
         return Refused(failures)
     return _write(operation, log)
+
+
+def _note_differing(repeats: Mapping[str, Repeat]) -> None:
+    for stream, repeat in repeats.items():
+        if repeat.differing:
+            _repeated_otherwise.add(repeat.differing)
+            _log.warning("repeat_differs", stream=stream, count=repeat.differing)
 
 
 def _by_stream(operation: Append) -> dict[str, list[NewEvent]]:

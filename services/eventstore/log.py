@@ -26,6 +26,7 @@ from services.eventstore.versions import History, Known
 _STREAMS_IN_MEMORY_MAX: Final = 200_000
 _TICKS_PER_NANOSECOND: Final = 100
 _INSERT_EVENT = "INSERT INTO events VALUES(?,?,?,?,?,?,?,?,?,?)"
+_SELECT_KNOWN = "SELECT event_id, type, data, pos, revision FROM events"
 _SAVE_STREAM = (
     "INSERT INTO streams VALUES(?,?,?,?,?,?,?,?) ON CONFLICT(id) DO UPDATE SET"
     " last=excluded.last, tombstoned=excluded.tombstoned, metadata=excluded.metadata,"
@@ -167,8 +168,7 @@ class Log:
     def _by_id(self, state: StreamState, event_id: bytes) -> Known | None:
         self._flush()
         row = self._connection.execute(
-            "SELECT event_id, pos, revision FROM events WHERE event_id=? AND stream_id=?"
-            " ORDER BY pos LIMIT 1",
+            f"{_SELECT_KNOWN} WHERE event_id=? AND stream_id=? ORDER BY pos LIMIT 1",
             (event_id, state.id),
         ).fetchone()
         return None if row is None else Known(*row)
@@ -176,8 +176,7 @@ class Log:
     def _onwards(self, state: StreamState, revision: int, count: int) -> list[Known]:
         self._flush()
         rows = self._connection.execute(
-            "SELECT event_id, pos, revision FROM events WHERE stream_id=? AND revision>=?"
-            " ORDER BY revision LIMIT ?",
+            f"{_SELECT_KNOWN} WHERE stream_id=? AND revision>=? ORDER BY revision LIMIT ?",
             (state.id, revision, count),
         )
         return [Known(*row) for row in rows]

@@ -85,10 +85,7 @@ class Folder:
 
 def open_writer(path: Path) -> apsw.Connection:
     """Open the one connection that writes, making the database when there is none."""
-    installed = tuple(int(part) for part in apsw.sqlite_lib_version().split("."))
-    if installed < _OLDEST_SQLITE:
-        message = f"SQLite {apsw.sqlite_lib_version()} is too old: 3.51.3 or newer is needed"
-        raise StoreError(message)
+    require_sqlite(apsw.sqlite_lib_version())
     is_new = not path.exists()
     try:
         connection = apsw.Connection(str(path))
@@ -105,6 +102,13 @@ def open_writer(path: Path) -> apsw.Connection:
         raise StoreError(message) from None
     _check_format(connection, path)
     return connection
+
+
+def require_sqlite(version: str) -> None:
+    """Refuse a SQLite whose write-ahead log can be corrupted."""
+    if tuple(int(part) for part in version.split(".")) < _OLDEST_SQLITE:
+        message = f"SQLite {version} is too old: 3.51.3 or newer is needed"
+        raise StoreError(message)
 
 
 def open_reader(path: Path) -> apsw.Connection:

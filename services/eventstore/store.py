@@ -10,7 +10,7 @@ from pathlib import Path
 from libs.telemetry import get_logger
 from services.eventstore import storage, verify
 from services.eventstore.head import HeadFile
-from services.eventstore.model import IS_JSON, NO_STREAM, Append, NewEvent
+from services.eventstore.model import IS_JSON, NO_STREAM, Append, NewEvent, Stored, StoreError
 from services.eventstore.reader import Reader
 from services.eventstore.storage import Connection, Folder
 from services.eventstore.tail import Tail
@@ -56,7 +56,7 @@ async def open_store(path: Path, reserve_bytes: int) -> Store:
     tail.begin(writer.head.position)
     writer.start()
     if writer.head.position < 0:
-        await writer.submit(_created(files.store_id))
+        await _create_first_event(writer, files.store_id)
     return Store(files.folder, writer, tail, files.store_id)
 
 
@@ -83,6 +83,13 @@ def _prove(connection: Connection, head_file: HeadFile) -> None:
         head=verified.head,
         duration_ms=round(1_000 * (time.monotonic() - started)),
     )
+
+
+async def _create_first_event(writer: Writer, store_id: str) -> None:
+    outcome = await writer.submit(_created(store_id))
+    if not isinstance(outcome, Stored):
+        await writer.close()
+        raise StoreError("the disk has only its reserve left: a new store cannot be made")
 
 
 def _created(store_id: str) -> Append:

@@ -22,10 +22,15 @@ class Fresh:
 
 @dataclass(frozen=True, slots=True)
 class Repeat:
-    """The very events are there already; this is where their last one stands."""
+    """The events are there already, by their ids; this is where their last one stands.
+
+    `differing` counts those of another type or other data: answered as repeats all the same,
+    because that is what the servers do for which we stand in.
+    """
 
     position: int
     revision: int
+    differing: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +48,8 @@ class Known:
     """A stored event, as far as repeats are concerned."""
 
     event_id: bytes
+    type: str
+    data: bytes | None
     position: int
     revision: int
 
@@ -81,14 +88,13 @@ def judge(
 def _judge_by_id(state: StreamState, events: Sequence[NewEvent], history: History) -> Verdict:
     if not events or state.last < 0:
         return FRESH
-    known = history.by_id(state, events[0].event_id)
-    if known is None:
-        return FRESH
-    for event in events[1:]:
+    stored: list[Known] = []
+    for event in events:
         known = history.by_id(state, event.event_id)
         if known is None:
-            return Wrong(state.last)
-    return Repeat(known.position, known.revision)
+            return Wrong(state.last) if stored else FRESH
+        stored.append(known)
+    return _repeat(stored, events)
 
 
 def _judge_by_revision(
@@ -97,4 +103,12 @@ def _judge_by_revision(
     stored = history.onwards(state, expected + 1, len(events))
     if [known.event_id for known in stored] != [event.event_id for event in events]:
         return Wrong(state.last)
-    return Repeat(stored[-1].position, stored[-1].revision)
+    return _repeat(stored, events)
+
+
+def _repeat(stored: Sequence[Known], events: Sequence[NewEvent]) -> Repeat:
+    differing = sum(
+        (known.type, known.data) != (event.type, event.data)
+        for known, event in zip(stored, events, strict=True)
+    )
+    return Repeat(stored[-1].position, stored[-1].revision, differing)

@@ -1,0 +1,123 @@
+"""The parts that can be tried without a server."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from libs.passwords import hash_password, is_password
+from services.eventstore import policy, users
+from services.eventstore.filters import make_filter
+from services.eventstore.head import Head, HeadFile
+from services.eventstore.model import DELETED_BEFORE, StoreError, digest_of
+from services.eventstore.storage import require_sqlite
+from services.eventstore.stream_metadata import parse
+from services.eventstore.users import Role
+
+
+def test_a_served_call_without_a_rule_stops_the_start() -> None:
+    policy.require_complete(policy.POLICY)
+    with pytest.raises(StoreError, match=r"no policy for /x\.Y/Z"):
+        policy.require_complete(["/grpc.health.v1.Health/Check", "/x.Y/Z"])
+
+
+@pytest.mark.parametrize("version", ["3.40.1", "3.51.2"])
+def test_an_old_sqlite_is_refused(version: str) -> None:
+    with pytest.raises(StoreError, match=version):
+        require_sqlite(version)
+
+
+def test_a_new_sqlite_is_taken() -> None:
+    require_sqlite("3.51.3")
+    require_sqlite("4.0.0")
+
+
+def test_the_newer_slot_of_the_head_file_wins_and_a_torn_one_does_not_count(
+    tmp_path: Path,
+) -> None:
+    file = HeadFile(tmp_path)
+    assert file.read() is None
+    older, newer = Head(100, 1, b"a" * 32), Head(205, 2, b"b" * 32)
+    file.write(older)
+    file.write(newer)
+    assert file.read() == newer
+    content = bytearray((tmp_path / "head").read_bytes())
+    content[4096] ^= 1
+    (tmp_path / "head").write_bytes(content)
+    assert file.read() == older
+    file.close()
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (b'{"$tb":3,"$maxCount":2,"$maxAge":60}', (3, 2, 60)),
+        (b'{"$tb":-1,"$maxCount":0,"$maxAge":"60"}', (None, None, None)),
+        (b'{"$tb":99999999999999999999}', (DELETED_BEFORE, None, None)),
+        (b'{"$maxCount":true}', (None, None, None)),
+        (b"[1]", (None, None, None)),
+        (b"\xff", (None, None, None)),
+        (b"[" * 100_000, (None, None, None)),
+    ],
+)
+def test_metadata_means_three_keys_and_anything_odd_means_nothing(
+    data: bytes, expected: tuple[int | None, int | None, int | None]
+) -> None:
+    found = parse(data)
+    assert (found.truncate_before, found.max_count, found.max_age) == expected
+
+
+def test_every_field_of_a_record_changes_its_digest() -> None:
+    fields = (1, "s", 2, b"i" * 16, "t", 1, 3, b"data", b"meta")
+    others = (2, "r", 3, b"j" * 16, "u", 0, 4, b"datb", b"metb")
+    changed: list[tuple[Any, ...]] = [
+        (*fields[:n], other, *fields[n + 1 :]) for n, other in enumerate(others)
+    ]
+    digests = {digest_of(*fields)} | {digest_of(*other) for other in changed}
+    moved = digest_of(1, "s", 2, b"i" * 16, "t", 1, 3, b"datam", b"eta")
+    assert len(digests | {moved}) == len(fields) + 2
+
+
+def test_the_precedence_of_alternatives_in_an_expression_is_kept() -> None:
+    wanted = make_filter(is_by_stream=False, prefixes=(), regex="^a|b$", checkpoint_every=1)
+    assert [wanted.wants(name) for name in ("ax", "xb", "xbx")] == [True, True, False]
+
+
+def test_a_password_is_known_by_its_salted_hash_alone() -> None:
+    stored = hash_password("cut-in-two", "salt")
+    assert len(stored) == 64
+    assert is_password("cut-in-two", "salt", stored)
+    assert not is_password("cut-in-two", "pepper", stored)
+    assert not is_password("cut-in-three", "salt", stored)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("", "is not valid"),
+        ("[]", "names no user"),
+        ('[{"name":"a","salt":"b","hash":"c","role":"king"}]', "KING"),
+    ],
+)
+def test_a_users_file_that_lets_nobody_in_stops_the_start(
+    tmp_path: Path, content: str, words: str
+) -> None:
+    file = tmp_path / "users.json"
+    file.write_text(content)
+    with pytest.raises(StoreError, match=words):
+        users.load(file)
+
+
+async def test_good_credentials_are_remembered_and_bad_ones_are_not() -> None:
+    known = users.Users([users.User("w", "salt", hash_password("p:w", "salt"), Role.WRITER)])
+    good, bad = b"Basic dzpwOnc=", b"Basic dzpw"
+    assert known.remembered(good) is None
+    user = await known.check(good)
+    assert user is not None
+    assert user.role is Role.WRITER
+    assert known.remembered(good) == user
+    assert await known.check(bad) is None
+    assert known.remembered(bad) is None
+    for malformed in (b"", b"Bearer x", b"Basic ???", b"Basic dw=="):
+        assert await known.check(malformed) is None
+    known.close()
