@@ -1,4 +1,4 @@
-"""`python -m libs.health_probe`: exit 0 where this pod's own server says it serves; for exec probes."""
+"""`python -m libs.health_probe`: exit 0 where this pod's own server serves; for exec probes."""
 
 import asyncio
 import os
@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import grpc
-from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2
 
 TIMEOUT_S = 4.0
 
@@ -15,9 +15,13 @@ async def is_serving(address: str, authority: bytes) -> bool:
     """Whether the server at `host:port` answers SERVING over TLS in time."""
     credentials = grpc.ssl_channel_credentials(authority)
     async with grpc.aio.secure_channel(address, credentials) as channel:
-        stub: "health_pb2_grpc.HealthAsyncStub" = health_pb2_grpc.HealthStub(channel)
+        check = channel.unary_unary(
+            "/grpc.health.v1.Health/Check",
+            request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
+            response_deserializer=health_pb2.HealthCheckResponse.FromString,
+        )
         try:
-            answer = await stub.Check(health_pb2.HealthCheckRequest(), timeout=TIMEOUT_S)
+            answer = await check(health_pb2.HealthCheckRequest(), timeout=TIMEOUT_S)
         except grpc.aio.AioRpcError:
             return False
         return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)

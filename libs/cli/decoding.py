@@ -1,4 +1,4 @@
-"""Stored events as people read them: protobuf JSON as it is, binary pages decoded by their stored type."""
+"""Stored events as people read them: JSON as it is, binary pages decoded by their type."""
 
 import json
 from collections.abc import Mapping, Sequence

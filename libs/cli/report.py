@@ -1,4 +1,4 @@
-"""The report of a business day: the figures, what does not tie out, and how a person sees them."""
+"""The report of a business day: figures, what does not tie out, and how a person sees it."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -18,7 +18,7 @@ _BAR_WIDTH = 24
 
 @dataclass(frozen=True, slots=True)
 class SettlementLine:
-    """One bank's joint settlement; amounts in minor units, `net` above zero where the bank owes us."""
+    """One bank's settlement; amounts in minor units, `net` above zero where the bank owes us."""
 
     bank: str
     legs: int

@@ -1,0 +1,108 @@
+"""Everything a command may talk to: as the operator, and for payments as the wallet."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
+
+import grpc
+import typer
+from rich.console import Console
+
+from hefu.accounts.v1.accounts_pb2_grpc import AccountsServiceStub
+from hefu.operations.v1.operations_pb2_grpc import OperationsServiceStub
+from hefu.payments.v1.payments_pb2_grpc import PaymentsServiceStub
+from hefu.samplebank.v1.samplebank_pb2_grpc import SampleBankServiceStub
+from hefu.settlement.v1.settlement_pb2_grpc import SettlementServiceStub
+from libs.client import Addresses, HefuClient, HefuError
+from libs.event_store import EventStore, StoreUnavailable
+from libs.failure import StartFailed
+from libs.grpc_client import open_channel
+from libs.grpc_errors import reason_of
+from libs.kurrent_store import KurrentStore
+from libs.supervisor import Running, event_store_uri, running
+
+if TYPE_CHECKING:
+    from hefu.accounts.v1.accounts_pb2_grpc import AccountsServiceAsyncStub
+    from hefu.operations.v1.operations_pb2_grpc import OperationsServiceAsyncStub
+    from hefu.payments.v1.payments_pb2_grpc import PaymentsServiceAsyncStub
+    from hefu.samplebank.v1.samplebank_pb2_grpc import SampleBankServiceAsyncStub
+    from hefu.settlement.v1.settlement_pb2_grpc import SettlementServiceAsyncStub
+
+T = TypeVar("T")
+RUN_DIR = Path(".run")
+EXIT_FAILED = 1
+SERVICES = ("accounts", "payments", "settlement")
+
+console = Console()
+
+
+@dataclass(frozen=True, slots=True)
+class Connections:
+    """Stubs of every service, the store, and the wallet's own client."""
+
+    client: HefuClient
+    store: EventStore
+    accounts: "AccountsServiceAsyncStub"
+    payments: "PaymentsServiceAsyncStub"
+    settlement: "SettlementServiceAsyncStub"
+    operations: "Mapping[str, OperationsServiceAsyncStub]"
+    banks: "Mapping[str, SampleBankServiceAsyncStub]"
+
+
+Work: TypeAlias = Callable[[Connections], Awaitable[int | None]]
+
+
+@asynccontextmanager
+async def connect(run_dir: Path, system: Running) -> AsyncIterator[Connections]:
+    """Open every connection. Raises `StartFailed` where an identity is missing."""
+    operator = run_dir / "identities" / "operator"
+    async with AsyncExitStack() as stack:
+
+        async def channel(address: str, *, mutual: bool = False) -> grpc.aio.Channel:
+            opened = open_channel(address, operator, mutual=mutual)
+            return await stack.enter_async_context(opened)
+
+        where = {name: await channel(system.addresses[name]) for name in SERVICES}
+        banks = {bank.bank_id: await channel(bank.address, mutual=True) for bank in system.banks}
+        addresses = Addresses(*(system.addresses[name] for name in SERVICES))
+        wallet = run_dir / "identities" / "wallet"
+        yield Connections(
+            client=await stack.enter_async_context(HefuClient.open(addresses, wallet)),
+            store=await stack.enter_async_context(
+                KurrentStore.open(event_store_uri(run_dir, "operator"))
+            ),
+            accounts=AccountsServiceStub(where["accounts"]),
+            payments=PaymentsServiceStub(where["payments"]),
+            settlement=SettlementServiceStub(where["settlement"]),
+            operations={name: OperationsServiceStub(where[name]) for name in SERVICES},
+            banks={bank: SampleBankServiceStub(opened) for bank, opened in banks.items()},
+        )
+
+
+def connected(run_dir: Path, work: Work) -> None:
+    """Run a command on the running system; its answer is the exit code, an error one line."""
+
+    async def run() -> int:
+        async with connect(run_dir, running(run_dir)) as link:
+            return await work(link) or 0
+
+    raise typer.Exit(told(run))
+
+
+def told(run: Callable[[], Awaitable[int]]) -> int:
+    """The exit code of a piece of work, its failure told in one line."""
+    try:
+        return asyncio.run(_awaited(run))
+    except (StartFailed, HefuError, StoreUnavailable) as error:
+        console.print(f"[red]hefu: {error}[/]", highlight=False)
+    except grpc.aio.AioRpcError as error:
+        reason = reason_of(error) or error.code().name
+        console.print(f"[red]hefu: {reason}: {error.details()}[/]", highlight=False)
+    return EXIT_FAILED
+
+
+async def _awaited(run: Callable[[], Awaitable[T]]) -> T:
+    return await run()

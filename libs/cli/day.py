@@ -1,0 +1,201 @@
+"""`hefu day`: plays one business day of an orders file; what does not tie out is an exit 1."""
+
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
+from rich.table import Column
+
+from hefu.settlement.v1 import events_pb2 as settlement_events
+from hefu.settlement.v1 import settlement_pb2 as settlement
+from libs.cli.books import report_of
+from libs.cli.business_day import BusinessDay, DayStuck, DayTerms
+from libs.cli.connections import EXIT_FAILED, RUN_DIR, Connections, connect, console, told
+from libs.cli.report import show
+from libs.money import CurrencyUnknown, exponent, major
+from libs.orders import OrdersFile, load_banks, read_orders
+from libs.signing import key_id_of
+from libs.supervisor import BankSpec, System, start
+
+SAMPLES = Path(__file__).parents[2] / "deploy" / "samples"
+MANNERS = ("clean", "ordinary", "hostile")
+DATE_FILE = "business_date"
+EXIT_BAD_INPUT = 2
+_FAULTS_SHOWN = 20
+# How a sample bank behaves, told when it becomes a partner. Inquiries come sooner than
+# with a real bank, because the whole day takes a minute.
+_CAPABILITY = settlement_events.Capability(
+    inquiry_after_s=[2, 5, 10, 20],
+    final_status=["ACSC", "ACCC"],
+    refusal_is_final=True,
+    batch_max=250,
+    credit_line_minor=10**12,
+    dedupe_horizon_s=86_400,
+)
+
+
+def day(
+    orders: Annotated[Path, typer.Option(help="Orders file.")] = SAMPLES / "orders.asc",
+    report: Annotated[Path | None, typer.Option(help="Write the report as JSON here too.")] = None,
+    banks: Annotated[str, typer.Option(help="clean, ordinary or hostile.")] = "ordinary",
+    currency: Annotated[str, typer.Option(help="Currency of the amounts, ISO 4217.")] = "CZK",
+    business_date: Annotated[
+        str, typer.Option("--date", help="yyyy-mm-dd; default: the books' own date, or today.")
+    ] = "",
+    port_offset: Annotated[int, typer.Option(min=0, help="Added to every port.")] = 0,
+    run_dir: Annotated[Path, typer.Option(help="Where the system keeps its files.")] = RUN_DIR,
+    *,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Start from empty books.")] = False,
+    stop: Annotated[bool, typer.Option("--stop", help="Stop the system afterwards.")] = False,
+    skip_invalid: Annotated[
+        bool, typer.Option("--skip-invalid", help="Play the valid lines of a faulty file.")
+    ] = False,
+) -> None:
+    """Play one business day of payment orders and settle it jointly with every bank."""
+    if banks not in MANNERS:
+        _refuse(f"--banks: {banks!r} is none of {', '.join(MANNERS)}")
+    file = _read(orders, currency, skip_invalid=skip_invalid)
+    on = _business_date(run_dir, business_date, fresh=fresh)
+
+    async def run() -> int:
+        system = await _start(run_dir, file, banks, port_offset, currency, fresh=fresh)
+        try:
+            return await _play(system, DayTerms(file, currency, on), report)
+        finally:
+            if stop:
+                await system.stop()
+
+    raise typer.Exit(told(run))
+
+
+def _read(path: Path, currency: str, *, skip_invalid: bool) -> OrdersFile:
+    try:
+        exponent(currency)
+        file = read_orders(path, currency, load_banks(SAMPLES / "banks.csv"))
+    except CurrencyUnknown as error:
+        _refuse(f"--currency: {error}")
+    except OSError as error:
+        _refuse(f"--orders: {path}: {error.strerror}")
+    for fault in file.faults[:_FAULTS_SHOWN]:
+        console.print(f"[yellow]{path.name}: {fault}[/]", highlight=False)
+    if len(file.faults) > _FAULTS_SHOWN:
+        console.print(f"[yellow]… and {len(file.faults) - _FAULTS_SHOWN} more[/]")
+    if file.faults and not skip_invalid:
+        _refuse(
+            f"{path}: {len(file.faults)} faults, so nothing of it is executed; "
+            "--skip-invalid (make run SKIP_INVALID=1) plays the rest"
+        )
+    if file.faults:
+        console.print(f"[yellow]{len(file.faults)} lines skipped[/]")
+    if not file.orders:
+        _refuse(f"{path}: there is no valid order in it")
+    return file
+
+
+def _business_date(run_dir: Path, asked: str, *, fresh: bool) -> date:
+    today = datetime.now(UTC).date()
+    try:
+        if asked:
+            chosen = date.fromisoformat(asked)
+            if chosen > today:
+                _refuse(f"--date: {asked} is in the future")
+            return chosen
+        # The same data are played again under the same date, so that nothing is paid twice.
+        return today if fresh else date.fromisoformat((run_dir / DATE_FILE).read_text().strip())
+    except FileNotFoundError:
+        return today
+    except ValueError:
+        _refuse(f"--date: {asked or (run_dir / DATE_FILE)} is not a date (yyyy-mm-dd)")
+
+
+async def _start(
+    run_dir: Path, file: OrdersFile, manners: str, port_offset: int, currency: str, *, fresh: bool
+) -> System:
+    banks = [BankSpec(bank, currency) for bank in file.banks]
+    with _progress() as progress:
+        bar = progress.add_task("starting the system", total=None)
+
+        def tell(serving: int, processes: int, name: str) -> None:
+            progress.update(
+                bar, total=processes, completed=serving, description=f"starting: {name} serves"
+            )
+
+        return await start(
+            run_dir,
+            banks=banks,
+            manners=manners,
+            port_offset=port_offset,
+            fresh=fresh,
+            progress=tell,
+        )
+
+
+async def _play(system: System, terms: DayTerms, report_file: Path | None) -> int:
+    (system.run_dir / DATE_FILE).write_text(terms.business_date.isoformat())
+    total = sum(order.amount_minor for order in terms.file.orders)
+    console.print(
+        f"{len(terms.file.orders):,} orders of {len(terms.file.accounts):,} accounts to "
+        f"{len(terms.file.banks)} banks, {major(total, terms.currency)} {terms.currency}"
+    )
+    async with connect(system.run_dir, system.running) as link:
+        await register_partners(link, system)
+        try:
+            with _progress() as progress:
+                playing = BusinessDay(link, terms, progress)
+                played = await playing.play()
+        except DayStuck as error:
+            console.print(f"[bold red]✗ the day is stuck: {error}[/]", highlight=False)
+            return EXIT_FAILED
+        with console.status("reading the books"):
+            report = await report_of(link, terms, played, playing.payments)
+    show(console, report)
+    if report_file is not None:
+        report.write(report_file)
+        console.print(f"report written to {report_file}")
+    return EXIT_FAILED if any(report.problems()) else 0
+
+
+async def register_partners(link: Connections, system: System) -> None:
+    """Make each sample bank a partner; one that is known already stays as it is."""
+    names = load_banks(SAMPLES / "banks.csv")
+    for bank in system.banks:
+        signing = system.run_dir / "identities" / bank.process / "signing.pub"
+        public_key = bytes.fromhex(signing.read_text().strip())
+        partner = settlement.Partner(
+            bank_id=bank.bank_id,
+            legal_name=names.get(bank.bank_id, f"Bank {bank.bank_id}"),
+            address=bank.address,
+            link_identity=f"hefu://bank/{bank.bank_id}",
+            public_key=public_key,
+            key_id=key_id_of(public_key),
+            account_number=bank.account_number,
+            currency_code=bank.currency,
+            capability=_CAPABILITY,
+        )
+        request = settlement.RegisterPartnerRequest(partner=partner)
+        await link.settlement.RegisterPartner(request)
+
+
+def _progress() -> Progress:
+    return Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}", table_column=Column(min_width=34)),
+        BarColumn(bar_width=30),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=console,
+    )
+
+
+def _refuse(reason: str) -> NoReturn:
+    console.print(f"[red]hefu: {reason}[/]", highlight=False)
+    raise typer.Exit(EXIT_BAD_INPUT)
