@@ -1,11 +1,13 @@
 """Aggregates as deciders, and `Streams`: the one loop that reads, folds, decides and appends."""
 
+import asyncio
 import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from enum import Enum
+from types import MappingProxyType
 from typing import Generic, Protocol, TypeVar
 from uuid import UUID, uuid5
 
@@ -20,6 +22,7 @@ from libs.event_store import (
     OutcomeUnknown,
     WrongVersion,
 )
+from libs.ids import new_id
 
 C = TypeVar("C")
 S = TypeVar("S")
@@ -40,7 +43,7 @@ class FieldViolation:
 
 
 class Rejected(Exception):
-    """The caller's mistake; nothing is recorded. `reason` is a member of an aggregate's `Reason`."""
+    """The caller's mistake; nothing is recorded. `reason` is a member of a `Reason`."""
 
     def __init__(
         self, reason: Enum, description: str = "", violations: Sequence[FieldViolation] = ()
@@ -57,7 +60,7 @@ class Contended(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Decider(Generic[C, S, E]):
-    """An aggregate: `decide(command, state)` gives events, `evolve(state, event)` the next state."""
+    """An aggregate: `decide(command, state)` gives events, `evolve(state, event)` the state."""
 
     initial: S
     decide: Callable[[C, S], Sequence[E]]
@@ -84,7 +87,7 @@ class Codec(Protocol[E]):
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """Why something is recorded. `command_id` keys the append: the same command appends the same events."""
+    """Why something is recorded. `command_id` keys it: the same command, the same events."""
 
     command_id: str
     correlation_id: str = ""
@@ -92,13 +95,16 @@ class Cause:
     actor: str = ""
 
 
-# Trace headers of the work in hand (W3C), written into the metadata of every event; telemetry sets it.
-trace_headers: ContextVar[Mapping[str, str]] = ContextVar("trace_headers", default={})
+# Trace headers of the work in hand (W3C), written into every event's metadata; telemetry sets it.
+trace_headers: ContextVar[Mapping[str, str]] = ContextVar(
+    "trace_headers",
+    default=MappingProxyType({}),
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Transacted(Generic[S, E]):
-    """The state reached, what was recorded now (nothing for a repeat), and the position known for it."""
+    """The state reached, what was recorded now (nothing for a repeat), and its position."""
 
     state: S
     events: Sequence[E]
@@ -106,65 +112,129 @@ class Transacted(Generic[S, E]):
     revision: int
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Known(Generic[S]):
     state: S
     revision: int
     position: int
 
 
+@dataclass(slots=True)
+class _Turn:
+    """One at a time on one aggregate; counted, so that it goes when nobody waits."""
+
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    waiting: int = 0
+
+
 @dataclass
 class Streams(Generic[C, S, E]):
-    """All aggregates of one category. Recent states are kept in memory; the store's revision check keeps them honest."""
+    """All aggregates of one category.
+
+    Recent states are kept in memory; the store's revision check keeps them honest. In one process,
+    commands on one aggregate take turns; of several processes the slower one decides again.
+    """
 
     store: EventStore
     category: str
     decider: Decider[C, S, E]
     codec: Codec[E]
     _known: OrderedDict[str, _Known[S]] = field(default_factory=OrderedDict, repr=False)
+    _turns: dict[str, _Turn] = field(default_factory=dict, repr=False)
+    _working: set[asyncio.Task[Transacted[S, E]]] = field(default_factory=set, repr=False)
 
     def stream(self, id_: str) -> str:
         """Name of one aggregate's stream."""
         return f"{self.category}-{id_}"
 
     async def load(self, id_: str) -> Transacted[S, E]:
-        """The aggregate as it stands (revision -1: there is none)."""
+        """The aggregate as it stands (revision -1: there is none). Raises `StoreUnavailable`."""
         known = self._known.get(id_) or await self._read(id_)
         return Transacted(known.state, (), known.position, known.revision)
 
     async def transact(
         self, id_: str, command: C, cause: Cause, *, is_new: bool = False
     ) -> Transacted[S, E]:
-        """Read, fold, decide, append at exactly the revision read; decide again where others were faster.
+        """Read, fold, decide, append at exactly the revision read; where others were faster, again.
 
-        `is_new` skips the first read: most ids of a creating command were never seen. Raises `Rejected`,
-        `Contended`, and `AppendFailed` where the store does not come back.
+        `is_new` skips the first read: most ids of a creating command were never seen. A caller that
+        is cancelled changes nothing: the work goes on to its end. Raises `Rejected`, `Contended`,
+        `StoreUnavailable`, and `AppendFailed` where the store does not come back.
         """
+        working = asyncio.create_task(self._in_turn(id_, command, cause, is_new=is_new))
+        self._working.add(working)
+        working.add_done_callback(self._worked)
+        return await asyncio.shield(working)
+
+    def _worked(self, working: asyncio.Task[Transacted[S, E]]) -> None:
+        self._working.discard(working)
+        if not working.cancelled():
+            working.exception()  # looked at, also where the caller has gone
+
+    async def _in_turn(
+        self, id_: str, command: C, cause: Cause, *, is_new: bool
+    ) -> Transacted[S, E]:
+        turn = self._turns.setdefault(id_, _Turn())
+        turn.waiting += 1
+        try:
+            async with turn.lock:
+                return await self._transact(id_, command, cause, is_new=is_new)
+        finally:
+            turn.waiting -= 1
+            if not turn.waiting:
+                del self._turns[id_]
+
+    async def _transact(
+        self, id_: str, command: C, cause: Cause, *, is_new: bool
+    ) -> Transacted[S, E]:
         known = self._known.get(id_)
-        if known is None and is_new:
+        is_guess = known is None and is_new
+        if is_guess:
             known = _Known(self.decider.initial, NO_STREAM, 0)
         for _ in range(ATTEMPTS_MAX):
             known = known or await self._read(id_)
-            events = tuple(self.decider.decide(command, known.state))
+            try:
+                events = tuple(self.decider.decide(command, known.state))
+            except Rejected:
+                if not is_guess:
+                    raise
+                events = ()
+            if not events and is_guess:  # only what is there can tell
+                known, is_guess = None, False
+                continue
             if not events:
-                if known.revision == NO_STREAM and is_new:
-                    known = await self._read(id_)
                 return Transacted(known.state, (), known.position, known.revision)
             try:
-                done = await self._append(id_, events, known.revision, cause)
+                done = await self._append(id_, events, known.revision, cause, is_guess=is_guess)
             except WrongVersion:
                 self._known.pop(id_, None)
-                known = None
+                known, is_guess = None, False
                 continue
+            except BaseException:
+                # It may be stored or not: the next one reads.
+                self._known.pop(id_, None)
+                raise
             state = self.decider.fold(known.state, events)
             self._keep(id_, _Known(state, done.revision, done.position))
             return Transacted(state, events, done.position, done.revision)
         message = f"{self.stream(id_)} was changed by others {ATTEMPTS_MAX} times"
         raise Contended(message)
 
-    async def _append(self, id_: str, events: Sequence[E], expected: int, cause: Cause) -> Appended:
+    async def _append(
+        self, id_: str, events: Sequence[E], expected: int, cause: Cause, *, is_guess: bool
+    ) -> Appended:
         stream = self.stream(id_)
-        new = tuple(self._new_event(stream, n, event, cause) for n, event in enumerate(events))
+        # The store would answer an append of an earlier life as it did then, and what followed it
+        # would not be seen. Where nothing was read, ids of this attempt alone make that a conflict.
+        key = f"{cause.command_id}\x00{new_id()}" if is_guess else cause.command_id
+        new = tuple(
+            NewEvent(_event_id(stream, key, n, type_, data), type_, data, _metadata(cause))
+            for n, (type_, data) in enumerate(map(self.codec.encode, events))
+        )
+        try:
+            return await self.store.append(stream, new, expected)
+        except (OutcomeUnknown, Busy):
+            pass  # the very same append again, until it is known
         async for attempt in stamina.retry_context(
             on=(OutcomeUnknown, Busy), attempts=UNKNOWN_ATTEMPTS_MAX, timeout=None, wait_max=2.0
         ):
@@ -172,36 +242,38 @@ class Streams(Generic[C, S, E]):
                 return await self.store.append(stream, new, expected)
         raise AssertionError("the retry ends by returning or raising")
 
-    def _new_event(self, stream: str, ordinal: int, event: E, cause: Cause) -> NewEvent:
-        type_, data = self.codec.encode(event)
-        # The store compares ids only; the digest makes other data under the same command another event.
-        digest = hashlib.sha256(data).hexdigest()
-        id_ = uuid5(_EVENT_IDS, f"{stream}\x00{cause.command_id}\x00{ordinal}\x00{type_}\x00{digest}")
-        metadata = {
-            "correlation_id": cause.correlation_id,
-            "causation_id": cause.causation_id,
-            "command_id": cause.command_id,
-            "actor": cause.actor,
-            **trace_headers.get(),
-        }
-        return NewEvent(id_, type_, data, {k: v for k, v in metadata.items() if v})
-
     async def _read(self, id_: str) -> _Known[S]:
         known = _Known(self.decider.initial, NO_STREAM, 0)
         async for stored in self.store.read(self.stream(id_)):
-            known.state = self.decider.evolve(
-                known.state, self.codec.decode(stored.type, stored.data)
-            )
-            known.revision, known.position = stored.revision, stored.position
-        if known.revision != NO_STREAM:
-            self._keep(id_, known)
-        return known
+            event = self.codec.decode(stored.type, stored.data)
+            state = self.decider.evolve(known.state, event)
+            known = _Known(state, stored.revision, stored.position)
+        return known if known.revision == NO_STREAM else self._keep(id_, known)
 
-    def _keep(self, id_: str, known: _Known[S]) -> None:
+    def _keep(self, id_: str, known: _Known[S]) -> _Known[S]:
+        """Keep it, unless a newer one is kept; answers the newer."""
         held = self._known.get(id_)
         if held is not None and held.revision > known.revision:
-            return
+            return held
         self._known[id_] = known
         self._known.move_to_end(id_)
         if len(self._known) > CACHED_MAX:
             self._known.popitem(last=False)
+        return known
+
+
+def _event_id(stream: str, key: str, ordinal: int, type_: str, data: bytes) -> UUID:
+    # The store compares ids only; the digest makes other data under the same command another event.
+    digest = hashlib.sha256(data).hexdigest()
+    return uuid5(_EVENT_IDS, f"{stream}\x00{key}\x00{ordinal}\x00{type_}\x00{digest}")
+
+
+def _metadata(cause: Cause) -> Mapping[str, str]:
+    metadata = {
+        "correlation_id": cause.correlation_id,
+        "causation_id": cause.causation_id,
+        "command_id": cause.command_id,
+        "actor": cause.actor,
+        **trace_headers.get(),
+    }
+    return {key: value for key, value in metadata.items() if value}
