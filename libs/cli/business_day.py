@@ -8,7 +8,6 @@ from datetime import date
 from typing import Any, TypeVar
 from uuid import UUID
 
-import grpc
 from rich.progress import Progress, TaskID
 
 from hefu.accounts.v1 import accounts_pb2 as accounts
@@ -19,6 +18,7 @@ from hefu.samplebank.v1 import samplebank_pb2 as samplebank
 from hefu.settlement.v1 import settlement_pb2 as settlement
 from hefu.type.v1 import money_pb2 as money
 from libs.cli.connections import Connections
+from libs.client.calls import patiently
 from libs.ids import new_id
 from libs.orders import (
     Order,
@@ -32,7 +32,6 @@ from libs.orders import (
 
 T = TypeVar("T")
 Watched = payments.Payment
-_TRY_AGAIN = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED})
 _PAUSE_S = 0.25
 
 
@@ -214,17 +213,8 @@ class BusinessDay:
     # -- watching payments
 
     async def _watch(self) -> None:
-        position = 0
-        while True:
-            request = payments.WatchPaymentsRequest(after_position=position)
-            try:
-                async for change in self._link.payments.WatchPayments(request):
-                    position = change.position
-                    await self._keep([change.payment])
-            except grpc.aio.AioRpcError as error:
-                if error.code() not in _TRY_AGAIN:
-                    raise
-            await asyncio.sleep(_PAUSE_S)
+        async for change in self._link.client.payments.watch():
+            await self._keep([change.payment])
 
     async def _keep(self, found: Iterable[Watched]) -> None:
         async with self._changed:
@@ -280,14 +270,7 @@ class BusinessDay:
                 group.create_task(one(item))
 
     async def _again(self, call: Callable[[], Awaitable[T]]) -> T:
-        deadline = time.monotonic() + self._terms.patience_s
-        while True:
-            try:
-                return await call()
-            except grpc.aio.AioRpcError as error:
-                if error.code() not in _TRY_AGAIN or time.monotonic() > deadline:
-                    raise
-            await asyncio.sleep(_PAUSE_S)
+        return await patiently(call, self._terms.patience_s)
 
     def _bar(self, told: str, total: int) -> TaskID:
         return self._progress.add_task(told, total=total)

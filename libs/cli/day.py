@@ -1,6 +1,7 @@
 """`hefu day`: plays one business day of an orders file; what does not tie out is an exit 1."""
 
 from datetime import UTC, date, datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -21,6 +22,7 @@ from libs.cli.books import report_of
 from libs.cli.business_day import BusinessDay, DayStuck, DayTerms
 from libs.cli.connections import EXIT_FAILED, RUN_DIR, Connections, connect, console, told
 from libs.cli.report import show
+from libs.client.calls import patiently
 from libs.money import CurrencyUnknown, exponent, major
 from libs.orders import OrdersFile, load_banks, read_orders
 from libs.signing import key_id_of
@@ -156,7 +158,8 @@ async def _play(system: System, terms: DayTerms, report_file: Path | None) -> in
             console.print(f"[bold red]✗ the day is stuck: {error}[/]", highlight=False)
             return EXIT_FAILED
         with console.status("reading the books"):
-            report = await report_of(link, terms, played, playing.payments)
+            # Reads only, so all of it may be read again where a process comes back meanwhile.
+            report = await patiently(lambda: report_of(link, terms, played, playing.payments))
     show(console, report)
     if report_file is not None:
         report.write(report_file)
@@ -182,7 +185,7 @@ async def register_partners(link: Connections, system: System) -> None:
             capability=_CAPABILITY,
         )
         request = settlement.RegisterPartnerRequest(partner=partner)
-        await link.settlement.RegisterPartner(request)
+        await patiently(partial(link.settlement.RegisterPartner, request))
 
 
 def _progress() -> Progress:
