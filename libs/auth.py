@@ -132,6 +132,15 @@ def caller_of_peer(names: tuple[str, ...]) -> Caller:
     raise Unauthenticated("the certificate's URI names neither a bank nor a service")
 
 
+def host_of(uri: str) -> str:
+    """The host name of an identity, beside its URI in its certificate: `cd.bank.hefu.internal`.
+
+    A gRPC client can demand a host name of a server, and no URI.
+    """
+    kind, _, name = uri.removeprefix("hefu://").partition("/")
+    return f"{name}.{kind}.hefu.internal".lower()
+
+
 def role_of(name: str) -> str:
     """The role of an identity of ours: `operator`, `wallet`, or else a service."""
     return name if name in ("operator", "wallet") else "service"

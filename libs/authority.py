@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from libs.auth import Caller, mint, role_of
+from libs.auth import Caller, host_of, mint, role_of
 from libs.failure import StartFailed
 
 ROOT_LIFETIME = timedelta(days=730)
@@ -129,6 +129,7 @@ def _leaf(
     names = x509.SubjectAlternativeName(
         [
             x509.DNSName("localhost"),
+            x509.DNSName(host_of(identity.uri)),
             x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
             x509.UniformResourceIdentifier(identity.uri),
         ]

@@ -8,6 +8,7 @@ from typing import Any
 
 import grpc
 
+from libs.auth import host_of
 from libs.failure import StartFailed
 from libs.grpc_edge import time_left_s
 from libs.telemetry import current_headers
@@ -69,7 +70,7 @@ def open_channel(
         options = [*_OPTIONS, ("grpc.service_config", json.dumps(_RETRIES))]
         token = _Token(identity_dir / "token.jwt").read
     if server_identity is not None:
-        options.append(("grpc.ssl_target_name_override", server_identity))
+        options.append(("grpc.ssl_target_name_override", host_of(server_identity)))
     outgoing = _Outgoing(token, timeout_s)
     return grpc.aio.secure_channel(
         address,

@@ -25,7 +25,9 @@ _STREAM_API = (
 _HEARD = ("_INBOX.>", "$JS.EVENT.ADVISORY.CONSUMER.>")
 
 
-def render(*, port: int, identity_dir: Path, store_dir: Path, services: tuple[str, ...]) -> str:
+def render(
+    *, port: int, page_port: int, identity_dir: Path, store_dir: Path, services: tuple[str, ...]
+) -> str:
     """The configuration file's text. A service publishes its own facts and no other's."""
     # A wildcard stands for a whole word of a subject, so each stream is named.
     api = (*_API, *(a.format(stream_of(s)) for s in services for a in _STREAM_API))
@@ -35,6 +37,7 @@ def render(*, port: int, identity_dir: Path, store_dir: Path, services: tuple[st
 server_name: hefu
 host: localhost
 port: {port}
+http: "127.0.0.1:{page_port}"
 max_payload: {PAYLOAD_MAX}
 max_pending: {PENDING_MAX}
 write_deadline: "10s"

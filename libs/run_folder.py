@@ -1,4 +1,4 @@
-"""The folder of a running system: identities, users of the store, the bus's configuration, the plan, and its version."""
+"""The folder of a running system: identities, users of the store, configuration, plan, version."""
 
 import json
 import os
@@ -43,13 +43,14 @@ class Bank:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What the supervisor is to run: ports by process (`settlement/bank_link` for a further one)."""
+    """What the supervisor is to run: ports by process (`settlement/bank_link`: a further one)."""
 
     port_offset: int
     ports: Mapping[str, int]
     metrics_ports: Mapping[str, int]
     banks: tuple[Bank, ...]
     seed: str
+    tilt_file: str
 
     @property
     def addresses(self) -> dict[str, str]:
@@ -75,6 +76,7 @@ def prepare(run_dir: Path, topology: Topology, plan: Plan) -> None:
             (run_dir / "data" / name).mkdir(parents=True, exist_ok=True)
         config = render(
             port=plan.ports["nats"],
+            page_port=plan.metrics_ports["nats"],
             identity_dir=run_dir / "identities" / "nats",
             store_dir=run_dir / "data" / "nats",
             services=speaking,
@@ -141,7 +143,7 @@ def event_store_uri(run_dir: Path, name: str, address: str | None = None) -> str
 
 
 def write_whole(file: Path, text: str) -> None:
-    """Write a file so that a reader meets the old one or the new one, never a half; for us alone."""
+    """Write a file of our own so that a reader meets the old one or the new one, never a half."""
     beside = file.with_name(f".{file.name}.{os.getpid()}")
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _PRIVATE)
     with os.fdopen(descriptor, "w") as opened:

@@ -32,7 +32,7 @@ class Listed(BaseModel):
     command: str = ""
     port: int = Field(gt=0, le=55_535)
     extra_ports: dict[str, int] = {}
-    health: Literal["grpc", "tcp"]
+    health: Literal["grpc", "http"]
     needs: tuple[str, ...] = ()
     peers: tuple[str, ...] = ()
     per: Literal["", "bank"] = ""

@@ -1,0 +1,364 @@
+"""A system on this machine: started in the background from `tilt.yaml`, found again, stopped."""
+
+import asyncio
+import contextlib
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+from libs.authority import BANK_PREFIX
+from libs.child import ProcessState
+from libs.failure import StartFailed
+from libs.launching import launches, working_folder
+from libs.ports import free_ports, is_free
+from libs.run_folder import (
+    Bank,
+    Plan,
+    check_version,
+    empty,
+    event_store_uri,
+    prepare,
+    read_plan,
+)
+from libs.supervisor_process import LOCK_FILE, STATE_FILE
+from libs.topology import METRICS_PORT_ADDED, TILT_FILE, Topology, load_topology
+
+__all__ = [
+    "Bank",
+    "BankSpec",
+    "ProcessState",
+    "Running",
+    "System",
+    "event_store_uri",
+    "running",
+    "running_or_none",
+    "start",
+]
+
+START_S = 60.0
+STOP_S = 60.0
+PORTS_S = 5.0
+# A process that ended this often before it served even once will not serve.
+RESTARTS_BEFORE_UP_MAX = 4
+_LOOK_EVERY_S = 0.05
+_LOG_TAIL_BYTES = 4_096
+_HOW_TO_MOVE = "`hefu down` stops what is ours; `make up PORT_OFFSET=1000` chooses other ports"
+
+# Processes that serve, all of them, and the one that just began to.
+Progress: TypeAlias = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class BankSpec:
+    """A sample bank to run. Without a number our account there gets one from the bank's id."""
+
+    bank_id: str
+    currency: str = "CZK"
+    account_number: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A system as its supervisor told last."""
+
+    pid: int
+    state: str
+    port_offset: int
+    addresses: Mapping[str, str]
+    banks: tuple[Bank, ...]
+    processes: tuple[ProcessState, ...]
+
+    def process(self, name: str) -> ProcessState:
+        """One of its processes. Raises `KeyError`."""
+        return {process.name: process for process in self.processes}[name]
+
+    @property
+    def is_up(self) -> bool:
+        """Whether every process serves."""
+        return all(process.state == "up" for process in self.processes)
+
+
+def running_or_none(run_dir: Path) -> Running | None:
+    """The system that runs in a folder, if one does."""
+    if not _is_held(run_dir / LOCK_FILE):
+        return None
+    try:
+        told = json.loads((run_dir / STATE_FILE).read_text())
+    except (OSError, ValueError):
+        return None
+    return Running(
+        told["pid"],
+        told["state"],
+        told["port_offset"],
+        told["addresses"],
+        tuple(Bank(**bank) for bank in told["banks"]),
+        tuple(ProcessState(**process) for process in told["processes"]),
+    )
+
+
+def running(run_dir: Path) -> Running:
+    """The system that runs in a folder. Raises `StartFailed` where none does."""
+    found = running_or_none(run_dir)
+    if found is None:
+        raise StartFailed(f"nothing runs in {run_dir}: `make up` starts it")
+    return found
+
+
+@dataclass(slots=True)
+class System:
+    """A running system in our hands. `is_attached`: it ran before we came."""
+
+    run_dir: Path
+    is_attached: bool
+    supervisor: "subprocess.Popen[bytes] | None" = None
+
+    @property
+    def running(self) -> Running:
+        """How it is now. Raises `StartFailed` where it has gone."""
+        return running(self.run_dir)
+
+    @property
+    def addresses(self) -> Mapping[str, str]:
+        """host:port of each process."""
+        return self.running.addresses
+
+    @property
+    def banks(self) -> tuple[Bank, ...]:
+        """The sample banks."""
+        return self.running.banks
+
+    async def stop(self) -> None:
+        """Stop everything, what needs others first. Raises `StartFailed` where it does not end."""
+        found = running_or_none(self.run_dir)
+        if found is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(found.pid, signal.SIGTERM)
+        if self.supervisor is not None:
+            if found is None and self.supervisor.poll() is None:
+                self.supervisor.terminate()
+            await asyncio.to_thread(self.supervisor.wait, STOP_S)
+        await _until(lambda: not _is_held(self.run_dir / LOCK_FILE), STOP_S, "it does not stop")
+
+    async def restart(self, name: str) -> None:
+        """End one process in an orderly way and wait until it serves again."""
+        await self._end(name, signal.SIGTERM)
+
+    async def kill(self, name: str) -> None:
+        """End one process as a crash would; the supervisor starts it again. Does not wait."""
+        os.kill(self.running.process(name).pid, signal.SIGKILL)
+
+    async def wait_until_up(self, names: Iterable[str] = (), timeout_s: float = START_S) -> None:
+        """Wait until these processes serve, or all. Raises `StartFailed`."""
+        wanted = set(names)
+
+        def is_up() -> bool:
+            found = running_or_none(self.run_dir)
+            return found is not None and all(
+                p.state == "up" for p in found.processes if not wanted or p.name in wanted
+            )
+
+        await _until(is_up, timeout_s, "not everything serves")
+
+    async def _end(self, name: str, number: signal.Signals) -> None:
+        before = self.running.process(name)
+        os.kill(before.pid, number)
+
+        def is_another() -> bool:
+            now = self.running.process(name)
+            return now.pid != before.pid and now.state == "up"
+
+        await _until(is_another, START_S, f"{name} does not come back")
+
+
+async def start(  # noqa: PLR0913 - each is a choice of who starts it
+    run_dir: Path,
+    *,
+    banks: Sequence[BankSpec],
+    manners: str = "ordinary",
+    port_offset: int | None = 0,
+    fresh: bool = False,
+    seed: str = "hefu",
+    progress: Progress | None = None,
+    tilt_file: Path = TILT_FILE,
+) -> System:
+    """Start the system, or join the one that runs with these banks and manners, until it serves.
+
+    Where others are asked for, it is started again with the banks of both, on the same data;
+    `fresh` forgets all data first. `port_offset` None: free ports. Raises `StartFailed`: one line
+    with a way out.
+    """
+    run_dir = run_dir.absolute()  # noqa: ASYNC240 - at the start, before there is other work
+    topology = load_topology(tilt_file)
+    found = running_or_none(run_dir)
+    if found is not None:
+        attached = System(run_dir, is_attached=True)
+        if not fresh and _is_asked_for(found, banks, manners, port_offset):
+            await _watch_start(attached, progress)
+            return attached
+        await attached.stop()
+    if fresh:
+        empty(run_dir)
+    check_version(run_dir)
+    known = read_plan(run_dir)
+    specs = _specs(known, banks)
+    ports, metrics_ports = _ports(topology, specs, port_offset)
+    plan = Plan(
+        port_offset or 0,
+        ports,
+        metrics_ports,
+        _banks(specs, ports, manners),
+        seed,
+        str(tilt_file),
+    )
+    await _await_ports(plan)
+    prepare(run_dir, topology, plan)
+    launches(run_dir, topology, plan)  # a missing binary is told here, not in a log
+    return await _launch(run_dir, progress)
+
+
+async def _launch(run_dir: Path, progress: Progress | None) -> System:
+    with (run_dir / "logs" / "supervisor.log").open("ab") as output:
+        process = subprocess.Popen(  # noqa: ASYNC220 - returns at once
+            [sys.executable, "-m", "libs.supervisor_process", str(run_dir)],
+            cwd=working_folder(),
+            env={**os.environ, "GRPC_VERBOSITY": "NONE", "GRPC_ENABLE_FORK_SUPPORT": "0"},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    system = System(run_dir, is_attached=False, supervisor=process)
+    try:
+        await _watch_start(system, progress)
+    except BaseException:
+        await asyncio.shield(system.stop())
+        raise
+    return system
+
+
+async def _watch_start(system: System, progress: Progress | None) -> None:
+    seen: set[str] = set()
+
+    def is_up() -> bool:
+        if system.supervisor is not None and system.supervisor.poll() is not None:
+            raise StartFailed(_last_line(system.run_dir / "logs" / "supervisor.log"))
+        found = running_or_none(system.run_dir)
+        if found is None:
+            return False
+        for process in found.processes:
+            _check_not_failed(process, seen)
+            if process.state == "up" and process.name not in seen:
+                seen.add(process.name)
+                if progress is not None:
+                    progress(len(seen), len(found.processes), process.name)
+        return found.is_up
+
+    await _until(is_up, START_S, f"not everything serves; see {system.run_dir / 'logs'}")
+
+
+def _check_not_failed(process: ProcessState, seen: set[str]) -> None:
+    is_lost = process.state == "failed" or (
+        process.restarts >= RESTARTS_BEFORE_UP_MAX and process.name not in seen
+    )
+    if is_lost:
+        line = _last_line(Path(process.log))
+        raise StartFailed(f"{process.name} does not start: {line} (see {process.log})")
+
+
+def _is_asked_for(
+    found: Running, banks: Sequence[BankSpec], manners: str, port_offset: int | None
+) -> bool:
+    known = {(bank.bank_id, bank.currency, bank.manners) for bank in found.banks}
+    wanted = {(bank.bank_id, bank.currency, manners) for bank in banks}
+    return wanted <= known and port_offset in (None, found.port_offset)
+
+
+def _specs(known: Plan | None, banks: Sequence[BankSpec]) -> list[BankSpec]:
+    # A bank that has books in this folder goes on existing.
+    specs = {
+        bank.bank_id: BankSpec(bank.bank_id, bank.currency, bank.account_number)
+        for bank in (known.banks if known is not None else ())
+    }
+    specs |= {bank.bank_id: bank for bank in banks}
+    return [specs[bank_id] for bank_id in sorted(specs)]
+
+
+def _ports(
+    topology: Topology, specs: Sequence[BankSpec], port_offset: int | None
+) -> tuple[dict[str, int], dict[str, int]]:
+    wanted: dict[str, int] = {}
+    paged: list[str] = []
+    for listed in topology.services:
+        names = [f"{BANK_PREFIX}{spec.bank_id}" for spec in specs] if listed.per else [listed.name]
+        wanted |= {name: listed.port + place for place, name in enumerate(names)}
+        wanted |= {f"{listed.name}/{name}": port for name, port in listed.extra_ports.items()}
+        paged += names
+    if port_offset is None:
+        free = free_ports(len(wanted) + len(paged))
+        ports = dict(zip(wanted, free, strict=False))
+        return ports, dict(zip(paged, free[len(wanted) :], strict=True))
+    ports = {name: port + port_offset for name, port in wanted.items()}
+    return ports, {name: ports[name] + METRICS_PORT_ADDED for name in paged}
+
+
+def _banks(specs: Sequence[BankSpec], ports: Mapping[str, int], manners: str) -> tuple[Bank, ...]:
+    return tuple(
+        Bank(
+            spec.bank_id,
+            f"localhost:{ports[f'{BANK_PREFIX}{spec.bank_id}']}",
+            spec.account_number or f"HEFU{spec.bank_id}{spec.currency}0001",
+            spec.currency,
+            manners,
+            ordinal,
+        )
+        for ordinal, spec in enumerate(specs)
+        if f"{BANK_PREFIX}{spec.bank_id}" in ports
+    )
+
+
+async def _await_ports(plan: Plan) -> None:
+    # What was stopped a moment ago may still be leaving its ports.
+    until_s = time.monotonic() + PORTS_S
+    for name, port in [*plan.ports.items(), *plan.metrics_ports.items()]:
+        while not is_free(port):
+            if time.monotonic() > until_s:
+                raise StartFailed(f"port {port} ({name}) is in use: {_HOW_TO_MOVE}")
+            await asyncio.sleep(_LOOK_EVERY_S)
+
+
+async def _until(is_so: Callable[[], bool], timeout_s: float, complaint: str) -> None:
+    until_s = time.monotonic() + timeout_s
+    while not is_so():
+        if time.monotonic() > until_s:
+            raise StartFailed(f"{complaint} ({timeout_s:.0f} s)")
+        await asyncio.sleep(_LOOK_EVERY_S)
+
+
+def _is_held(lock_file: Path) -> bool:
+    try:
+        with lock_file.open("r") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return False
+
+
+def _last_line(log_file: Path) -> str:
+    try:
+        with log_file.open("rb") as opened:
+            opened.seek(max(0, log_file.stat().st_size - _LOG_TAIL_BYTES))
+            lines = opened.read().decode("utf-8", "replace").split("\n")
+    except OSError:
+        return "no log"
+    told = [line for line in lines if line.startswith("hefu: ")] or [x for x in lines if x.strip()]
+    return told[-1].removeprefix("hefu: ")[:500] if told else "no word"
