@@ -72,6 +72,18 @@ class _Buffer:
         return taken
 
 
+async def between(
+    store: EventStore, prefixes: Sequence[str], after: int | None, upto: int
+) -> AsyncGenerator[StoredEvent, None]:
+    """Matching events after one position, up to another and with it. Raises `StoreUnavailable`."""
+    reading = cast("AsyncGenerator[StoredEvent, None]", store.read_all(prefixes, after))
+    async with aclosing(reading):
+        async for event in reading:
+            if event.position > upto:
+                return
+            yield event
+
+
 def _size(item: Followed) -> int:
     return len(item.data) if isinstance(item, StoredEvent) else 0
 

@@ -11,7 +11,7 @@ import structlog
 
 from libs.bus import Bus, BusUnavailable, Delivered, Message
 from libs.event_store import EventStore, StoredEvent, StoreUnavailable
-from libs.feed import BATCH_BYTES_MAX, BATCH_EVENTS_MAX, Batch
+from libs.feed import BATCH_BYTES_MAX, BATCH_EVENTS_MAX, Batch, between
 
 # With nothing new for so long, the store is asked.
 SILENCE_S = 1.0
@@ -143,13 +143,8 @@ class _Ear:
     async def _fill(self, upto: int) -> AsyncIterator[Batch]:
         events: list[StoredEvent] = []
         size = 0
-        reading = cast(
-            "AsyncGenerator[StoredEvent, None]", self._store.read_all(self._prefixes, self._heard)
-        )
-        async with aclosing(reading):
+        async with aclosing(between(self._store, self._prefixes, self._heard, upto)) as reading:
             async for event in reading:
-                if event.position > upto:
-                    break
                 events.append(event)
                 size += len(event.data)
                 if len(events) >= BATCH_EVENTS_MAX or size >= BATCH_BYTES_MAX:

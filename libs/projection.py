@@ -11,7 +11,7 @@ from sqlalchemy import Connection, select
 from libs import positions
 from libs.bus import Bus
 from libs.event_store import EventStore, StoredEvent
-from libs.feed import Batch, batches
+from libs.feed import Batch, batches, between
 from libs.hearing import hear
 from libs.positions import positions as table
 from libs.read_model import Database, Put, ReadModel, apply
@@ -98,12 +98,10 @@ class Projection:
             await asyncio.wait_for(self._moved.wait(), _ASK_AFTER_S)
         except TimeoutError:
             # The position may be of an event that is not for this model: then nothing will come.
-            reached = self.position
-            async for event in self._store.read_all(self.model.prefixes, reached):
-                if event.position <= position:
-                    return
-                break
-            self._reach(max(self.position, position))
+            missing = between(self._store, self.model.prefixes, self.position, position)
+            async with aclosing(missing):
+                if await anext(missing, None) is None:
+                    self._reach(max(self.position, position))
 
     def _reach(self, position: int) -> None:
         self.position = position
@@ -176,6 +174,8 @@ class Projection:
                 return
 
     def _commit(self, connection: Connection, events: Sequence[StoredEvent], position: int) -> None:
+        if self._parked:  # a replay may have released some
+            self._parked = set(positions.parked_streams(connection, self.name))
         waiting = Counter(event.stream for event in events if event.stream in self._parked)
         apply(
             connection,
