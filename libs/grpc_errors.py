@@ -5,12 +5,15 @@ from typing import Any, cast
 
 import grpc
 from google.protobuf.any_pb2 import Any as AnyMessage
-from google.rpc import code_pb2, error_details_pb2, status_pb2
+
+# Never google.rpc.code_pb2: the store's client registers the same messages under another file.
+from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
 from libs.decider import Contended, FieldViolation, Rejected
 from libs.event_store import AppendFailed, Denied, StoreUnavailable, StreamGone, TooLarge
 from libs.grpc_reasons import REASONS
+from libs.transient import Unavailable
 
 DOMAIN = "hefu"
 VIOLATIONS_MAX = 50
@@ -49,7 +52,7 @@ def to_error(error: BaseException) -> Refused | None:
             return Refused("TOO_LARGE", "more than one append may hold; send it in parts")
         case Denied() | StreamGone():
             return None
-        case AppendFailed() | StoreUnavailable():
+        case AppendFailed() | StoreUnavailable() | Unavailable():
             return Refused("STORE_UNAVAILABLE", "not known; send the same again")
         case TimeoutError():
             return Refused("DEADLINE_PASSED", "the work was not done in time")
@@ -84,9 +87,7 @@ def status_of(refused: Refused) -> status_pb2.Status:
     packed = [AnyMessage() for _ in details]
     for target, detail in zip(packed, details, strict=True):
         target.Pack(detail)
-    return status_pb2.Status(
-        code=code_pb2.Code.Value(code.name), message=_plain(str(refused)), details=packed
-    )
+    return status_pb2.Status(code=code.value[0], message=_plain(str(refused)), details=packed)
 
 
 def grpc_status(refused: Refused) -> grpc.Status:
