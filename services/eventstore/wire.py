@@ -2,35 +2,29 @@
 
 import uuid
 
-from services.eventstore.model import IS_JSON, Record
+from services.eventstore import encoding
+from services.eventstore.model import Record
 from services.eventstore.protocol import shared, streams
 
-_JSON = "application/json"
-_BYTES = "application/octet-stream"
 _HEX_DIGITS = 32
 _TEXT_LENGTH = 36
-_ReadEvent = streams.ReadResp.ReadEvent
+# UUID.string = 2, and the length of such a text.
+_TEXT_HEAD = bytes((2 << 3 | 2, _TEXT_LENGTH))
 
 
 def event_message(record: Record, *, is_structured: bool, link: Record | None = None) -> bytes:
     """The message for one event, or for a link together with the event it points to."""
-    seat = link or record
-    return streams.ReadResp(
-        event=_ReadEvent(
-            event=_recorded(record, is_structured=is_structured),
-            link=None if link is None else _recorded(link, is_structured=is_structured),
-            commit_position=seat.position,
-        )
-    ).SerializeToString()
+    event = _recorded(record, is_structured=is_structured)
+    if link is None:
+        return encoding.read_event(event, None, record.position)
+    link_event = _recorded(link, is_structured=is_structured)
+    return encoding.read_event(event, link_event, link.position)
 
 
 def broken_link_message(link: Record, *, is_structured: bool) -> bytes:
     """The message for a link whose event is gone."""
-    return streams.ReadResp(
-        event=_ReadEvent(
-            link=_recorded(link, is_structured=is_structured), commit_position=link.position
-        )
-    ).SerializeToString()
+    link_event = _recorded(link, is_structured=is_structured)
+    return encoding.read_event(None, link_event, link.position)
 
 
 def checkpoint_message(position: int) -> bytes:
@@ -64,36 +58,22 @@ def stream_not_found_message(stream: str) -> bytes:
     ).SerializeToString()
 
 
-def _recorded(record: Record, *, is_structured: bool) -> streams.ReadResp.ReadEvent.RecordedEvent:
-    return _ReadEvent.RecordedEvent(
-        id=identifier(record.event_id, is_structured=is_structured),
-        stream_identifier=shared.StreamIdentifier(stream_name=record.stream.encode()),
-        stream_revision=record.revision,
-        prepare_position=record.position,
-        commit_position=record.position,
-        metadata={
-            "type": record.type,
-            "content-type": _JSON if record.flags & IS_JSON else _BYTES,
-            "created": str(record.created),
-        },
-        custom_metadata=record.metadata,
-        data=record.data,
-    )
+def _recorded(record: Record, *, is_structured: bool) -> bytes:
+    return encoding.recorded(record, _identifier(record.event_id, is_structured=is_structured))
 
 
-def identifier(raw: bytes, *, is_structured: bool) -> shared.UUID:
+def _identifier(raw: bytes, *, is_structured: bool) -> bytes:
     """An event id as asked for: text, or two signed halves, most significant first."""
-    if not is_structured:
-        digits = raw.hex()
+    if is_structured:
         return shared.UUID(
-            string=f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
-        )
-    return shared.UUID(
-        structured=shared.UUID.Structured(
-            most_significant_bits=int.from_bytes(raw[:8], signed=True),
-            least_significant_bits=int.from_bytes(raw[8:], signed=True),
-        )
-    )
+            structured=shared.UUID.Structured(
+                most_significant_bits=int.from_bytes(raw[:8], signed=True),
+                least_significant_bits=int.from_bytes(raw[8:], signed=True),
+            )
+        ).SerializeToString()
+    digits = raw.hex()
+    text = f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+    return _TEXT_HEAD + text.encode()
 
 
 def identifier_bytes(message: shared.UUID) -> bytes:

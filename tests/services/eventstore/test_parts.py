@@ -1,5 +1,6 @@
 """The parts that can be tried without a server."""
 
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,12 @@ from libs.passwords import hash_password, is_password
 from services.eventstore import policy, users
 from services.eventstore.filters import make_filter
 from services.eventstore.head import Head, HeadFile
-from services.eventstore.model import DELETED_BEFORE, StoreError, digest_of
+from services.eventstore.model import DELETED_BEFORE, Record, StoreError, digest_of
+from services.eventstore.protocol import streams
 from services.eventstore.storage import require_sqlite
 from services.eventstore.stream_metadata import parse
 from services.eventstore.users import Role
+from services.eventstore.wire import event_message, identifier_bytes
 
 
 def test_a_served_call_without_a_rule_stops_the_start() -> None:
@@ -121,3 +124,36 @@ async def test_good_credentials_are_remembered_and_bad_ones_are_not() -> None:
     for malformed in (b"", b"Bearer x", b"Basic ???", b"Basic dw=="):
         assert await known.check(malformed) is None
     known.close()
+
+
+@pytest.mark.parametrize("flags", [0, 1])
+@pytest.mark.parametrize("is_structured", [True, False])
+@pytest.mark.parametrize("revision", [0, 127, 128, 2**63 - 1])
+def test_the_bytes_of_an_event_are_those_of_its_message(
+    flags: int,
+    is_structured: bool,  # noqa: FBT001 - a table of cases
+    revision: int,
+) -> None:
+    identity = uuid.UUID("f0000000-0000-0001-8000-000000000002")
+    created = 17_000_000_000_000_000
+    record = Record(
+        300, "合符-1", revision, identity.bytes, "付款", flags, created, b"d" * 200, b"{}", b""
+    )
+    link = record._replace(position=0, type="$>", data=b"", metadata=b"")
+    message = streams.ReadResp.FromString(
+        event_message(record, is_structured=is_structured, link=link)
+    )
+    assert message.event.commit_position == 0
+    assert message.event.WhichOneof("position") == "commit_position"
+    for found, sent in ((message.event.event, record), (message.event.link, link)):
+        assert identifier_bytes(found.id) == sent.event_id
+        assert found.id.HasField("structured") is is_structured
+        assert found.stream_identifier.stream_name.decode() == sent.stream
+        assert found.stream_revision == sent.revision
+        assert found.prepare_position == found.commit_position == sent.position
+        assert dict(found.metadata) == {
+            "type": sent.type,
+            "content-type": "application/json" if flags else "application/octet-stream",
+            "created": str(created),
+        }
+        assert (found.custom_metadata, found.data) == (sent.metadata, sent.data)
