@@ -7,7 +7,6 @@ async with HefuClient.open() as hefu:
 """
 
 import json
-import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -59,9 +58,12 @@ class Addresses:
 
     @classmethod
     def of(cls, run_dir: Path) -> "Addresses":
-        """Those of the system that runs in a folder."""
-        told = os.environ.get("HEFU_PORT_OFFSET") or _offset_of(run_dir)
-        return cls.local(int(told))
+        """Those of the system that runs in a folder, as its supervisor wrote them down."""
+        try:
+            told = json.loads((run_dir / "supervisor.json").read_text())["addresses"]
+        except (FileNotFoundError, KeyError):
+            return cls.local()
+        return cls(told["accounts"], told["payments"], told["settlement"])
 
 
 class HefuClient:
@@ -110,10 +112,3 @@ class HefuClient:
                 settlement_pb2_grpc.SettlementServiceStub(channels[2])
             )
             yield cls(accounts, payments, settlement)
-
-
-def _offset_of(run_dir: Path) -> int:
-    try:
-        return int(json.loads((run_dir / "supervisor.json").read_text()).get("port_offset", 0))
-    except FileNotFoundError:
-        return 0

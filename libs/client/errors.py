@@ -7,6 +7,7 @@ import grpc
 
 from libs.decider import FieldViolation
 from libs.grpc_errors import reason_of, violations_of
+from libs.transient import Unavailable
 
 # Nothing is decided by these: the same call with the same ids may be sent again.
 _TRANSIENT_CODES: Final = frozenset(
@@ -15,6 +16,8 @@ _TRANSIENT_CODES: Final = frozenset(
         grpc.StatusCode.DEADLINE_EXCEEDED,
         grpc.StatusCode.RESOURCE_EXHAUSTED,
         grpc.StatusCode.ABORTED,
+        # Ours would raise CancelledError: this one is a server that was stopped.
+        grpc.StatusCode.CANCELLED,
     }
 )
 # The same, where one item of a bulk call says it (class T of the refusal table).
@@ -44,7 +47,7 @@ class HefuError(Exception):
         self.violations = tuple(violations)
 
 
-class Unanswered(HefuError):
+class Unanswered(HefuError, Unavailable):
     """No final answer in the time given. What was asked may have happened: send the same again."""
 
 

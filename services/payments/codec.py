@@ -1,4 +1,4 @@
-"""Payment events as stored bytes, and settlement's facts as our commands.
+"""Payment events as stored bytes, settlement's facts as our commands, and what the API says.
 
 Stored is protobuf JSON with the proto's field names, written by hand: `json_format` takes thirty
 times as long. A test proves that protobuf reads every event of ours and writes the same.
@@ -10,11 +10,14 @@ from typing import Any, Final
 
 import orjson
 
+from hefu.payments.v1 import events_pb2, payments_pb2
 from libs.event_store import StoredEvent
 from libs.money import Money
+from libs.wire import money_from_wire, money_to_wire, time_to_wire
 from services.payments.domain import lifecycle as life
 from services.payments.domain.payment import Command, HearDone, HearRefused, Record
 from services.payments.domain.terms import KIND_NAMES, Kind, Terms
+from services.payments.domain.view import View
 
 _PACKAGE: Final = "hefu.payments.v1."
 # The stored names of events: contract, whatever the classes are called.
@@ -176,3 +179,47 @@ _TOLD: Final[Mapping[str, Callable[[Mapping[str, Any]], Iterator[tuple[str, Comm
     "SettlementLegsCarried": _carried,
     "SettlementPaymentsSettled": _settled,
 }
+
+
+# ---- what the API says
+
+
+def terms_from_wire(message: events_pb2.PaymentTerms) -> Terms:
+    """Terms as asked for; the message has passed the rules in its proto."""
+    name = message.WhichOneof("kind")
+    if name is None:
+        raise AssertionError("the proto requires a kind")
+    type_, asked = _KINDS[name], getattr(message, name)
+    kind: Kind = type_(*(getattr(asked, field) for field, _ in _SHAPES[type_]))
+    return Terms(money_from_wire(message.amount), kind, message.note)
+
+
+def terms_to_wire(terms: Terms) -> events_pb2.PaymentTerms:
+    """Terms as a message."""
+    message = events_pb2.PaymentTerms(amount=money_to_wire(terms.amount), note=terms.note)
+    asked = getattr(message, KIND_NAMES[type(terms.kind)])
+    asked.SetInParent()
+    for name, _ in _SHAPES[type(terms.kind)]:
+        setattr(asked, name, getattr(terms.kind, name))
+    return message
+
+
+def view_to_wire(view: View) -> payments_pb2.Payment:
+    """A payment as the API shows it."""
+    message = payments_pb2.Payment(
+        payment_id=view.payment_id,
+        terms=terms_to_wire(view.terms),
+        status=payments_pb2.PaymentStatus.Value(f"PAYMENT_STATUS_{view.status.name}"),
+        settlement=payments_pb2.SettlementStatus.Value(f"SETTLEMENT_STATUS_{view.settlement.name}"),
+        failure_reason=view.failure_reason,
+        failure_description=view.failure_description,
+        is_in_doubt=view.is_in_doubt,
+        window_id=view.window_id,
+        times_carried=view.times_carried,
+        settlement_id=view.settlement_id,
+        refunded_minor=view.refunded_minor,
+        request_time=time_to_wire(view.request_ms * 1_000),
+    )
+    if view.change_us:
+        message.change_time.CopyFrom(time_to_wire(view.change_us))
+    return message

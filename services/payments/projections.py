@@ -104,7 +104,9 @@ def project(stored: StoredEvent) -> Iterator[Write]:
 def _first_row(event: life.Requested) -> dict[str, object]:
     terms, kind = event.terms, event.terms.kind
     payer, payee = payer_and_payee(kind)
-    has_bank = isinstance(kind, TopUp | Payout)
+    bank_id, bank_account = (
+        (kind.bank_id, kind.bank_account) if isinstance(kind, TopUp | Payout) else ("", "")
+    )
     return {
         "payment_id": event.payment_id,
         "caller": event.caller,
@@ -113,8 +115,8 @@ def _first_row(event: life.Requested) -> dict[str, object]:
         "amount_minor": terms.amount.minor,
         "payer_account_id": payer,
         "payee_account_id": payee,
-        "bank_id": kind.bank_id if has_bank else "",
-        "bank_account": kind.bank_account if has_bank else "",
+        "bank_id": bank_id,
+        "bank_account": bank_account,
         "payee_name": kind.payee_name if isinstance(kind, Payout) else "",
         "fee_minor": kind.fee_minor if isinstance(kind, MerchantPayment) else 0,
         "original_payment_id": kind.original_payment_id if isinstance(kind, Refund) else "",
@@ -162,7 +164,7 @@ def _refunded(event: life.RefundCompleted) -> dict[str, object]:
     }
 
 
-# Plain values, and counts up and down by a constant: so the changes of many payments are one statement.
+# Plain values, and counts by a constant: so the changes of many payments are one statement.
 _CHANGES: Final[Mapping[type, Callable[[Any], dict[str, object]]]] = {
     life.FundsHeld: lambda _: {},
     life.EnteredWindow: lambda e: {"entered_window_id": e.window_id, "steps_open": 0},

@@ -177,9 +177,13 @@ def _request(command: Request, payment: Payment) -> Sequence[Event]:
                 differences(command.terms, payment.terms),
             )
         return []
-    if time_ms(UUID(command.payment_id)) > command.request_ms + ID_AHEAD_MAX_MS:
-        raise Rejected(Reason.ID_FROM_FUTURE, "the time inside the id is too far ahead")
+    _check_time(command.payment_id, command.request_ms)
     return [Requested(command.payment_id, command.terms, command.caller, command.request_ms)]
+
+
+def _check_time(id_: str, request_ms: int) -> None:
+    if time_ms(UUID(id_)) > request_ms + ID_AHEAD_MAX_MS:
+        raise Rejected(Reason.ID_FROM_FUTURE, "the time inside the id is too far ahead")
 
 
 def _check_shape(payment_id: str, terms: Terms) -> None:
@@ -225,6 +229,8 @@ def _of_caller(payment: Payment, caller: str) -> Begun:
 
 
 def _cancel(command: Cancel, payment: Payment) -> Sequence[Event]:
+    if not is_uuid7(command.request_id):
+        raise _violation(Reason.ID_MALFORMED, "request_id", "not a UUIDv7 in canonical form")
     begun = _of_caller(payment, command.caller)
     if begun.is_cancelling or begun.stage is Stage.CANCELLED:
         return []
@@ -246,6 +252,7 @@ def _reserve_refund(command: ReserveRefund, payment: Payment) -> Sequence[Event]
     known = part_of(begun, command.refund_id)
     if known is not None:
         return _same_refund(command, known, begun)
+    _check_time(command.refund_id, command.request_ms)
     amount = begun.terms.amount
     match begun.terms.kind:
         case Refund():

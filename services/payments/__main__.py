@@ -1,0 +1,133 @@
+"""The payments service, put together."""
+
+import asyncio
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from libs.bus import Bus
+from libs.client.accounts import AccountsClient
+from libs.clock import Clock, system_clock
+from libs.event_store import EventStore
+from libs.grpc_client import open_channel
+from libs.grpc_server import serve
+from libs.inbox import Inbox
+from libs.process import ProcessDriver, Recorded
+from libs.projection import Projection
+from libs.read_model import Database
+from libs.relay import Relay
+from libs.service import foundation, run
+from services.payments import projections
+from services.payments.api import POLICY, PaymentsApi
+from services.payments.clients import Accounts, GrpcAccounts, GrpcSettlement, Settlement
+from services.payments.codec import codec
+from services.payments.domain.lifecycle import Event, Payment
+from services.payments.domain.payment import Command, Step, next_step, payment
+from services.payments.reactions import Hearing, PaymentStreams, Steps
+from services.payments.settings import PaymentsSettings
+
+Driver: TypeAlias = ProcessDriver[Command, Payment, Event, Step]
+
+# What settlement tells payments of.
+HEARD = ("settlement-", "bank_transfer-")
+
+
+@dataclass(frozen=True, slots=True)
+class Peers:
+    """The services that payments call."""
+
+    accounts: Accounts
+    settlement: Settlement
+
+
+@dataclass(frozen=True, slots=True)
+class Payments:
+    """All parts, at rest until they run."""
+
+    api: PaymentsApi
+    driver: Driver
+    projection: Projection
+    inbox: Inbox
+    relay: Relay
+
+    async def run(self) -> None:
+        """For ever."""
+        async with asyncio.TaskGroup() as group:
+            for part in (self.projection, self.inbox, self.relay, self.driver):
+                group.create_task(part.run())
+
+
+def build(  # noqa: PLR0913 - all that it stands on
+    store: EventStore,
+    bus: Bus,
+    database: Database,
+    peers: Peers,
+    *,
+    clock: Clock = system_clock,
+    steps_at_once: int = 512,
+    watch_every_s: float = 2.0,
+) -> Payments:
+    streams: PaymentStreams = PaymentStreams(store, "payment", payment, codec)
+
+    async def perform(id_: str, state: Payment, step: Step) -> Recorded[Command] | None:
+        return await steps.perform(id_, state, step)
+
+    driver: Driver = ProcessDriver(
+        streams,
+        next_step,
+        perform,
+        lambda: database.read(projections.open_ids),
+        concurrency=steps_at_once,
+        watch_every_s=watch_every_s,
+    )
+    # The driver performs steps, and a step may wake another payment: the knot is tied here.
+    steps = Steps(streams, peers.accounts, peers.settlement, clock, driver.wake)
+    projection = Projection(projections.model, database, store)
+    inbox = Inbox(
+        "payments",
+        "settlement",
+        HEARD,
+        store=store,
+        bus=bus,
+        database=database,
+        react=Hearing(streams, driver.wake).react,
+    )
+    api = PaymentsApi(streams, projection, database, store, driver.wake, clock)
+    return Payments(
+        api, driver, projection, inbox, Relay("payments", (projections.PREFIX,), store, bus)
+    )
+
+
+async def main(settings: PaymentsSettings) -> None:
+    async with AsyncExitStack() as stack:
+        on = await stack.enter_async_context(foundation(settings))
+        to_accounts, to_settlement = [
+            await stack.enter_async_context(open_channel(address, on.identity_dir))
+            for address in (settings.accounts, settings.settlement)
+        ]
+        accounts, settlement = AccountsClient(to_accounts), GrpcSettlement(to_settlement)
+        stack.push_async_callback(accounts.close)
+        stack.push_async_callback(settlement.close)
+        parts = build(
+            on.store,
+            on.bus,
+            on.database,
+            Peers(GrpcAccounts(accounts), settlement),
+            steps_at_once=settings.steps_at_once,
+            watch_every_s=settings.watch_every_s,
+        )
+        await parts.projection.prepare()
+        serving = serve(
+            settings.port,
+            [parts.api.binding()],
+            POLICY,
+            on.identity_dir,
+            verifier=on.verifier,
+            host=settings.host,
+        )
+        await stack.enter_async_context(serving)
+        await parts.run()
+
+
+if __name__ == "__main__":
+    run(main, PaymentsSettings)

@@ -1,0 +1,341 @@
+"""Payments over gRPC: message to command to reply; it decides nothing."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
+
+from hefu.payments.v1 import payments_pb2 as pb
+from hefu.payments.v1 import payments_pb2_grpc
+from libs.auth import current_caller
+from libs.clock import Clock
+from libs.decider import Cause, FieldViolation, Rejected, Transacted
+from libs.event_store import EventStore, StoredEvent
+from libs.grpc_errors import Refused, to_error
+from libs.grpc_server import Binding, Policy
+from libs.money import Money
+from libs.projection import Projection
+from libs.read_model import Database
+from libs.wire import money_from_wire
+from services.payments import projections
+from services.payments.codec import codec, terms_from_wire, view_to_wire
+from services.payments.domain.lifecycle import Absent, Begun, Event, Payment
+from services.payments.domain.payment import (
+    Cancel,
+    GiveUpRefund,
+    Reason,
+    Request,
+    ReserveRefund,
+    payment,
+)
+from services.payments.domain.terms import Refund, Terms
+from services.payments.domain.view import Settlement, Status, view_of
+from services.payments.reactions import PaymentStreams, refund_request
+
+if TYPE_CHECKING:
+    import grpc
+
+PAGE_SIZE: Final = 100
+WATCHERS_MAX: Final = 256
+TOKEN_LENGTH_MAX: Final = 18
+_WALLET: Final = frozenset({"wallet"})
+_READERS: Final = frozenset({"wallet", "operator"})
+
+POLICY: Final[Policy] = {
+    "PaymentsService/CreatePayment": _WALLET,
+    "PaymentsService/CreatePayments": _WALLET,
+    "PaymentsService/GetPayment": _READERS,
+    "PaymentsService/ListPayments": _READERS,
+    "PaymentsService/CancelPayment": _WALLET,
+    "PaymentsService/RefundPayment": _WALLET,
+    "PaymentsService/WatchPayments": _READERS,
+}
+
+Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+Done: TypeAlias = Transacted[Payment, Event]
+Word = TypeVar("Word", Status, Settlement)
+
+
+class PaymentsApi(payments_pb2_grpc.PaymentsServiceServicer):
+    def __init__(
+        self,
+        streams: PaymentStreams,
+        projection: Projection,
+        database: Database,
+        store: EventStore,
+        wake: Callable[[str], None],
+        clock: Clock,
+    ) -> None:
+        self._streams = streams
+        self._projection = projection
+        self._database = database
+        self._store = store
+        self._wake = wake
+        self._clock = clock
+        self._watchers = 0
+
+    def binding(self) -> Binding:
+        add = payments_pb2_grpc.add_PaymentsServiceServicer_to_server
+        return Binding(add, self, "hefu.payments.v1.PaymentsService")
+
+    async def CreatePayment(
+        self, request: pb.CreatePaymentRequest, _context: "Context"
+    ) -> pb.CreatePaymentResponse:
+        done = await self._create(request.payment_id, terms_from_wire(request.terms))
+        return pb.CreatePaymentResponse(
+            payment=_shown(done), position=done.position, is_replayed=not done.events
+        )
+
+    async def CreatePayments(
+        self, request: pb.CreatePaymentsRequest, _context: "Context"
+    ) -> pb.CreatePaymentsResponse:
+        _check_control_sums(request)
+        done = await asyncio.gather(*(self._create_item(item) for item in request.payments))
+        return pb.CreatePaymentsResponse(
+            results=[result for result, _ in done],
+            position=max(position for _, position in done),
+        )
+
+    async def GetPayment(
+        self, request: pb.GetPaymentRequest, _context: "Context"
+    ) -> pb.GetPaymentResponse:
+        id_ = request.payment_id
+        known = await self._streams.load(id_)
+        if request.min_position > known.position:
+            await self._projection.wait_for(request.min_position)
+        seen = await self._database.read(lambda c: projections.find(c, id_))
+        position = max(known.position, min(request.min_position, self._projection.position))
+        if seen is not None and seen.revision >= known.revision:
+            view = seen.view
+        elif isinstance(known.state, Begun):
+            view = view_of(known.state)
+        else:
+            raise Rejected(Reason.PAYMENT_NOT_FOUND)
+        if not _may_see(view.caller):
+            raise Rejected(Reason.PAYMENT_NOT_FOUND)
+        return pb.GetPaymentResponse(payment=view_to_wire(view), position=position)
+
+    async def ListPayments(
+        self, request: pb.ListPaymentsRequest, _context: "Context"
+    ) -> pb.ListPaymentsResponse:
+        caller = current_caller()
+        wanted = projections.Filter(
+            caller="" if caller.role == "operator" else caller.name,
+            account_id=request.account_id,
+            status=_named(Status, pb.PaymentStatus, request.status),
+            settlement=_named(Settlement, pb.SettlementStatus, request.settlement),
+        )
+        size = request.page_size or PAGE_SIZE
+        after = _position_of(request.page_token)
+        await self._projection.wait_for(request.min_position)
+        position = self._projection.position
+        # One more than asked for tells whether there is a next page.
+        found = await self._database.read(lambda c: projections.page(c, wanted, after, size + 1))
+        has_more, found = len(found) > size, found[:size]
+        return pb.ListPaymentsResponse(
+            payments=[view_to_wire(each.view) for each in found],
+            next_page_token=str(found[-1].request_position) if has_more else "",
+            position=position,
+        )
+
+    async def CancelPayment(
+        self, request: pb.CancelPaymentRequest, _context: "Context"
+    ) -> pb.CancelPaymentResponse:
+        caller, id_ = current_caller().name, request.payment_id
+        cause = Cause(f"{request.request_id}/cancel", correlation_id=id_, actor=caller)
+        done = await self._streams.transact(id_, Cancel(request.request_id, caller), cause)
+        self._wake(id_)
+        return pb.CancelPaymentResponse(payment=_shown(done), position=done.position)
+
+    async def RefundPayment(
+        self, request: pb.RefundPaymentRequest, _context: "Context"
+    ) -> pb.RefundPaymentResponse:
+        amount = money_from_wire(request.amount) if request.HasField("amount") else None
+        done = await self._refund(
+            request.refund_id, request.original_payment_id, amount, request.note
+        )
+        return pb.RefundPaymentResponse(
+            payment=_shown(done), position=done.position, is_replayed=not done.events
+        )
+
+    async def WatchPayments(
+        self, request: pb.WatchPaymentsRequest, _context: "Context"
+    ) -> AsyncIterator[pb.WatchPaymentsResponse]:
+        if self._watchers >= WATCHERS_MAX:
+            raise Refused("QUEUE_FULL", f"{WATCHERS_MAX} watch already")
+        self._watchers += 1
+        try:
+            wanted = frozenset(request.payment_ids)
+            after = request.after_position or None
+            async for stored in self._store.follow((projections.PREFIX,), after):
+                if isinstance(stored, StoredEvent):
+                    change = await self._change(stored, wanted)
+                    if change is not None:
+                        yield change
+        finally:
+            self._watchers -= 1
+
+    async def _change(
+        self, stored: StoredEvent, wanted: frozenset[str]
+    ) -> pb.WatchPaymentsResponse | None:
+        id_ = stored.stream.removeprefix(projections.PREFIX)
+        if wanted and id_ not in wanted:
+            return None
+        known = await self._streams.load(id_)
+        state, revision = known.state, known.revision
+        if revision < stored.revision:
+            # The store told us before the append that wrote it was answered.
+            state, revision = await self._read(stored.stream), stored.revision
+        if isinstance(state, Absent) or not _may_see(state.caller):
+            return None
+        view = view_of(state)
+        if revision == stored.revision:
+            view = replace(view, change_us=stored.recorded_us)
+        return pb.WatchPaymentsResponse(
+            payment=view_to_wire(view),
+            event=stored.type.rpartition(".")[2],
+            position=stored.position,
+        )
+
+    async def _read(self, stream: str) -> Payment:
+        events = [codec.decode(e.type, e.data) async for e in self._store.read(stream)]
+        return payment.fold(payment.initial, events)
+
+    async def _create_item(
+        self, item: pb.CreatePaymentRequest
+    ) -> tuple[pb.CreatePaymentResult, int]:
+        result = pb.CreatePaymentResult(payment_id=item.payment_id)
+        try:
+            done = await self._create(item.payment_id, terms_from_wire(item.terms))
+        except Exception as error:
+            refused = to_error(error)
+            if refused is None:
+                raise
+            result.refusal.CopyFrom(_refusal(refused))
+            return result, 0
+        result.payment.CopyFrom(_shown(done))
+        result.is_replayed = not done.events
+        return result, done.position
+
+    async def _create(self, payment_id: str, terms: Terms) -> Done:
+        if isinstance(terms.kind, Refund):
+            with _paths_under("terms"):
+                return await self._refund(
+                    payment_id, terms.kind.original_payment_id, terms.amount, terms.note
+                )
+        caller = current_caller().name
+        request = Request(payment_id, terms, caller, self._clock() // 1_000)
+        return await self._request(request)
+
+    async def _request(self, request: Request) -> Done:
+        id_ = request.payment_id
+        cause = Cause(f"{id_}/REQUEST", correlation_id=id_, actor=request.caller)
+        done = await self._streams.transact(id_, request, cause, is_new=True)
+        if done.events:
+            self._wake(id_)
+        return done
+
+    async def _refund(
+        self, refund_id: str, original_id: str, amount: Money | None, note: str
+    ) -> Done:
+        """Reserve on the original, then ask; the original's process repairs a crash between."""
+        caller = current_caller().name
+        before = (await self._streams.load(refund_id)).state
+        if isinstance(before, Begun):
+            _check_same_original(before, original_id, caller)
+        reserve = ReserveRefund(refund_id, amount, note, caller, self._clock() // 1_000)
+        cause = Cause(f"{refund_id}/reserve", correlation_id=original_id, actor=caller)
+        original = (await self._streams.transact(original_id, reserve, cause)).state
+        if isinstance(original, Absent):
+            raise AssertionError("nothing is reserved on what is not there")  # noqa: TRY004 - a bug
+        try:
+            return await self._request(refund_request(original, refund_id))
+        except Rejected as rejected:
+            give_up = GiveUpRefund(refund_id, rejected.reason.name)
+            cause = Cause(f"{refund_id}/end", correlation_id=original_id, actor=caller)
+            await self._streams.transact(original_id, give_up, cause)
+            raise
+
+
+def _shown(done: Done) -> pb.Payment:
+    if isinstance(done.state, Absent):
+        raise AssertionError("a command that was taken leaves a payment")  # noqa: TRY004 - a bug
+    return view_to_wire(view_of(done.state))
+
+
+def _may_see(owner: str) -> bool:
+    caller = current_caller()
+    return caller.role == "operator" or caller.name == owner
+
+
+def _check_control_sums(request: pb.CreatePaymentsRequest) -> None:
+    if not request.control_sums:
+        return
+    sums: Counter[str] = Counter()
+    for item in request.payments:
+        sums[item.terms.amount.currency_code] += item.terms.amount.minor_units
+    told: Counter[str] = Counter()
+    for each in request.control_sums:
+        told[each.currency_code] += each.minor_units
+    violations = [
+        FieldViolation("control_sums", f"{currency}: {told[currency]} told, {sums[currency]} found")
+        for currency in sorted(sums.keys() | told.keys())
+        if sums[currency] != told[currency]
+    ]
+    if violations:
+        raise Refused("BATCH_TOTALS_DIFFER", "nothing was taken", violations)
+
+
+def _check_same_original(before: Begun, original_id: str, caller: str) -> None:
+    if before.caller != caller:
+        raise Rejected(Reason.IDEMPOTENCY_KEY_REUSED, "the id is taken")
+    if before.terms.kind != Refund(original_id):
+        text = "was another when this id was first used"
+        raise Rejected(
+            Reason.IDEMPOTENCY_KEY_REUSED,
+            "the id was used with other terms",
+            [FieldViolation("original_payment_id", text)],
+        )
+
+
+@contextmanager
+def _paths_under(prefix: str) -> Iterator[None]:
+    """Name the fields of a refusal as they are called where a refund is asked for by terms."""
+    try:
+        yield
+    except Rejected as rejected:
+        paths = {"original_payment_id": "refund.original_payment_id"}
+        named = [
+            FieldViolation(f"{prefix}.{paths.get(v.field, v.field)}", v.description)
+            for v in rejected.violations
+            if not v.field.startswith(f"{prefix}.")
+        ]
+        if not named:
+            raise
+        raise Rejected(rejected.reason, rejected.description, named) from rejected
+
+
+def _refusal(refused: Refused) -> pb.PaymentRefusal:
+    return pb.PaymentRefusal(
+        reason=refused.reason,
+        fields=[
+            pb.FieldDifference(field=v.field, description=v.description) for v in refused.violations
+        ],
+        description=refused.description,
+    )
+
+
+def _position_of(page_token: str) -> int:
+    if not page_token:
+        return 0
+    if not (page_token.isascii() and page_token.isdigit() and len(page_token) <= TOKEN_LENGTH_MAX):
+        violation = FieldViolation("page_token", "is none that we gave")
+        raise Refused("PAGE_TOKEN_INVALID", "", [violation])
+    return int(page_token)
+
+
+def _named(words: type[Word], wire: Any, value: int) -> Word | None:  # noqa: ANN401 - an enum of a proto
+    """A word of the contract as ours; the unspecified one is no word."""
+    return None if value == 0 else words[wire.Name(value).split("_STATUS_", 1)[1]]
