@@ -119,6 +119,7 @@ def _bank_environment(run_dir: Path, plan: Plan, bank: Bank) -> dict[str, str]:
     return {
         "HEFU_BANK_ID": bank.bank_id,
         "HEFU_BANK_ORDINAL": str(bank.ordinal),
+        "HEFU_BANK_COUNT": str(len(plan.banks)),
         "HEFU_MANNERS": bank.manners,
         "HEFU_SEED": plan.seed,
         "HEFU_ACCOUNT_NUMBER": bank.account_number,

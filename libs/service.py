@@ -4,11 +4,13 @@ import asyncio
 import contextlib
 import signal
 import sys
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import uvloop
 
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from libs.nats_bus import NatsBus
     from libs.read_model import Database
 
+WAIT_S = 30.0
+_LOOK_EVERY_S = 0.05
 EXIT_STOPPED = 0
 EXIT_CRASHED = 1
 EXIT_NOT_STARTED = 69  # sysexits.h, EX_UNAVAILABLE
@@ -85,6 +89,9 @@ async def foundation(settings: ServiceSettings) -> AsyncIterator[Foundation]:
 
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     verifier = verifier_of(settings)
+    # Everything is started at once: what we stand on may come up a moment after us.
+    for url in (settings.event_store, settings.bus):
+        await _until_reachable(url)
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(KurrentStore.open(settings.event_store))
         bus = await stack.enter_async_context(
@@ -92,6 +99,22 @@ async def foundation(settings: ServiceSettings) -> AsyncIterator[Foundation]:
         )
         database = stack.enter_context(contextlib.closing(Database.open(settings.database)))
         yield Foundation(store, bus, database, verifier, settings.identity_dir)
+
+
+async def _until_reachable(url: str) -> None:
+    where = urlsplit(url)
+    until_s = time.monotonic() + WAIT_S
+    while True:
+        try:
+            _, writer = await asyncio.open_connection(where.hostname, where.port)
+        except OSError as error:
+            if time.monotonic() > until_s:
+                what = f"{where.hostname}:{where.port}"
+                raise StartFailed(f"nobody answers at {what} after {WAIT_S:.0f} s") from error
+            await asyncio.sleep(_LOOK_EVERY_S)
+        else:
+            writer.close()
+            return
 
 
 def verifier_of(settings: ServiceSettings) -> Verifier:

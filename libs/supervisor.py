@@ -41,6 +41,7 @@ __all__ = [
     "running",
     "running_or_none",
     "start",
+    "stop_what_runs",
 ]
 
 START_S = 60.0
@@ -49,6 +50,7 @@ PORTS_S = 5.0
 # A process that ended this often before it served even once will not serve.
 RESTARTS_BEFORE_UP_MAX = 4
 _LOOK_EVERY_S = 0.05
+_STAY_LOOK_EVERY_S = 1.0
 _LOG_TAIL_BYTES = 4_096
 _HOW_TO_MOVE = "`hefu down` stops what is ours; `make up PORT_OFFSET=1000` chooses other ports"
 
@@ -112,6 +114,14 @@ def running(run_dir: Path) -> Running:
     return found
 
 
+async def stop_what_runs(run_dir: Path) -> bool:
+    """Stop the system of a folder. Answers whether there was one. Raises `StartFailed`."""
+    if running_or_none(run_dir) is None:
+        return False
+    await System(run_dir, is_attached=True).stop()
+    return True
+
+
 @dataclass(slots=True)
 class System:
     """A running system in our hands. `is_attached`: it ran before we came."""
@@ -167,6 +177,11 @@ class System:
 
         await _until(is_up, timeout_s, "not everything serves")
 
+    async def wait_until_stopped(self) -> None:
+        """Wait until it is stopped by whomever."""
+        while _is_held(self.run_dir / LOCK_FILE):  # noqa: ASYNC110 - another process ends it
+            await asyncio.sleep(_STAY_LOOK_EVERY_S)
+
     async def _end(self, name: str, number: signal.Signals) -> None:
         before = self.running.process(name)
         os.kill(before.pid, number)
@@ -208,7 +223,8 @@ async def start(  # noqa: PLR0913 - each is a choice of who starts it
         empty(run_dir)
     check_version(run_dir)
     known = read_plan(run_dir)
-    specs = _specs(known, banks)
+    known_banks = known.banks if known is not None else ()
+    specs = _specs(known_banks, banks)
     ports, metrics_ports = _ports(topology, specs, port_offset)
     plan = Plan(
         port_offset or 0,
@@ -281,14 +297,13 @@ def _is_asked_for(
     return wanted <= known and port_offset in (None, found.port_offset)
 
 
-def _specs(known: Plan | None, banks: Sequence[BankSpec]) -> list[BankSpec]:
-    # A bank that has books in this folder goes on existing.
-    specs = {
-        bank.bank_id: BankSpec(bank.bank_id, bank.currency, bank.account_number)
-        for bank in (known.banks if known is not None else ())
-    }
-    specs |= {bank.bank_id: bank for bank in banks}
-    return [specs[bank_id] for bank_id in sorted(specs)]
+def _specs(known: Sequence[Bank], banks: Sequence[BankSpec]) -> list[BankSpec]:
+    # A bank that has books in this folder goes on existing, at its place: its address is among the
+    # terms that we and it agreed on. Those that join come after, in the order of their ids.
+    here = {bank.bank_id for bank in known}
+    stay = [BankSpec(bank.bank_id, bank.currency, bank.account_number) for bank in known]
+    join = {bank.bank_id: bank for bank in banks if bank.bank_id not in here}
+    return stay + [join[bank_id] for bank_id in sorted(join)]
 
 
 def _ports(
