@@ -29,7 +29,9 @@ async def main(settings: AccountsSettings) -> None:
         relay = Relay("accounts", PREFIXES, on.store, on.bus)
         await projection.prepare()
         api = build_api(writer, on.store, on.database, projection)
+        # The server is the inner one: it drains while the writer still answers.
         async with (
+            asyncio.TaskGroup() as tasks,
             serve(
                 settings.port,
                 [api.binding()],
@@ -38,10 +40,10 @@ async def main(settings: AccountsSettings) -> None:
                 verifier=on.verifier,
                 host=settings.host,
             ),
-            asyncio.TaskGroup() as tasks,
         ):
             for work in (writer, snapshots, projection, relay):
                 tasks.create_task(work.run())
+            await asyncio.get_running_loop().create_future()  # until we are told to stop
 
 
 def build_api(

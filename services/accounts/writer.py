@@ -97,6 +97,7 @@ class Writer:
         self._wake = asyncio.Event()
         self._moved = asyncio.Event()
         self._is_writing = False
+        self._is_stopped = False
         self._pages: OrderedDict[int, tuple[Entry, ...]] = OrderedDict()
         self.position = recovered.book.page_number
         self.head_hash = recovered.head_hash
@@ -104,22 +105,38 @@ class Writer:
 
     async def run(self) -> None:
         """For ever. Raises `JournalTaken` where another writer is at work."""
-        while True:
-            await self._wait_for_work()
-            self._is_writing = True
-            draft = self._decide()
-            if draft.entries:
-                await self._write(draft)
-            self._is_writing = False
-            for call in draft.complete:
-                if not call.done.done():
-                    call.done.set_result(call.decided)
-            reads, self._reads = self._reads, []
-            for read in reads:
-                read()
+        draft = _Draft()
+        try:
+            while True:
+                await self._wait_for_work()
+                self._is_writing = True
+                draft = self._decide()
+                if draft.entries:
+                    await self._write(draft)
+                self._is_writing = False
+                self._tell(draft)
+        finally:
+            self._give_up([*draft.complete, *self._calls])
+
+    def _tell(self, draft: _Draft) -> None:
+        for call in draft.complete:
+            if not call.done.done():
+                call.done.set_result(call.decided)
+        reads, self._reads = self._reads, []
+        for read in reads:
+            read()
+
+    def _give_up(self, calls: Sequence[_Call]) -> None:
+        """Whoever waits is told that nothing is known."""
+        self._is_stopped = True
+        for call in calls:
+            if not call.done.done():
+                call.done.set_exception(_stopped())
 
     async def submit(self, caller: Caller, commands: Sequence[Command]) -> list[Answer]:
         """The commands' answers in their order, once they stand. Raises `Refused` (QUEUE_FULL)."""
+        if self._is_stopped:
+            raise _stopped()
         if self._queued + len(commands) > QUEUED_MAX:
             text = f"{QUEUED_MAX} commands are waiting: send it again in a second"
             raise Refused(Reason.QUEUE_FULL, "", text)
@@ -283,3 +300,8 @@ class Writer:
         self._pages.move_to_end(number)
         if len(self._pages) > PAGES_KEPT_MAX:
             self._pages.popitem(last=False)
+
+
+def _stopped() -> Refused:
+    text = "the journal's writer has stopped: send the same again"
+    return Refused(Reason.STORE_UNAVAILABLE, "", text)
