@@ -59,9 +59,7 @@ class World:
     async def hefu(self, *arguments: str) -> Told:
         """Run a command of the command line as its own process."""
         process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "libs.cli.app",
+            str(Path(sys.executable).with_name("hefu")),
             *arguments,
             "--run-dir",
             str(self.system.run_dir),
