@@ -36,8 +36,10 @@ class Bell:
 
     async def wait(self, timeout_s: float) -> None:
         """Until it is rung or the time is up."""
+        # Not `wait_for`: in Python 3.11 it loses a cancellation that comes with the bell.
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._event.wait(), timeout_s)
+            async with asyncio.timeout(timeout_s):
+                await self._event.wait()
         self._event.clear()
 
 

@@ -9,6 +9,7 @@ from libs.settings import ServiceSettings
 
 
 class Settings(ServiceSettings):
+    service: str = Field(pattern=r"^bank-[A-Z0-9]{1,12}$")
     bank_id: str = Field(pattern=r"^[A-Z0-9]{1,12}$")
     # The place of the bank among those of this system, from 0, and how many there are.
     bank_ordinal: int = Field(default=0, ge=0)

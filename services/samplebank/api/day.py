@@ -1,6 +1,6 @@
 """The demo's handle on the bank: end its day, read its books."""
 
-# ruff: noqa: N802 - method names come from the protos
+
 from datetime import date
 
 from hefu.samplebank.v1 import samplebank_pb2 as pb

@@ -1,6 +1,6 @@
 """The bank link as a bank serves it: checks who signed, asks the books, signs what it answers."""
 
-# ruff: noqa: N802 - method names come from the protos
+
 import asyncio
 from collections.abc import Sequence
 from uuid import UUID
