@@ -1,4 +1,4 @@
-"""What we ask of a bus: one ordered stream of facts per service, carried to others, rebuildable from the store."""
+"""What we ask of a bus: one ordered stream of facts a service, rebuildable from the store."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A fact on its way. `id` is the event's id; repeats of it are dropped by the bus inside its window."""
+    """A fact on its way. `id` is the event's; the bus drops repeats of it inside its window."""
 
     id: str
     subject: str
@@ -31,8 +31,12 @@ class BusUnavailable(Exception):
     """Nothing is known of what was published; read the last message before publishing again."""
 
 
+class BusRefuses(BusUnavailable):
+    """The bus is there, and yet gives or takes nothing of this source: its stream may be broken."""
+
+
 class Bus(Protocol):
-    """The port. A source is a service's name; its stream is made on first use and made again when lost."""
+    """The port. A source is a service's name; its stream is made on first use, and when lost."""
 
     async def last(self, source: str) -> Delivered | None:
         """The newest message of a source's stream; None for an empty or new one."""
@@ -45,6 +49,13 @@ class Bus(Protocol):
         """
         ...
 
+    async def renew(self, source: str) -> None:
+        """Drop a source's stream, which is made again on its next use: it takes nothing any more.
+
+        Raises `BusUnavailable`.
+        """
+        ...
+
     def consume(self, source: str, consumer: str) -> AsyncIterator[Sequence[Delivered]]:
-        """Batches in order, acknowledged when the next one is asked for. An empty batch: nothing for a while."""
+        """Batches in order, acknowledged when the next is asked for. Empty: nothing for a while."""
         ...

@@ -1,4 +1,4 @@
-"""What we ask of an event store: streams of events, appended at an exact revision, read and followed in order."""
+"""What we ask of an event store: streams, appended at an exact revision, followed in order."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ NO_STREAM = -1
 
 @dataclass(frozen=True, slots=True)
 class NewEvent:
-    """An event to append. Metadata values are strings; data is JSON text unless `is_json` is false."""
+    """An event to append. Metadata values are text; data is JSON unless `is_json` is false."""
 
     id: UUID
     type: str
@@ -21,7 +21,7 @@ class NewEvent:
 
 @dataclass(frozen=True, slots=True)
 class StoredEvent:
-    """An event as stored. Positions rise over the whole store and are sparse; revisions are dense from 0."""
+    """An event as stored. Positions rise over the store, sparse; revisions are dense from 0."""
 
     id: UUID
     type: str

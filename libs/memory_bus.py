@@ -62,8 +62,12 @@ class MemoryBus(Bus):
             if self._sources.get(source) is at:
                 at.consumed[consumer] = place + len(batch)
 
+    async def renew(self, source: str) -> None:
+        """Forget a source's stream and all consumers' places."""
+        self.lose(source)
+
     def lose(self, source: str) -> None:
-        """Forget a source's stream and all consumers' places, as when the bus's disk is lost."""
+        """The same, without asking: as when the bus's disk is lost."""
         lost = self._sources.pop(source, None)
         if lost is not None:
             lost.grown.set()

@@ -4,8 +4,8 @@ import asyncio
 import json
 import ssl
 from collections import deque
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 import nats.errors
@@ -14,9 +14,9 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.js import JetStreamContext, api
-from nats.js.errors import NotFoundError
+from nats.js.errors import APIError
 
-from libs.bus import Bus, BusUnavailable, Delivered, Fenced, Message
+from libs.bus import Bus, BusRefuses, BusUnavailable, Delivered, Fenced, Message
 from libs.ids import new_id
 
 # Atomic batches hold no more; the stream keeps so many and then drops the oldest: it is no archive,
@@ -31,6 +31,7 @@ PULL_EXPIRES_S = 30.0
 # Neither message nor heartbeat for so long: the pull is lost, or the consumer is.
 DEAF_S = 3.5
 CALL_TIMEOUT_S = 5.0
+PUBLISH_TIMEOUT_S = 3.0
 CONNECT_TIMEOUT_S = 30.0
 PENDING_BYTES_MAX = 32 << 20
 ACK_WAIT_S = 60.0
@@ -40,6 +41,7 @@ _EXPECTED = "Nats-Expected-Last-Sequence"
 _WRONG_LAST_SEQUENCE = 10071
 _DUPLICATE_IN_BATCH = 10201
 _NO_MESSAGE = 10037
+_NO_STREAM = 10059
 _HEARTBEAT = "100"
 
 logger = structlog.get_logger()
@@ -86,14 +88,10 @@ class NatsBus(Bus):
         """The newest message of a source's stream. Raises `BusUnavailable`."""
         stream = await self._ensure(source)
         try:
-            found = await self._stream_api.get_last_msg(stream, f"hefu.{source}.>")
-        except NotFoundError as error:
-            if error.err_code == _NO_MESSAGE:
-                return None
-            self._made.discard(source)
-            raise BusUnavailable(f"{stream}: {error}") from error
-        except (nats.errors.Error, TimeoutError) as error:
-            raise BusUnavailable(f"{stream}: {type(error).__name__}: {error}") from error
+            with self._judged(source):
+                found = await self._stream_api.get_last_msg(stream, f"hefu.{source}.>")
+        except _NoMessage:
+            return None
         headers = dict(found.headers or {})
         return Delivered(
             Message(headers.get(_ID, ""), found.subject or "", headers, found.data or b""),
@@ -108,32 +106,43 @@ class NatsBus(Bus):
             # The client would keep them and send them whenever: the store is the buffer, not it.
             raise BusUnavailable("not connected")
         await self._ensure(source)
-        try:
+        with self._judged(source):
             if len(messages) == 1:
                 return await self._publish_one(messages[0], expected_last)
-            return await self._publish_batch(messages, expected_last)
-        except _Refused as error:
+            try:
+                return await self._publish_batch(messages, expected_last)
+            except _NotTaken as error:
+                if error.code != _DUPLICATE_IN_BATCH:
+                    raise
+            return await self._publish_singly(messages, expected_last)
+
+    @contextmanager
+    def _judged(self, source: str) -> Iterator[None]:
+        """Errors of the client and of the server, in our terms."""
+        connection = self._client.stats["reconnects"]
+        try:
+            yield
+        except _NotTaken as error:
             if error.code == _WRONG_LAST_SEQUENCE:
                 raise Fenced(str(error)) from error
-            if error.code != _DUPLICATE_IN_BATCH:
-                self._made.discard(source)
-                raise BusUnavailable(str(error)) from error
+            self._made.discard(source)
+            raise BusRefuses(f"{source}: {error}") from error
+        except APIError as error:
+            if error.err_code == _NO_MESSAGE:
+                raise _NoMessage from error
+            self._made.discard(source)
+            raise BusRefuses(f"{source}: {error}") from error
         except (nats.errors.Error, TimeoutError) as error:
             self._made.discard(source)
-            raise BusUnavailable(f"{type(error).__name__}: {error}") from error
-        return await self._publish_singly(messages, expected_last)
+            is_there = self._client.is_connected and self._client.stats["reconnects"] == connection
+            kind = BusRefuses if is_there else BusUnavailable
+            raise kind(f"{source}: {type(error).__name__}: {error}") from error
 
     async def _publish_singly(self, messages: Sequence[Message], expected_last: int) -> int:
         """Some of a batch are there already: one by one the server says which."""
         last = expected_last
-        try:
-            for message in messages:
-                last = max(last, await self._publish_one(message, last))
-        except _Refused as error:
-            kind = Fenced if error.code == _WRONG_LAST_SEQUENCE else BusUnavailable
-            raise kind(str(error)) from error
-        except (nats.errors.Error, TimeoutError) as error:
-            raise BusUnavailable(f"{type(error).__name__}: {error}") from error
+        for message in messages:
+            last = max(last, await self._publish_one(message, last))
         return last
 
     async def _publish_one(self, message: Message, expected_last: int) -> int:
@@ -158,12 +167,22 @@ class NatsBus(Bus):
 
     async def _acknowledged(self, message: Message, headers: dict[str, str]) -> int:
         answer = await self._client.request(
-            message.subject, message.data, timeout=CALL_TIMEOUT_S, headers=headers
+            message.subject, message.data, timeout=PUBLISH_TIMEOUT_S, headers=headers
         )
         found = json.loads(answer.data)
         if "error" in found:
-            raise _Refused(found["error"])
+            raise _NotTaken(found["error"])
         return int(found["seq"])
+
+    async def renew(self, source: str) -> None:
+        """Drop a source's stream: under a running server whose disk is gone it only times out."""
+        with self._judged(source):
+            try:
+                await self._stream_api.delete_stream(_stream(source))
+            except APIError as error:
+                if error.err_code != _NO_STREAM:
+                    raise
+        self._made.discard(source)
 
     async def consume(self, source: str, consumer: str) -> AsyncIterator[Sequence[Delivered]]:
         """Batches in order; an empty one each second of silence, also while the bus is away."""
@@ -202,7 +221,7 @@ class NatsBus(Bus):
 
     async def _ensure(self, source: str) -> str:
         """Name of a source's stream, made if it is not there. Raises `BusUnavailable`."""
-        stream = f"HEFU_{source.upper()}"
+        stream = _stream(source)
         if source in self._made:
             return stream
         config = api.StreamConfig(
@@ -218,16 +237,22 @@ class NatsBus(Bus):
             deny_delete=True,
             deny_purge=True,
         )
-        try:
+        with self._judged(source):
             # The same configuration again is answered as success.
             await self._stream_api.add_stream(config)
-        except (nats.errors.Error, TimeoutError) as error:
-            raise BusUnavailable(f"{stream}: {type(error).__name__}: {error}") from error
         self._made.add(source)
         return stream
 
 
-class _Refused(Exception):
+def _stream(source: str) -> str:
+    return f"HEFU_{source.upper()}"
+
+
+class _NoMessage(Exception):
+    """The stream is there and empty."""
+
+
+class _NotTaken(Exception):
     """The server's answer to a publish that it did not take."""
 
     def __init__(self, error: Mapping[str, object]) -> None:
@@ -244,6 +269,7 @@ class _Pull:
         self._ready: deque[Msg] = deque()
         self._changed = asyncio.Event()
         self._wanted = 0
+        self._connection = client.stats["reconnects"]
         self._heard_at_s = 0.0
         self._ended: str | None = None
         self._inbox = client.new_inbox()
@@ -277,6 +303,8 @@ class _Pull:
                 await self._ask()
             if self._ready:
                 continue
+            if self._client.stats["reconnects"] != self._connection:
+                self._ended = "the connection was lost, and the request with it"
             if self._ended is not None or loop.time() - self._heard_at_s > DEAF_S:
                 raise BusUnavailable(self._ended or f"silent for {DEAF_S} s")
             self._changed.clear()

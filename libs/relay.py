@@ -7,7 +7,7 @@ from contextlib import aclosing
 
 import structlog
 
-from libs.bus import Bus, BusUnavailable, Delivered, Fenced, Message
+from libs.bus import Bus, BusRefuses, BusUnavailable, Delivered, Fenced, Message
 from libs.event_store import EventStore, StoredEvent
 from libs.feed import batches
 from libs.hearing import position_of, to_message
@@ -18,6 +18,8 @@ RETRY_FIRST_S = 0.2
 RETRY_MAX_S = 5.0
 # How long a relay that was fenced off leaves the bus to the other one, before it looks again.
 STANDBY_S = 2.0
+# A bus that answers but takes no message so often keeps a stream that is broken: it is made anew.
+REFUSALS_MAX = 2
 
 logger = structlog.get_logger()
 
@@ -25,7 +27,15 @@ logger = structlog.get_logger()
 class Relay:
     """One a service; a second one is fenced by the bus and stands by until the first is silent."""
 
-    def __init__(self, source: str, prefixes: tuple[str, ...], store: EventStore, bus: Bus) -> None:
+    def __init__(
+        self,
+        source: str,
+        prefixes: tuple[str, ...],
+        store: EventStore,
+        bus: Bus,
+        *,
+        standby_s: float = STANDBY_S,
+    ) -> None:
         self.source = source
         self.name = "relay"
         self.position = 0
@@ -34,7 +44,9 @@ class Relay:
         self._prefixes = prefixes
         self._store = store
         self._bus = bus
+        self._standby_s = standby_s
         self._head = 0
+        self._carried = 0
 
     def head(self) -> int:
         """Position of the newest event known that is to be carried."""
@@ -43,29 +55,49 @@ class Relay:
     async def run(self) -> None:
         """For ever."""
         failures = 0
+        refusals = 0
         while True:
+            carried = self._carried
             try:
-                last = await self._bus.last(self.source)
-                failures = 0
-                await self._carry(last)
+                await self._carry(await self._bus.last(self.source))
             except Fenced as error:
                 logger.warning("relay_fenced", source=self.source, reason=str(error))
+                failures = refusals = 0
                 await self._stand_by()
             except BusUnavailable as error:
-                self.is_caught_up = False
-                wait_s = min(RETRY_FIRST_S * 2 ** min(failures, 8), RETRY_MAX_S)
-                failures += 1
                 logger.warning("relay_waits", source=self.source, reason=str(error))
+                self.is_caught_up = False
+                if self._carried != carried:
+                    failures = refusals = 0
+                failures += 1
+                refusals += isinstance(error, BusRefuses)
+                if refusals >= REFUSALS_MAX:
+                    refusals = 0
+                    await self._renew()
+                wait_s = min(RETRY_FIRST_S * 2 ** min(failures, 8), RETRY_MAX_S)
                 await asyncio.sleep(wait_s * random.uniform(0.75, 1.25))  # noqa: S311 - jitter
+
+    async def _renew(self) -> None:
+        """Nothing is lost by it: all is in the store, and is carried again."""
+        logger.error("relay_renews", source=self.source)
+        try:
+            await self._bus.renew(self.source)
+        except BusUnavailable as error:
+            logger.warning("relay_waits", source=self.source, reason=str(error))
 
     async def _stand_by(self) -> None:
         """Return once the stream was still for a while: the other relay is gone, or never was."""
         self.is_caught_up = False
+        before: Delivered | None = None
         while True:
-            before = _place(await self._bus.last(self.source))
-            await asyncio.sleep(STANDBY_S * random.uniform(0.75, 1.25))  # noqa: S311 - jitter
-            if _place(await self._bus.last(self.source)) == before:
+            await asyncio.sleep(self._standby_s * random.uniform(0.75, 1.25))  # noqa: S311 - jitter
+            try:
+                found = await self._bus.last(self.source)
+            except BusUnavailable:
                 return
+            if before is not None and found is not None and found.sequence == before.sequence:
+                return
+            before = found
 
     async def _carry(self, last: Delivered | None) -> None:
         sequence, self.position = _place(last)
@@ -81,6 +113,7 @@ class Relay:
                         previous = event.position
                     sequence = await self._bus.publish(self.source, messages, sequence)
                     self.position = previous
+                    self._carried += len(messages)
                 self.position = max(self.position, batch.position)
                 self.is_caught_up = batch.is_caught_up
 

@@ -26,7 +26,7 @@ _SHADOW = "hefu_shadow"
 
 @dataclass(frozen=True, slots=True)
 class RowDifference:
-    """A row that is not the same in both. `kind`: MISSING_IN_LIVE, MISSING_IN_SHADOW, DIFFERS."""
+    """A row that differs. `kind`: MISSING_IN_LIVE, MISSING_IN_SHADOW, DIFFERS."""
 
     table: str
     key: str
@@ -36,10 +36,10 @@ class RowDifference:
 
 @dataclass(frozen=True, slots=True)
 class ReplayProgress:
-    """How far a replay is; the result in the last one, with the first `DIFFERENCES_MAX` named.
+    """How far a replay is; the last has the result and names `DIFFERENCES_MAX` rows.
 
-    `is_compared` is false where it was stopped before the live model's position: rows of two moments
-    say nothing about each other.
+    `is_compared` is false where it was stopped before the live model: rows of two moments say
+    nothing about each other.
     """
 
     events: int
