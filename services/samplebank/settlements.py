@@ -78,22 +78,20 @@ class Ledger:
         """Writes down what will be settled; how much of it was new."""
         written = books.movements_of(connection, [movement.uetr for movement in advised])
         wrong = self._wrong(connection, advised, written)
-        added = 0
+        fresh: list[Movement] = []
+        righted: list[Movement] = []
         for movement in {movement.uetr: movement for movement in advised}.values():
             before = written.get(movement.uetr)
             now = record(movement, before, wrongly=movement.uetr == wrong)
-            if now is None:
-                continue
-            row = books.movement_row(now)
-            if before is None:
-                connection.execute(insert(movements).values(row))
-                added += 1
-            else:
-                del row["executed_ms"], row["settlement_id"]
-                connection.execute(
-                    update(movements).where(movements.c.uetr == row["uetr"]).values(row)
-                )
-        return added
+            if now is not None:
+                (fresh if before is None else righted).append(now)
+        if fresh:
+            connection.execute(insert(movements), list(map(books.movement_row, fresh)))
+        for movement in righted:
+            row = books.movement_row(movement)
+            del row["executed_ms"], row["settlement_id"]
+            connection.execute(update(movements).where(movements.c.uetr == row["uetr"]).values(row))
+        return len(fresh)
 
     def propose(self, connection: Connection, proposal: Proposal, now_ms: int) -> Answered:
         """Answers from the bank's own figures; a repeat is answered as the first time.

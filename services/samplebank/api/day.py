@@ -1,6 +1,5 @@
 """The demo's handle on the bank: end its day, read its books."""
 
-
 from datetime import date
 
 from hefu.samplebank.v1 import samplebank_pb2 as pb

@@ -1,6 +1,5 @@
 """The bank link as a bank serves it: checks who signed, asks the books, signs what it answers."""
 
-
 import asyncio
 from collections.abc import Sequence
 from uuid import UUID
