@@ -44,6 +44,7 @@ class Peers:
 class Payments:
     """All parts, at rest until they run."""
 
+    streams: PaymentStreams
     api: PaymentsApi
     driver: Driver
     projection: Projection
@@ -93,9 +94,8 @@ def build(  # noqa: PLR0913 - all that it stands on
         react=Hearing(streams, driver.wake).react,
     )
     api = PaymentsApi(streams, projection, database, store, driver.wake, clock)
-    return Payments(
-        api, driver, projection, inbox, Relay("payments", (projections.PREFIX,), store, bus)
-    )
+    relay = Relay("payments", (projections.PREFIX,), store, bus)
+    return Payments(streams, api, driver, projection, inbox, relay)
 
 
 async def main(settings: PaymentsSettings) -> None:

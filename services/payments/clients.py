@@ -17,6 +17,7 @@ from libs.client.accounts import CALL_S, AccountsClient
 from libs.client.calls import check_shape
 from libs.client.errors import HefuError
 from libs.client.joining import Joiner
+from libs.ids import account_id_of
 from libs.money import Money
 from libs.transient import Unavailable
 from libs.wire import money_to_wire
@@ -32,7 +33,7 @@ _WALLETS: Final = frozenset(
 
 
 class Accounts(Protocol):
-    """The journal. Both raise `Unavailable`."""
+    """The journal. All raise `Unavailable`."""
 
     async def post(self, posting: Posting) -> Posted | Refused:
         """Post, or learn what was posted under this id."""
@@ -40,6 +41,10 @@ class Accounts(Protocol):
 
     async def check_wallet(self, account_id: str, currency: str) -> Refused | None:
         """Why this account could not be credited, as far as can be seen now."""
+        ...
+
+    async def open_fee_income(self, currency: str) -> None:
+        """See to it that our fees in a currency have an account."""
         ...
 
 
@@ -58,6 +63,7 @@ class GrpcAccounts(Accounts):
 
     def __init__(self, client: AccountsClient) -> None:
         self._client = client
+        self._fees_opened: set[str] = set()
 
     async def post(self, posting: Posting) -> Posted | Refused:
         try:
@@ -80,6 +86,18 @@ class GrpcAccounts(Accounts):
         if account.kind not in _WALLETS:
             return Refused("ROUTE_NOT_ALLOWED", "not a customer's or merchant's account")
         return Refused("ACCOUNT_CLOSED") if account.is_closed else None
+
+    async def open_fee_income(self, currency: str) -> None:
+        if currency in self._fees_opened:
+            return
+        account_id = account_id_of("house", "FEE_INCOME", currency)
+        try:
+            await self._client.open_account(account_id, "house", "FEE_INCOME", currency)
+        except HefuError as error:
+            # Opened by another service, under its own name: it is there.
+            if error.reason != "ACCOUNT_KEY_TAKEN":
+                raise Unavailable(str(error)) from error
+        self._fees_opened.add(currency)
 
 
 class GrpcSettlement(Settlement):

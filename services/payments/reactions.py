@@ -219,6 +219,8 @@ class Steps:
         if isinstance(kind, Refund):
             return await self._move_back(payment, kind)
         amount = payment.terms.amount
+        if isinstance(kind, MerchantPayment) and kind.fee_minor:
+            await self.accounts.open_fee_income(amount.currency)
         legs = legs_of(kind, amount.minor, amount.currency)
         move = move_of(payment, debits=legs[:1], credits_=legs[1:])
         match await self.accounts.post(move):
