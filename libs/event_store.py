@@ -51,7 +51,11 @@ Followed: TypeAlias = StoredEvent | Checkpoint | CaughtUp
 
 @dataclass(frozen=True, slots=True)
 class Appended:
-    """Durable, now or by an earlier send: position of the last event, its revision."""
+    """Durable, now or by an earlier send: the revision of the last event, and a position.
+
+    The position is that of the last event, or of one stored with it in the same call: waiting for it
+    is enough to see the append.
+    """
 
     position: int
     revision: int

