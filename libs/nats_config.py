@@ -5,7 +5,7 @@ from pathlib import Path
 PAYLOAD_MAX = "8MB"
 PENDING_MAX = "64MB"
 STORE_MAX = "8GB"
-# Every service makes the stream it needs when it finds it lost; nobody deletes or purges one.
+# Every service makes the stream it needs when it finds it lost; nobody purges one.
 _API = ("$JS.API.INFO", "$JS.API.STREAM.NAMES", "$JS.FC.>")
 _STREAM_API = (
     "$JS.API.STREAM.CREATE.{0}",
@@ -69,7 +69,9 @@ def stream_of(service: str) -> str:
 
 
 def _user(service: str, api: tuple[str, ...]) -> str:
-    publishes = _list((f"hefu.{service}.>", *api))
+    # Its own stream it may drop: one whose disk was lost under the server only times out.
+    own = (f"hefu.{service}.>", f"$JS.API.STREAM.DELETE.{stream_of(service)}")
+    publishes = _list((*own, *api))
     return (
         f"    {{ user: {_text(f'hefu://service/{service}')}, permissions: {{\n"
         f"      publish: {{ allow: {publishes} }}\n"

@@ -18,7 +18,7 @@ class ServiceSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=_PREFIX, frozen=True, extra="ignore")
 
-    service: str = Field(pattern=r"^[a-z][a-z0-9-]{0,39}$")
+    service: str = Field(pattern=r"^[a-z][A-Za-z0-9-]{0,39}$")
     run_dir: Path = Path(".run")
     # What the server listens on; a pod listens on all its interfaces, one machine on itself only.
     host: str = "localhost"
