@@ -28,7 +28,7 @@ from services.eventstore.writer import Closing, Overloaded, Writer
 
 # What one append in a batch may wait in the queue, whatever its caller allows.
 _BATCH_WAIT_S: Final = 2.0
-_BATCHES_OPEN_MAX: Final = 1_024
+_BATCHES_OPEN_MAX: Final = 64
 
 _UNKNOWN, _INVALID, _TIMEOUT, _NOT_FOUND, _EXISTS = 2, 3, 4, 5, 6
 

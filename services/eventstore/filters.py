@@ -6,6 +6,7 @@ from typing import Final
 
 PATTERN_LENGTH_MAX: Final = 2_000
 _INDEX_PREFIX = "$idx-"
+_REPEATED_REPEAT = re.compile(r"[*+}][^()]*\)+[*+{]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +39,16 @@ def make_filter(
     if len(regex) > PATTERN_LENGTH_MAX:
         message = f"the regular expression is longer than {PATTERN_LENGTH_MAX} characters"
         raise ValueError(message)
+    pattern = _compile(regex) if regex else None
+    return Filter(is_by_stream, prefixes, pattern, checkpoint_every)
+
+
+def _compile(regex: str) -> re.Pattern[str]:
+    # A repeat of a repeat can take for ever on one name, and nothing can interrupt it.
+    if _REPEATED_REPEAT.search(regex):
+        raise ValueError("the regular expression repeats a group that repeats")
     try:
-        pattern = re.compile(regex) if regex else None
+        return re.compile(regex)
     except (re.error, RecursionError, OverflowError) as error:
         message = f"the regular expression does not compile: {error}"
         raise ValueError(message) from None
-    return Filter(is_by_stream, prefixes, pattern, checkpoint_every)

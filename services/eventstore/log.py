@@ -168,7 +168,8 @@ class Log:
     def _by_id(self, state: StreamState, event_id: bytes) -> Known | None:
         self._flush()
         row = self._connection.execute(
-            f"{_SELECT_KNOWN} WHERE event_id=? AND stream_id=? ORDER BY pos LIMIT 1",
+            f"{_SELECT_KNOWN} INDEXED BY events_by_id WHERE event_id=? AND stream_id=?"
+             " ORDER BY pos LIMIT 1",
             (event_id, state.id),
         ).fetchone()
         return None if row is None else Known(*row)

@@ -28,6 +28,7 @@ class Reader:
         self._database = database
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="reader")
         self._local = threading.local()
+        self._opened: list[Connection] = []
 
     async def run(
         self,
@@ -41,9 +42,11 @@ class Reader:
             self._threads, lambda: self._guarded(page, *arguments, **named)
         )
 
-    def close(self) -> None:
-        """Wait for the pages being read; the connections go with their threads."""
-        self._threads.shutdown()
+    async def close(self) -> None:
+        """Wait for the pages being read, then close their connections."""
+        await asyncio.to_thread(self._threads.shutdown)
+        for connection in self._opened:
+            connection.close()
 
     def _guarded(
         self,
@@ -61,4 +64,5 @@ class Reader:
         connection: Connection | None = getattr(self._local, "connection", None)
         if connection is None:
             connection = self._local.connection = storage.open_reader(self._database)
+            self._opened.append(connection)
         return connection

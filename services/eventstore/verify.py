@@ -3,15 +3,17 @@
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import Final, NamedTuple, cast
 
 from services.eventstore import storage
 from services.eventstore.head import Head
-from services.eventstore.model import TOMBSTONE_REVISION, Record, StoreError
-from services.eventstore.pages import check
+from services.eventstore.model import METADATA_PREFIX, TOMBSTONE_REVISION, Record, StoreError
+from services.eventstore.pages import Corrupt, check
 from services.eventstore.storage import Connection
+from services.eventstore.stream_metadata import parse
 
 NEWEST_EVENTS: Final = 1_000_000
+GROUPS_AT_ONCE: Final = 1_000
 _VERIFIED_KEY: Final = "verified"
 _SELECT = (
     "SELECT e.pos, s.name, e.revision, e.event_id, e.type, e.flags, e.created, e.data,"
@@ -19,12 +21,23 @@ _SELECT = (
 )
 
 
+class Place(NamedTuple):
+    """A point in the log: the last position of a commit, and the hash chain up to it."""
+
+    position: int
+    chain: bytes
+
+
+BEGINNING: Final = Place(-1, bytes(32))
+
+
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """What was looked at, and where the log ends."""
+    """What was looked at, from where on, and where the log ends."""
 
     events: int
     streams: int
+    start: int
     head: int
 
 
@@ -36,12 +49,14 @@ def verify(connection: Connection, head: Head | None) -> Verified:
             message = f"the database is damaged: {verdict}"
             raise StoreError(message)
         last = _verify_head(connection, head)
-        events = _verify_chain(connection)
+        start = _chain_start(connection)
+        events = _verify_chain(connection, start)
         streams = _verify_streams(connection)
+        _verify_metadata(connection)
     except storage.DAMAGE as error:
         message = f"the database is damaged: {error}"
         raise StoreError(message) from None
-    return Verified(events, streams, last)
+    return Verified(events, streams, start.position, last)
 
 
 def _verify_head(connection: Connection, head: Head | None) -> int:
@@ -54,7 +69,8 @@ def _verify_head(connection: Connection, head: Head | None) -> int:
     if head.position > last:
         message = (
             f"acknowledged events are gone: the head file knows position {head.position},"
-            f" the database ends at {last}"
+            f" the database ends at {last}; restore a backup, or give them up with"
+            " python -m services.eventstore.accept_loss"
         )
         raise StoreError(message)
     row = connection.execute(
@@ -68,54 +84,67 @@ def _verify_head(connection: Connection, head: Head | None) -> int:
     return last
 
 
-def _verify_chain(connection: Connection) -> int:
-    """Fold the digests again, group by group, over at least the newest events."""
-    start, chain = _chain_start(connection)
+def _verify_chain(connection: Connection, place: Place) -> int:
+    """Fold the digests again, over at least the newest events, and find nothing left over."""
+    events = 0
+    while True:
+        further, seen = fold(connection, place, GROUPS_AT_ONCE)
+        if further == place:
+            break
+        place, events = further, events + seen
+    extra = connection.execute(
+        "SELECT pos FROM events WHERE pos > ? ORDER BY pos LIMIT 1", (place.position,)
+    ).fetchone()
+    if extra is not None:
+        message = f"the event at position {extra[0]} belongs to no commit"
+        raise Corrupt(message)
+    return events
+
+
+def fold(connection: Connection, place: Place, groups_max: int) -> tuple[Place, int]:
+    """Prove some commits from a place on; how far that went, and how many events they hold."""
     groups = cast(
         "list[tuple[int, int, bytes]]",
         connection.execute(
-            "SELECT last_pos, events, chain FROM groups WHERE last_pos > ? ORDER BY last_pos",
-            (start,),
+            "SELECT last_pos, events, chain FROM groups WHERE last_pos > ? ORDER BY last_pos"
+            " LIMIT ?",
+            (place.position, groups_max),
         ).fetchall(),
     )
-    records = _records(connection, start)
-    seen = 0
+    if not groups:
+        return place, 0
+    records = _records(connection, place.position, groups[-1][0])
     for last, count, stored in groups:
-        digests = hashlib.sha256(chain)
-        position = start
+        digests = hashlib.sha256(place.chain)
+        position = place.position
         for _ in range(count):
             record = next(records, None)
             if record is None or record.position > last:
                 message = f"an event is missing between positions {position} and {last}"
-                raise StoreError(message)
+                raise Corrupt(message)
             check(record)
             digests.update(record.digest)
             position = record.position
         if position != last or digests.digest() != stored:
             message = f"the hash chain breaks at position {last}"
-            raise StoreError(message)
-        chain = stored
-        seen += count
-    extra = next(records, None)
-    if extra is not None:
-        message = f"the event at position {extra.position} belongs to no commit"
-        raise StoreError(message)
-    return seen
+            raise Corrupt(message)
+        place = Place(last, stored)
+    return place, sum(count for _, count, _ in groups)
 
 
-def _chain_start(connection: Connection) -> tuple[int, bytes]:
-    """The last group that need not be read again, and its chain."""
+def _chain_start(connection: Connection) -> Place:
+    """The last commit that need not be read again before the store serves."""
     row = connection.execute(
         "SELECT pos FROM events ORDER BY pos DESC LIMIT 1 OFFSET ?", (NEWEST_EVENTS,)
     ).fetchone()
     mark = connection.execute("SELECT value FROM settings WHERE key=?", (_VERIFIED_KEY,)).fetchone()
     if row is None or mark is None:
-        return -1, bytes(32)
+        return BEGINNING
     found = connection.execute(
         "SELECT last_pos, chain FROM groups WHERE last_pos <= ? ORDER BY last_pos DESC LIMIT 1",
         (min(row[0], mark[0]),),
     ).fetchone()
-    return (-1, bytes(32)) if found is None else found
+    return BEGINNING if found is None else Place(*found)
 
 
 def mark_verified(connection: Connection, position: int) -> None:
@@ -126,8 +155,11 @@ def mark_verified(connection: Connection, position: int) -> None:
     )
 
 
-def _records(connection: Connection, after: int) -> Iterator[Record]:
-    for row in connection.execute(f"{_SELECT} WHERE e.pos > ? ORDER BY e.pos", (after,)):
+def _records(connection: Connection, after: int, last: int) -> Iterator[Record]:
+    rows = connection.execute(
+        f"{_SELECT} WHERE e.pos > ? AND e.pos <= ? ORDER BY e.pos", (after, last)
+    )
+    for row in rows:
         yield Record(*row)
 
 
@@ -150,3 +182,19 @@ def _verify_streams(connection: Connection) -> int:
             )
             raise StoreError(message)
     return count
+
+
+def _verify_metadata(connection: Connection) -> None:
+    """What is kept of a stream's metadata is what its newest metadata event says."""
+    rows = connection.execute(
+        "SELECT s.name, s.metadata, s.truncate_before, s.max_count, s.max_age, e.data"
+        " FROM streams s LEFT JOIN streams m ON m.name = ?1 || s.name"
+        " LEFT JOIN events e ON e.stream_id = m.id AND e.revision = m.last"
+        " WHERE s.metadata IS NOT NULL OR s.truncate_before IS NOT NULL"
+        " OR s.max_count IS NOT NULL OR s.max_age IS NOT NULL OR e.data IS NOT NULL",
+        (METADATA_PREFIX,),
+    )
+    for name, *kept, data in rows:
+        if not isinstance(data, bytes) or tuple(kept) != tuple(parse(data)):
+            message = f"stream {name} is damaged: its row does not say what its metadata says"
+            raise Corrupt(message)

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import json
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from kurrentdbclient import AsyncKurrentDBClient, NewEvent, StreamState
 from kurrentdbclient.events import NewRecord, StreamStateCheck
 from kurrentdbclient.exceptions import GrpcError, KurrentDBClientError
 
+from services.eventstore.accept_loss import accept_loss
 from tests.services.eventstore.server_process import Identity, ServerProcess
 
 NO_STREAM, ANY = StreamState.NO_STREAM, StreamState.ANY
@@ -193,6 +195,24 @@ async def test_a_log_cut_short_is_missed_aloud(
     assert "acknowledged events are gone" in refusal(identity, data_dir)
 
 
+async def test_an_operator_may_give_up_what_is_gone_and_that_is_recorded(
+    identity: Identity, data_dir: Path
+) -> None:
+    await fill(identity, data_dir, is_killed=True)
+    log = data_dir / "events.db-wal"
+    log.write_bytes(log.read_bytes()[: log.stat().st_size // 2])
+    assert "acknowledged events are gone" in refusal(identity, data_dir)
+    assert (await accept_loss(data_dir)).startswith("events after ")
+    assert (await accept_loss(data_dir)).startswith("nothing is missing")
+    with serving(identity, data_dir) as server:
+        client = server.client()
+        *_, last = await client.get_stream("$store")
+        await client.close()
+    assert last.type == "$store-loss-accepted"
+    lost = json.loads(last.data)
+    assert lost["acknowledged_up_to"] > lost["found_up_to"]
+
+
 async def test_an_event_that_vanished_is_found_at_start(identity: Identity, data_dir: Path) -> None:
     await fill(identity, data_dir)
     database = apsw.Connection(str(data_dir / "events.db"))
@@ -207,6 +227,20 @@ async def test_a_stream_that_forgot_its_last_revision_is_found_at_start(
     await fill(identity, data_dir)
     database = apsw.Connection(str(data_dir / "events.db"))
     database.execute("UPDATE streams SET last = 5 WHERE name = 'ten'")
+    database.close()
+    assert "stream ten is damaged" in refusal(identity, data_dir)
+
+
+async def test_metadata_that_its_stream_forgot_is_found_at_start(
+    identity: Identity, data_dir: Path
+) -> None:
+    with serving(identity, data_dir) as server:
+        client = server.client()
+        await write(client, "ten", 10)
+        await client.set_stream_metadata("ten", metadata={"$maxCount": 5})
+        await client.close()
+    database = apsw.Connection(str(data_dir / "events.db"))
+    database.execute("UPDATE streams SET max_count = 9 WHERE name = 'ten'")
     database.close()
     assert "stream ten is damaged" in refusal(identity, data_dir)
 

@@ -1,5 +1,7 @@
 """The parts that can be tried without a server."""
 
+import asyncio
+import time
 import uuid
 from pathlib import Path
 from typing import Any
@@ -7,15 +9,27 @@ from typing import Any
 import pytest
 
 from libs.passwords import hash_password, is_password
-from services.eventstore import policy, users
+from services.eventstore import policy, users, verify
 from services.eventstore.filters import make_filter
 from services.eventstore.head import Head, HeadFile
-from services.eventstore.model import DELETED_BEFORE, Record, StoreError, digest_of
+from services.eventstore.model import (
+    DELETED_BEFORE,
+    NO_STREAM,
+    Append,
+    NewEvent,
+    Record,
+    Stored,
+    StoreError,
+    Unserved,
+    digest_of,
+)
 from services.eventstore.protocol import streams
 from services.eventstore.storage import require_sqlite
+from services.eventstore.store import open_store
 from services.eventstore.stream_metadata import parse
 from services.eventstore.users import Role
 from services.eventstore.wire import event_message, identifier_bytes
+from services.eventstore.writer import QUEUE_OPERATIONS_MAX, Overloaded
 
 
 def test_a_served_call_without_a_rule_stops_the_start() -> None:
@@ -84,6 +98,47 @@ def test_every_field_of_a_record_changes_its_digest() -> None:
 def test_the_precedence_of_alternatives_in_an_expression_is_kept() -> None:
     wanted = make_filter(is_by_stream=False, prefixes=(), regex="^a|b$", checkpoint_every=1)
     assert [wanted.wants(name) for name in ("ax", "xb", "xbx")] == [True, True, False]
+
+
+async def test_a_full_queue_takes_nothing_more_and_loses_nothing(tmp_path: Path) -> None:
+    store = await open_store(tmp_path / "data", reserve_bytes=0)
+
+    def one(n: int) -> Append:
+        event = NewEvent(f"s-{n}", uuid.uuid4().bytes, "Cut", 1, b"{}", b"")
+        return Append((event,), {event.stream: NO_STREAM}, event.size, float("inf"))
+
+    taken = [store.writer.submit(one(n)) for n in range(QUEUE_OPERATIONS_MAX)]
+    with pytest.raises(Overloaded):
+        store.writer.submit(one(QUEUE_OPERATIONS_MAX))
+    outcomes = await asyncio.gather(*taken)
+    assert all(isinstance(outcome, Stored) for outcome in outcomes)
+    assert isinstance(await store.writer.submit(one(QUEUE_OPERATIONS_MAX)), Stored)
+    await store.close()
+
+
+async def test_commits_are_proven_piece_by_piece_up_to_the_head(tmp_path: Path) -> None:
+    store = await open_store(tmp_path / "data", reserve_bytes=0)
+    for n in range(20):
+        event = NewEvent("s", uuid.uuid4().bytes, "Cut", 1, b"{}", b"")
+        await store.writer.submit(Append((event,), {"s": n - 1}, event.size, float("inf")))
+    place, events = verify.BEGINNING, 0
+    for _ in range(3):
+        place, seen = await store.reader.run(verify.fold, place, 7)
+        events += seen
+    assert (place.position, place.chain) == (store.writer.head.position, store.writer.head.chain)
+    assert events == store.writer.head.events == 21
+    assert await store.reader.run(verify.fold, place, 7) == (place, 0)
+    await store.close()
+
+
+async def test_an_operation_whose_time_is_over_is_dropped(tmp_path: Path) -> None:
+    store = await open_store(tmp_path / "data", reserve_bytes=0)
+    event = NewEvent("late", uuid.uuid4().bytes, "Cut", 1, b"{}", b"")
+    late = Append((event,), {"late": NO_STREAM}, event.size, time.monotonic() - 1)
+    assert await store.writer.submit(late) is Unserved.EXPIRED
+    in_time = Append((event,), {"late": NO_STREAM}, event.size, time.monotonic() + 60)
+    assert isinstance(await store.writer.submit(in_time), Stored)
+    await store.close()
 
 
 def test_a_password_is_known_by_its_salted_hash_alone() -> None:

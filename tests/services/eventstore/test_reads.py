@@ -136,7 +136,13 @@ async def test_an_expression_for_types_excludes_by_default_what_the_store_writes
 
 
 @pytest.mark.parametrize(
-    ("include", "is_by_prefix"), [(("(",), False), (("x" * 3_000,), False), (("$idx-ce-a",), True)]
+    ("include", "is_by_prefix"),
+    [
+        (("(",), False),
+        (("x" * 3_000,), False),
+        (("(a+)+b",), False),
+        (("$idx-ce-a",), True),
+    ],
 )
 async def test_filters_that_cannot_be_served_are_refused(
     client: AsyncKurrentDBClient,
