@@ -1,21 +1,31 @@
 """Reading our own writes: the store as we use it, and how far we have written in it."""
 
-from collections.abc import AsyncIterator, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import TypeAlias
 
 from libs.event_store import Appended, EventStore, Followed, NewEvent, StoredEvent
 from libs.projection import Projection
 
+Listener: TypeAlias = Callable[[str, Sequence[NewEvent]], None]
+
 
 class NotedStore(EventStore):
-    """The store; `position` is that of the newest event this process appended."""
+    """The store; `position` is that of the newest event this process appended.
+
+    Listeners hear of each append of ours once its state is known: they wake whoever waits for it.
+    """
 
     def __init__(self, store: EventStore) -> None:
         self._store = store
         self.position = 0
+        self.listeners: list[Listener] = []
 
     async def append(self, stream: str, events: Sequence[NewEvent], expected: int) -> Appended:
         done = await self._store.append(stream, events, expected)
         self.position = max(self.position, done.position)
+        for listener in self.listeners:
+            asyncio.get_running_loop().call_soon(listener, stream, events)
         return done
 
     def read(self, stream: str, from_revision: int = 0) -> AsyncIterator[StoredEvent]:

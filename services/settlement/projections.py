@@ -108,9 +108,7 @@ def _doubted(_: str, e: bank_transfer.Doubted, __: StoredEvent) -> Iterator[Writ
         yield Patch(tables.items, {"payment_id": payment_id}, values)
 
 
-def _decided(
-    transfer_id: str, e: bank_transfer.ItemsDecided, _: StoredEvent
-) -> Iterator[Write]:
+def _decided(transfer_id: str, e: bank_transfer.ItemsDecided, _: StoredEvent) -> Iterator[Write]:
     final = sum(said.outcome.is_final for said in e.outcomes)
     done = sum(said.outcome is Outcome.DONE for said in e.outcomes)
     if final:
@@ -300,6 +298,7 @@ def _accepted(_: str, e: statement.Accepted, stored: StoredEvent) -> Iterator[Wr
         "closing_minor": e.closing_minor,
         "line_count": e.line_count,
         "matched": 0,
+        "message_ids": " ".join(e.message_ids),
         "position": stored.position,
     }
     yield Put(tables.statements, row)

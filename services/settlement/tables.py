@@ -167,6 +167,8 @@ statements = Table(
     _count("closing_minor"),
     _count("line_count"),
     _count("matched"),
+    # Ids of its pages' messages, joined by spaces.
+    _text("message_ids"),
     _count("position"),
     Index("statements_by_bank", "bank_id", "number"),
 )

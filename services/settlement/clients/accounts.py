@@ -160,9 +160,7 @@ class JournalAccounts(Accounts):
                     raise
 
     async def open_window(self, window_id: str, bank_id: str, currency: str) -> JournalWindow:
-        request = pb.OpenWindowRequest(
-            window_id=window_id, bank_id=bank_id, currency_code=currency
-        )
+        request = pb.OpenWindowRequest(window_id=window_id, bank_id=bank_id, currency_code=currency)
         stub = self._client.stub
         reply = await _asked(lambda: stub.OpenWindow(request, timeout=CALL_S))
         return _window(reply.window)
@@ -206,9 +204,7 @@ async def _asked(call: Callable[[], Awaitable[T]]) -> T:
 
 def _command(posting: Posting) -> pb.Command:
     amount = money_to_wire(posting.amount)
-    debit = pb.Leg(
-        account_id=posting.debit, direction=events_pb2.DIRECTION_DEBIT, amount=amount
-    )
+    debit = pb.Leg(account_id=posting.debit, direction=events_pb2.DIRECTION_DEBIT, amount=amount)
     credit = pb.Leg(direction=events_pb2.DIRECTION_CREDIT, amount=amount)
     transfer = pb.Transfer(
         transfer_id=str(posting.posting_id),

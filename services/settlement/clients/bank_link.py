@@ -16,6 +16,7 @@ from libs.money import Money
 from libs.telemetry import get_logger
 from libs.transient import Unavailable
 from libs.wire import money_to_wire
+from services.settlement.domain.partner import Registered
 
 T = TypeVar("T")
 CONNECT_S = 3.0
@@ -103,40 +104,34 @@ class LinkRefused(Exception):
 class BankLink(Protocol):
     """The port. `submit` never raises; the others raise `Unavailable` or `LinkRefused`."""
 
-    async def submit(self, bank_id: str, message: Signed) -> Submitted: ...
-    async def advise(self, bank_id: str, movements: Sequence[Advised]) -> None: ...
+    async def submit(self, bank: Registered, message: Signed) -> Submitted: ...
+    async def advise(self, bank: Registered, movements: Sequence[Advised]) -> None: ...
     async def propose(
-        self, bank_id: str, header: bytes, signature: bytes, key_id: str, keys: bytes
+        self, bank: Registered, header: bytes, signature: bytes, key_id: str, keys: bytes
     ) -> Answer: ...
     async def nodes(
-        self, bank_id: str, settlement_id: UUID, round_: int, level: int, indices: Sequence[int]
+        self, bank: Registered, settlement_id: UUID, round_: int, level: int, indices: Sequence[int]
     ) -> Sequence[bytes]: ...
     async def leaves(
-        self, bank_id: str, settlement_id: UUID, round_: int, indices: Sequence[int]
+        self, bank: Registered, settlement_id: UUID, round_: int, indices: Sequence[int]
     ) -> Sequence[bytes]: ...
     async def confirm_final(
-        self, bank_id: str, settlement_id: UUID, digest: bytes, signature: bytes, key_id: str
+        self, bank: Registered, settlement_id: UUID, digest: bytes, signature: bytes, key_id: str
     ) -> tuple[bytes, str]: ...
-    async def statements(
-        self, bank_id: str, account_number: str, from_number: int
-    ) -> Sequence[Signed]: ...
-
-
-Address: TypeAlias = Callable[[str], Awaitable[str]]
+    async def statements(self, bank: Registered, from_number: int) -> Sequence[Signed]: ...
 
 
 class GrpcBankLink(BankLink):
     """The port over gRPC: a channel a bank, kept; nothing is ever sent twice by itself."""
 
-    def __init__(self, identity_dir: Path, address_of: Address) -> None:
+    def __init__(self, identity_dir: Path) -> None:
         self._identity_dir = identity_dir
-        self._address_of = address_of
         self._channels: dict[str, tuple[str, grpc.aio.Channel]] = {}
 
-    async def submit(self, bank_id: str, message: Signed) -> Submitted:
+    async def submit(self, bank: Registered, message: Signed) -> Submitted:
         request = pb.SubmitMessageRequest(message=_to_wire(message))
         try:
-            channel = await self._ready(bank_id)
+            channel = await self._ready(bank)
         except Unavailable as error:
             # Connecting is all that was tried: the request was not handed to the channel.
             return NotSent(str(error))
@@ -148,11 +143,11 @@ class GrpcBankLink(BankLink):
         except (asyncio.CancelledError, TimeoutError):
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, bytes may have left
-            log.warning("bank_link_failed", bank_id=bank_id, error=type(error).__name__)
+            log.warning("bank_link_failed", bank_id=bank.bank_id, error=type(error).__name__)
             return Unsure(type(error).__name__)
         return Answered(tuple(_from_wire(each) for each in reply.replies))
 
-    async def advise(self, bank_id: str, movements: Sequence[Advised]) -> None:
+    async def advise(self, bank: Registered, movements: Sequence[Advised]) -> None:
         request = pb.AdviseMovementsRequest(
             movements=[
                 pb.AdvisedMovement(
@@ -166,17 +161,15 @@ class GrpcBankLink(BankLink):
                 for each in movements
             ]
         )
-        await self._call(bank_id, lambda stub: stub.AdviseMovements(request, timeout=CALL_S))
+        await self._call(bank, lambda stub: stub.AdviseMovements(request, timeout=CALL_S))
 
     async def propose(
-        self, bank_id: str, header: bytes, signature: bytes, key_id: str, keys: bytes
+        self, bank: Registered, header: bytes, signature: bytes, key_id: str, keys: bytes
     ) -> Answer:
         request = pb.ProposeSettlementRequest(
             header=header, signature=signature, key_id=key_id, keys=keys
         )
-        reply = await self._call(
-            bank_id, lambda stub: stub.ProposeSettlement(request, timeout=CALL_S)
-        )
+        reply = await self._call(bank, lambda stub: stub.ProposeSettlement(request, timeout=CALL_S))
         match reply.WhichOneof("answer"):
             case "countersignature":
                 said = reply.countersignature
@@ -190,41 +183,37 @@ class GrpcBankLink(BankLink):
                 raise LinkRefused("NO_ANSWER")
 
     async def nodes(
-        self, bank_id: str, settlement_id: UUID, round_: int, level: int, indices: Sequence[int]
+        self, bank: Registered, settlement_id: UUID, round_: int, level: int, indices: Sequence[int]
     ) -> Sequence[bytes]:
         request = pb.GetNodesRequest(
             settlement_id=settlement_id.bytes, round=round_, level=level, indices=indices
         )
-        reply = await self._call(bank_id, lambda stub: stub.GetNodes(request, timeout=CALL_S))
+        reply = await self._call(bank, lambda stub: stub.GetNodes(request, timeout=CALL_S))
         return list(reply.hashes)
 
     async def leaves(
-        self, bank_id: str, settlement_id: UUID, round_: int, indices: Sequence[int]
+        self, bank: Registered, settlement_id: UUID, round_: int, indices: Sequence[int]
     ) -> Sequence[bytes]:
         request = pb.GetLeavesRequest(
             settlement_id=settlement_id.bytes, round=round_, indices=indices
         )
-        reply = await self._call(bank_id, lambda stub: stub.GetLeaves(request, timeout=CALL_S))
+        reply = await self._call(bank, lambda stub: stub.GetLeaves(request, timeout=CALL_S))
         return list(reply.leaves)
 
     async def confirm_final(
-        self, bank_id: str, settlement_id: UUID, digest: bytes, signature: bytes, key_id: str
+        self, bank: Registered, settlement_id: UUID, digest: bytes, signature: bytes, key_id: str
     ) -> tuple[bytes, str]:
         request = pb.ConfirmFinalRequest(
             settlement_id=settlement_id.bytes, digest=digest, signature=signature, key_id=key_id
         )
-        reply = await self._call(bank_id, lambda stub: stub.ConfirmFinal(request, timeout=CALL_S))
+        reply = await self._call(bank, lambda stub: stub.ConfirmFinal(request, timeout=CALL_S))
         return reply.signature, reply.key_id
 
-    async def statements(
-        self, bank_id: str, account_number: str, from_number: int
-    ) -> Sequence[Signed]:
+    async def statements(self, bank: Registered, from_number: int) -> Sequence[Signed]:
         request = pb.FetchStatementsRequest(
-            account_number=account_number, from_number=from_number
+            account_number=bank.account_number, from_number=from_number
         )
-        reply = await self._call(
-            bank_id, lambda stub: stub.FetchStatements(request, timeout=CALL_S)
-        )
+        reply = await self._call(bank, lambda stub: stub.FetchStatements(request, timeout=CALL_S))
         return [_from_wire(each) for each in reply.pages]
 
     async def close(self) -> None:
@@ -235,31 +224,33 @@ class GrpcBankLink(BankLink):
 
     async def _call(
         self,
-        bank_id: str,
+        bank: Registered,
         call: Callable[["bank_pb2_grpc.BankServiceAsyncStub"], Awaitable[T]],
     ) -> T:
-        channel = await self._ready(bank_id)
+        channel = await self._ready(bank)
         stub: bank_pb2_grpc.BankServiceAsyncStub = bank_pb2_grpc.BankServiceStub(channel)
         try:
             return await call(stub)
         except grpc.aio.AioRpcError as error:
             if error.code() in _TRANSIENT:
-                raise Unavailable(f"{bank_id}: {error.code().name}") from error
+                raise Unavailable(f"{bank.bank_id}: {error.code().name}") from error
             raise LinkRefused(f"{error.code().name} {error.details()}") from error
 
-    async def _ready(self, bank_id: str) -> grpc.aio.Channel:
+    async def _ready(self, bank: Registered) -> grpc.aio.Channel:
         """The bank's channel, connected and its certificate checked. Raises `Unavailable`."""
-        address = await self._address_of(bank_id)
-        known = self._channels.get(bank_id)
-        if known is None or known[0] != address:
+        known = self._channels.get(bank.bank_id)
+        if known is None or known[0] != bank.address:
             if known is not None:
                 await known[1].close()
-            known = (address, open_channel(address, self._identity_dir, mutual=True))
-            self._channels[bank_id] = known
+            channel = open_channel(
+                bank.address, self._identity_dir, mutual=True, server_identity=bank.link_identity
+            )
+            known = (bank.address, channel)
+            self._channels[bank.bank_id] = known
         try:
             await asyncio.wait_for(known[1].channel_ready(), CONNECT_S)
         except (TimeoutError, grpc.aio.UsageError) as error:
-            raise Unavailable(f"{bank_id} cannot be reached") from error
+            raise Unavailable(f"{bank.bank_id} cannot be reached") from error
         return known[1]
 
 

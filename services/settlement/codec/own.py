@@ -9,7 +9,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from enum import Enum
 from types import UnionType
-from typing import Any, Generic, TypeAlias, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+from typing import (
+    Any,
+    Generic,
+    TypeAlias,
+    TypeVar,
+    Union,
+    cast,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 import orjson
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
@@ -138,9 +148,7 @@ def _plan(descriptor: Descriptor, cls: type) -> _Plan:
     unknown = set(ours) - set(descriptor.fields_by_name)
     if unknown:
         raise TypeError(f"{descriptor.full_name} has no field {sorted(unknown)}")
-    return _Plan(
-        cls, tuple(_field(descriptor.fields_by_name[name], hints[name]) for name in ours)
-    )
+    return _Plan(cls, tuple(_field(descriptor.fields_by_name[name], hints[name]) for name in ours))
 
 
 def _field(descriptor: FieldDescriptor, hint: Any) -> _Field:  # noqa: ANN401 - annotations are values

@@ -325,9 +325,7 @@ class Book:
     journal_position: int
 
 
-Command: TypeAlias = (
-    Intend | StartSend | RecordNotSent | Doubt | RecordInquiry | Decide | Book
-)
+Command: TypeAlias = Intend | StartSend | RecordNotSent | Doubt | RecordInquiry | Decide | Book
 
 
 def decide(command: Command, transfer: Transfer) -> Sequence[Event]:
@@ -534,7 +532,8 @@ def inquiry_due_ms(transfer: Live, capability: Capability) -> int | None:
 
 def may_resend(transfer: Live, capability: Capability, now_ms: int) -> bool:
     """Whether the same bytes may leave again: the bank deduplicates, its index was twice empty, and
-    its memory still reaches back to the first send (less a tenth)."""
+    its memory still reaches back to the first send (less a tenth).
+    """
     unsure = transfer.those(Outcome.UNKNOWN)
     if not unsure or transfer.attempt > RESENDS_MAX:
         return False

@@ -59,7 +59,8 @@ Evidence: TypeAlias = Absent | Kept
 def evolve(evidence: Evidence, event: Event) -> Evidence:
     match evidence, event:
         case Absent(), _:
-            return Kept(event)
+            # The bytes stay in the store: a state in memory needs their hash only.
+            return Kept(replace(event, body=b""))
         case Kept(first, repeats), Received(is_repeat=True):
             return Kept(first, repeats + 1)
     raise AssertionError(f"{event} cannot follow {evidence}")

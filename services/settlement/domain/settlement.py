@@ -175,7 +175,7 @@ class Live:
 Settlement: TypeAlias = Absent | Live
 
 
-def evolve(settlement: Settlement, event: Event) -> Settlement:  # noqa: C901 - one case an event
+def evolve(settlement: Settlement, event: Event) -> Settlement:
     match settlement, event:
         case Absent(), Drafted():
             return Live(event)
@@ -306,7 +306,7 @@ Command: TypeAlias = (
 )
 
 
-def decide(command: Command, settlement: Settlement) -> Sequence[Event]:  # noqa: C901, PLR0911 - one case a command
+def decide(command: Command, settlement: Settlement) -> Sequence[Event]:  # noqa: C901 - one case a command
     if isinstance(command, Draft):
         return _draft(command.terms, settlement)
     if isinstance(settlement, Absent):
@@ -323,7 +323,9 @@ def decide(command: Command, settlement: Settlement) -> Sequence[Event]:  # noqa
         case Abort(reason):
             return _abort(reason, settlement)
         case Instruct(transfer_ids):
-            return _move(settlement, Stage.AGREED, settlement.transfer_ids, transfer_ids, Instructed)
+            return _move(
+                settlement, Stage.AGREED, settlement.transfer_ids, transfer_ids, Instructed
+            )
         case Confirm(confirmed):
             return _reach(settlement, Stage.INSTRUCTED, settlement.confirmed, confirmed)
         case TieOut(tied_out):

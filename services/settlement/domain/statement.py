@@ -171,7 +171,9 @@ def _record(
     if part <= statement.parts:
         return []
     if part != statement.parts + 1 or statement.matched + len(lines) > statement.terms.line_count:
-        raise Rejected(Reason.STATE_CHANGE_NOT_ALLOWED, "parts come in order and end with the lines")
+        raise Rejected(
+            Reason.STATE_CHANGE_NOT_ALLOWED, "parts come in order and end with the lines"
+        )
     return [LinesMatched(lines, matches, part)]
 
 

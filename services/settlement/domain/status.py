@@ -82,9 +82,7 @@ def _rejected(reason: str, standing: Standing) -> Verdict:
         is_confirmed = standing.is_inquiry_answer and standing.inquiries_refused > 0
         return Verdict(Outcome.REFUSED if is_confirmed else Outcome.UNKNOWN, reason)
     if _RULE.fullmatch(reason):
-        is_final = (
-            standing.refusal_is_final or standing.inquiries_refused >= _AGREEING_INQUIRIES
-        )
+        is_final = standing.refusal_is_final or standing.inquiries_refused >= _AGREEING_INQUIRIES
         return Verdict(Outcome.REFUSED if is_final else Outcome.UNKNOWN, reason)
     return Verdict(Outcome.UNKNOWN, f"RJCT_{reason}" if reason else _REJECTED)
 
