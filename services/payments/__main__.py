@@ -12,6 +12,7 @@ from libs.event_store import EventStore
 from libs.grpc_client import open_channel
 from libs.grpc_server import serve
 from libs.inbox import Inbox
+from libs.operations import OPERATIONS_POLICY, OperationsServicer
 from libs.process import ProcessDriver, Recorded
 from libs.projection import Projection
 from libs.read_model import Database
@@ -50,6 +51,7 @@ class Payments:
     projection: Projection
     inbox: Inbox
     relay: Relay
+    operations: OperationsServicer
 
     async def run(self) -> None:
         """For ever."""
@@ -95,7 +97,8 @@ def build(  # noqa: PLR0913 - all that it stands on
     )
     api = PaymentsApi(streams, projection, database, store, driver.wake, clock)
     relay = Relay("payments", (projections.PREFIX,), store, bus)
-    return Payments(streams, api, driver, projection, inbox, relay)
+    operations = OperationsServicer("payments", [projection], [relay, inbox], database, store)
+    return Payments(streams, api, driver, projection, inbox, relay, operations)
 
 
 async def main(settings: PaymentsSettings) -> None:
@@ -119,8 +122,8 @@ async def main(settings: PaymentsSettings) -> None:
         await parts.projection.prepare()
         serving = serve(
             settings.port,
-            [parts.api.binding()],
-            POLICY,
+            [parts.api.binding(), parts.operations.binding()],
+            {**POLICY, **OPERATIONS_POLICY},
             on.identity_dir,
             verifier=on.verifier,
             host=settings.host,
