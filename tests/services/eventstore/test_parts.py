@@ -6,6 +6,7 @@ import uuid
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 
 from libs.passwords import hash_password, is_password
@@ -24,12 +25,14 @@ from services.eventstore.model import (
     digest_of,
 )
 from services.eventstore.protocol import streams
+from services.eventstore.server import Gate, health_calls, make_health, make_server
 from services.eventstore.storage import require_sqlite
 from services.eventstore.store import open_store
 from services.eventstore.stream_metadata import parse
 from services.eventstore.users import Role
 from services.eventstore.wire import event_message, identifier_bytes
 from services.eventstore.writer import QUEUE_OPERATIONS_MAX, Overloaded
+from tests.services.eventstore.server_process import Identity
 
 
 def test_a_served_call_without_a_rule_stops_the_start() -> None:
@@ -212,3 +215,29 @@ def test_the_bytes_of_an_event_are_those_of_its_message(
             "created": str(created),
         }
         assert (found.custom_metadata, found.data) == (sent.metadata, sent.data)
+
+
+async def test_until_the_files_are_proven_callers_are_told_to_wait(identity: Identity) -> None:
+    known = users.load(identity.users)
+    gate = Gate(known)
+    server, port = make_server(
+        gate, identity.certificate.read_bytes(), identity.key.read_bytes(), "localhost", 0
+    )
+    await server.start()
+    credentials = grpc.ssl_channel_credentials(identity.certificate.read_bytes())
+    async with grpc.aio.secure_channel(f"localhost:{port}", credentials) as channel:
+        for method in policy.POLICY:
+            call: Any = channel.unary_unary(method)
+            with pytest.raises(grpc.aio.AioRpcError) as refused:
+                await call(b"", timeout=10)
+            assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
+            assert refused.value.details() == "Server Is Not Ready"
+    await server.stop(None)
+    known.close()
+
+
+def test_a_gate_does_not_open_for_a_call_without_a_rule(identity: Identity) -> None:
+    known = users.load(identity.users)
+    with pytest.raises(StoreError, match="no policy"):
+        Gate(known, rules={}).open(health_calls(make_health()))
+    known.close()
