@@ -53,8 +53,8 @@ Followed: TypeAlias = StoredEvent | Checkpoint | CaughtUp
 class Appended:
     """Durable, now or by an earlier send: the revision of the last event, and a position.
 
-    The position is that of the last event, or of one stored with it in the same call: waiting for it
-    is enough to see the append.
+    The position is that of the last event, or of one stored with it in the same call: waiting for
+    it is enough to see the append.
     """
 
     position: int

@@ -79,7 +79,7 @@ async def replay(
     The live model goes on meanwhile; only for the last stretch, the comparison and the swap it
     stands still. Raises `StoreUnavailable`, `DatabaseUnavailable`, and what `project` raises.
     """
-    live = await database.read(lambda c: _live_position(c, model))
+    live = await database.write(lambda c: _prepared(c, model))
     wanted = to_position or live
     rebuild = _Rebuild(model, database, store, batch)
     async with _shadow(model, database):
@@ -205,6 +205,12 @@ def _drop_shadow(connection: Connection) -> None:
         connection.exec_driver_sql(f"DETACH DATABASE {_SHADOW}")
     else:
         connection.execute(text(f"DROP SCHEMA {_SHADOW} CASCADE"))
+
+
+def _prepared(connection: Connection, model: ReadModel) -> int:
+    positions.create(connection)
+    model.metadata.create_all(connection)
+    return _live_position(connection, model)
 
 
 def _live_position(connection: Connection, model: ReadModel) -> int:
