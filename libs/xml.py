@@ -2,6 +2,8 @@
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
+from threading import Lock
 from types import MappingProxyType
 from typing import NamedTuple
 from xml.sax.saxutils import escape, quoteattr
@@ -42,7 +44,33 @@ class Element(NamedTuple):
     children: tuple["Element", ...]
 
 
-def read(body: bytes, namespace: str, *, bytes_max: int = MESSAGE_BYTES_MAX) -> Element:
+class Schema:
+    """A pinned XSD, from a file of ours."""
+
+    def __init__(self, file: Path) -> None:
+        self._schema = etree.XMLSchema(etree.parse(file, etree.XMLParser(no_network=True)))
+        # The errors of a check are kept by the schema itself, and checks run on threads.
+        self._lock = Lock()
+
+    def check(self, body: bytes) -> None:
+        """Raises `XmlRefused` unless bytes of ours are valid."""
+        self.check_tree(etree.fromstring(body))
+
+    def check_tree(self, root: etree._Element) -> None:
+        """The same for a tree that has been read."""
+        with self._lock:
+            if not self._schema.validate(root):
+                first = self._schema.error_log[0]
+                raise XmlRefused("XML_SCHEMA", f"{first.path}: {first.type_name}")
+
+
+def read(
+    body: bytes,
+    namespace: str,
+    *,
+    schema: Schema,
+    bytes_max: int = MESSAGE_BYTES_MAX,
+) -> Element:
     """The document's root, every element of it in `namespace`. Raises `XmlRefused`.
 
     The order of the checks is that of the bank link's rules: size, encoding, what may not occur in
@@ -68,7 +96,11 @@ def read(body: bytes, namespace: str, *, bytes_max: int = MESSAGE_BYTES_MAX) -> 
         raise XmlRefused("XML_TOO_DEEP", f"more than {DEPTH_MAX} levels")
     if _TOO_MANY_ATTRIBUTES(root):
         raise XmlRefused("XML_ATTRIBUTES", f"more than {ATTRIBUTES_MAX} attributes on an element")
-    return _element(root, "{" + namespace + "}")
+    prefix = "{" + namespace + "}"
+    if not isinstance(root.tag, str) or not root.tag.startswith(prefix):
+        raise XmlRefused("XML_NAMESPACE", "the root is not of the message's namespace")
+    schema.check_tree(root)
+    return _element(root, prefix)
 
 
 def leaf(name: str, text: str) -> str:
@@ -92,6 +124,11 @@ def document(namespace: str, *children: str) -> bytes:
         f'<?xml version="1.0" encoding="UTF-8"?>\n<Document xmlns={quoteattr(namespace)}>'
         f"{''.join(children)}</Document>"
     ).encode()
+
+
+def attributes(values: Mapping[str, str]) -> str:
+    """Attributes, each after a space."""
+    return "".join(f" {name}={quoteattr(value)}" for name, value in values.items())
 
 
 def _check_bytes(body: bytes) -> None:
@@ -122,15 +159,10 @@ def _check_bytes(body: bytes) -> None:
 
 
 def _element(found: etree._Element, prefix: str) -> Element:
+    # The schema has seen to it that no text stands between elements.
     tag = found.tag
     if not isinstance(tag, str) or not tag.startswith(prefix):
         raise XmlRefused("XML_NAMESPACE", "an element is not of the message's namespace")
-    name, text = tag[len(prefix) :], found.text or ""
-    attributes = dict(found.attrib) if found.keys() else _NONE
-    if len(found) == 0:
-        return Element(name, text, attributes, ())
-    if (text and not text.isspace()) or any(
-        child.tail and not child.tail.isspace() for child in found
-    ):
-        raise XmlRefused("XML_MIXED", "text stands between elements")
-    return Element(name, "", attributes, tuple(_element(child, prefix) for child in found))
+    children = tuple([_element(child, prefix) for child in found])
+    attributes = dict(found.items()) if found.keys() else _NONE
+    return Element(tag[len(prefix) :], "" if children else found.text or "", attributes, children)

@@ -22,8 +22,9 @@ from libs.iso20022.messages import (
     StatusReport,
     TransactionStatus,
 )
-from libs.money import CurrencyUnknown, Money, major
-from libs.xml import amount, document, leaf, node
+from libs.iso20022.schemas import schema_of
+from libs.money import MINOR_MAX, CurrencyUnknown, Money, major
+from libs.xml import XmlRefused, amount, document, leaf, node
 
 T = TypeVar("T")
 
@@ -38,11 +39,15 @@ def build(message: Message) -> tuple[str, bytes]:
     """The message type and the exact bytes. Raises `MessageInvalid` for a field that cannot go."""
     message_type = TYPES[type(message)]
     try:
-        return message_type, document(NAMESPACE + message_type, _content(message))
+        body = document(NAMESPACE + message_type, _content(message))
+        schema_of(message_type).check(body)
+    except XmlRefused as error:
+        raise MessageInvalid("FIELD_INVALID", error.description) from error
     except CurrencyUnknown as error:
         raise MessageInvalid("CURRENCY_UNKNOWN", str(error)) from error
     except (OverflowError, OSError, ValueError) as error:
         raise MessageInvalid("FIELD_INVALID", str(error)) from error
+    return message_type, body
 
 
 @singledispatch
@@ -220,7 +225,7 @@ def _statement_page(message: StatementPage) -> str:
                 node(
                     "TtlNtries",
                     *_count_and_sum(count, gross, currency),
-                    node("TtlNetNtry", leaf("Amt", major(abs(net), currency)), _indicator(net)),
+                    node("TtlNetNtry", leaf("Amt", _major(abs(net), currency)), _indicator(net)),
                 ),
                 node(
                     "TtlCdtNtries",
@@ -270,7 +275,7 @@ def _totals(items: tuple[Item, ...]) -> tuple[str, str]:
     if len(currencies) != 1:
         raise MessageInvalid("CURRENCY_MIXED", "the items are not of one currency")
     total = sum(item.amount.minor for item in items)
-    return leaf("NbOfTxs", str(len(items))), leaf("CtrlSum", major(total, currencies.pop()))
+    return leaf("NbOfTxs", str(len(items))), leaf("CtrlSum", _major(total, currencies.pop()))
 
 
 def _payment_id(item: Item) -> str:
@@ -286,14 +291,14 @@ def _balance(code: str, money: Money, date: str) -> str:
     return node(
         "Bal",
         node("Tp", node("CdOrPrtry", leaf("Cd", code))),
-        amount("Amt", major(abs(money.minor), money.currency), money.currency),
+        amount("Amt", _major(abs(money.minor), money.currency), money.currency),
         _indicator(money.minor),
         node("Dt", leaf("Dt", date)),
     )
 
 
 def _count_and_sum(count: int, minor: int, currency: str) -> Iterable[str]:
-    return leaf("NbOfNtries", str(count)), leaf("Sum", major(minor, currency))
+    return leaf("NbOfNtries", str(count)), leaf("Sum", _major(minor, currency))
 
 
 def _indicator(minor: int) -> str:
@@ -303,7 +308,13 @@ def _indicator(minor: int) -> str:
 def _money(name: str, money: Money) -> str:
     if money.minor <= 0:
         raise MessageInvalid("AMOUNT_INVALID", f"{money} is not positive")
-    return amount(name, major(money.minor, money.currency), money.currency)
+    return amount(name, _major(money.minor, money.currency), money.currency)
+
+
+def _major(minor: int, currency: str) -> str:
+    if abs(minor) > MINOR_MAX:
+        raise MessageInvalid("AMOUNT_INVALID", f"{minor} has more than 18 digits")
+    return major(minor, currency)
 
 
 def _account(name: str, number: str, currency: str = "") -> str:

@@ -19,6 +19,7 @@ from libs.iso20022.messages import (
     Summary,
     TransactionStatus,
 )
+from libs.iso20022.schemas import schema_of
 from libs.money import CurrencyUnknown, Money, exponent
 from libs.xml import MESSAGE_BYTES_MAX, STATEMENT_BYTES_MAX, XmlRefused, read
 
@@ -33,7 +34,9 @@ def parse(message_type: str, body: bytes) -> Message:
     is_statement = message_type.startswith("camt.053")
     bytes_max = STATEMENT_BYTES_MAX if is_statement else MESSAGE_BYTES_MAX
     try:
-        root = read(body, NAMESPACE + message_type, bytes_max=bytes_max)
+        root = read(
+            body, NAMESPACE + message_type, schema=schema_of(message_type), bytes_max=bytes_max
+        )
     except XmlRefused as error:
         raise MessageInvalid(error.reason, error.description) from error
     if root.name != "Document" or len(root.children) != 1:
