@@ -41,6 +41,7 @@ POSITIONS_KEPT_MAX = 100_000
 WAIT_FOR_POSITION_S = 5.0
 # The timer looks at the clock at least this often, so that a clock that was set is noticed.
 LOOK_AGAIN_S = 30.0
+GATHER_S = 0.005
 _MICRO = 1_000_000
 _PAGE_IDS = UUID("5b0c2d3e-8a41-5a86-9f0a-6e1b27f5c9d4")
 
@@ -109,6 +110,9 @@ class Writer:
         try:
             while True:
                 await self._wait_for_work()
+                if len(draft.complete) > 1:
+                    # Callers come together: a page costs the same for one of them as for all.
+                    await asyncio.sleep(GATHER_S)
                 self._is_writing = True
                 draft = self._decide()
                 if draft.entries:
