@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-from libs.authority import BANK_PREFIX
 from libs.child import ProcessState
 from libs.failure import StartFailed
 from libs.launching import launches, working_folder
-from libs.ports import free_ports, is_free
+from libs.planning import BankSpec, make_plan
+from libs.ports import is_free
 from libs.run_folder import (
     Bank,
     Plan,
@@ -29,9 +29,10 @@ from libs.run_folder import (
     read_plan,
 )
 from libs.supervisor_process import LOCK_FILE, STATE_FILE
-from libs.topology import METRICS_PORT_ADDED, TILT_FILE, Topology, load_topology
+from libs.topology import TILT_FILE, load_topology
 
 __all__ = [
+    "PORT_OFFSET_MAX",
     "Bank",
     "BankSpec",
     "ProcessState",
@@ -45,6 +46,8 @@ __all__ = [
 ]
 
 START_S = 60.0
+# Beyond this the metrics pages of the banks would leave the range of ports.
+PORT_OFFSET_MAX = 5_000
 STOP_S = 60.0
 PORTS_S = 5.0
 # A process that ended this often before it served even once will not serve.
@@ -56,15 +59,6 @@ _HOW_TO_MOVE = "`hefu down` stops what is ours; `make up PORT_OFFSET=1000` choos
 
 # Processes that serve, all of them, and the one that just began to.
 Progress: TypeAlias = Callable[[int, int, str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class BankSpec:
-    """A sample bank to run. Without a number our account there gets one from the bank's id."""
-
-    bank_id: str
-    currency: str = "CZK"
-    account_number: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,16 +218,7 @@ async def start(  # noqa: PLR0913 - each is a choice of who starts it
     check_version(run_dir)
     known = read_plan(run_dir)
     known_banks = known.banks if known is not None else ()
-    specs = _specs(known_banks, banks)
-    ports, metrics_ports = _ports(topology, specs, port_offset)
-    plan = Plan(
-        port_offset or 0,
-        ports,
-        metrics_ports,
-        _banks(specs, ports, manners),
-        seed,
-        str(tilt_file),
-    )
+    plan = make_plan(topology, known_banks, banks, manners, port_offset, seed)
     await _await_ports(plan)
     prepare(run_dir, topology, plan)
     launches(run_dir, topology, plan)  # a missing binary is told here, not in a log
@@ -295,48 +280,6 @@ def _is_asked_for(
     known = {(bank.bank_id, bank.currency, bank.manners) for bank in found.banks}
     wanted = {(bank.bank_id, bank.currency, manners) for bank in banks}
     return wanted <= known and port_offset in (None, found.port_offset)
-
-
-def _specs(known: Sequence[Bank], banks: Sequence[BankSpec]) -> list[BankSpec]:
-    # A bank that has books in this folder goes on existing, at its place: its address is among the
-    # terms that we and it agreed on. Those that join come after, in the order of their ids.
-    here = {bank.bank_id for bank in known}
-    stay = [BankSpec(bank.bank_id, bank.currency, bank.account_number) for bank in known]
-    join = {bank.bank_id: bank for bank in banks if bank.bank_id not in here}
-    return stay + [join[bank_id] for bank_id in sorted(join)]
-
-
-def _ports(
-    topology: Topology, specs: Sequence[BankSpec], port_offset: int | None
-) -> tuple[dict[str, int], dict[str, int]]:
-    wanted: dict[str, int] = {}
-    paged: list[str] = []
-    for listed in topology.services:
-        names = [f"{BANK_PREFIX}{spec.bank_id}" for spec in specs] if listed.per else [listed.name]
-        wanted |= {name: listed.port + place for place, name in enumerate(names)}
-        wanted |= {f"{listed.name}/{name}": port for name, port in listed.extra_ports.items()}
-        paged += names
-    if port_offset is None:
-        free = free_ports(len(wanted) + len(paged))
-        ports = dict(zip(wanted, free, strict=False))
-        return ports, dict(zip(paged, free[len(wanted) :], strict=True))
-    ports = {name: port + port_offset for name, port in wanted.items()}
-    return ports, {name: ports[name] + METRICS_PORT_ADDED for name in paged}
-
-
-def _banks(specs: Sequence[BankSpec], ports: Mapping[str, int], manners: str) -> tuple[Bank, ...]:
-    return tuple(
-        Bank(
-            spec.bank_id,
-            f"localhost:{ports[f'{BANK_PREFIX}{spec.bank_id}']}",
-            spec.account_number or f"HEFU{spec.bank_id}{spec.currency}0001",
-            spec.currency,
-            manners,
-            ordinal,
-        )
-        for ordinal, spec in enumerate(specs)
-        if f"{BANK_PREFIX}{spec.bank_id}" in ports
-    )
 
 
 async def _await_ports(plan: Plan) -> None:

@@ -54,6 +54,7 @@ class Topology(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     services: tuple[Listed, ...]
+    file: Path = TILT_FILE
 
     @model_validator(mode="after")
     def _names_what_it_has(self) -> "Topology":
@@ -76,7 +77,7 @@ class Topology(BaseModel):
 def load_topology(file: Path = TILT_FILE) -> Topology:
     """The list. Raises `StartFailed` where it is missing or wrong."""
     try:
-        return Topology.model_validate(yaml.safe_load(file.read_text()))
+        return Topology.model_validate({**yaml.safe_load(file.read_text()), "file": file})
     except OSError as error:
         raise StartFailed(f"{file} is missing: run this from the repository") from error
     except (yaml.YAMLError, ValidationError) as error:
