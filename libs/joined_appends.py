@@ -73,8 +73,11 @@ Send = Callable[[Sequence[Append]], Awaitable[Sequence[Appended]]]
 class JoinedAppends:
     """A queue, and a few lanes that empty it. A stream is in one lane at a time, once a call."""
 
-    def __init__(self, send: Send, lanes: int = LANES) -> None:
+    def __init__(
+        self, send: Send, lanes: int = LANES, resend_first_s: float = RESEND_FIRST_S
+    ) -> None:
         self._send = send
+        self._resend_first_s = resend_first_s
         self._pending: deque[Append] = deque()
         self._filled = asyncio.Event()
         self._busy: set[str] = set()
@@ -191,7 +194,7 @@ class JoinedAppends:
 
     async def _send_until_known(self, group: Sequence[Append]) -> None:
         """Send the very same call until its outcome is known, within bounds."""
-        wait_s = RESEND_FIRST_S
+        wait_s = self._resend_first_s
         for resend in range(RESENDS_MAX + 1):
             try:
                 answers = await self._send(group)
