@@ -3,10 +3,9 @@
 import asyncio
 
 from libs.clock import system_clock
-from libs.event_store import EventStore
 from libs.grpc_server import serve
+from libs.operations import OPERATIONS_POLICY, OperationsServicer
 from libs.projection import Projection
-from libs.read_model import Database
 from libs.relay import Relay
 from libs.service import foundation, run
 from services.accounts.api import AccountsApi
@@ -17,8 +16,6 @@ from services.accounts.settings import AccountsSettings
 from services.accounts.snapshots import Snapshots
 from services.accounts.writer import Writer
 
-PREFIXES = ("journal-",)
-
 
 async def main(settings: AccountsSettings) -> None:
     async with foundation(settings) as on:
@@ -26,16 +23,19 @@ async def main(settings: AccountsSettings) -> None:
         snapshots = Snapshots(on.store, recovered, settings.snapshot_every_pages)
         writer = Writer(on.store, recovered, system_clock, snapshots)
         projection = Projection(ACCOUNTS_ENTRIES, on.database, on.store)
-        relay = Relay("accounts", PREFIXES, on.store, on.bus)
+        relay = Relay(ACCOUNTS_ENTRIES.source, ACCOUNTS_ENTRIES.prefixes, on.store, on.bus)
         await projection.prepare()
-        api = build_api(writer, on.store, on.database, projection)
+        operations = OperationsServicer(
+            ACCOUNTS_ENTRIES.source, [projection], [relay], on.database, on.store
+        )
+        api = AccountsApi(writer, on.store, on.database, projection)
         # The server is the inner one: it drains while the writer still answers.
         async with (
             asyncio.TaskGroup() as tasks,
             serve(
                 settings.port,
-                [api.binding()],
-                POLICY,
+                [api.binding(), operations.binding()],
+                {**POLICY, **OPERATIONS_POLICY},
                 on.identity_dir,
                 verifier=on.verifier,
                 host=settings.host,
@@ -44,12 +44,6 @@ async def main(settings: AccountsSettings) -> None:
             for work in (writer, snapshots, projection, relay):
                 tasks.create_task(work.run())
             await asyncio.get_running_loop().create_future()  # until we are told to stop
-
-
-def build_api(
-    writer: Writer, store: EventStore, database: Database, projection: Projection
-) -> AccountsApi:
-    return AccountsApi(writer, store, database, projection)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,76 @@
+"""A journal over the memory store, running; and a store that is unsure on purpose."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+
+from libs.event_store import Appended, EventStore, NewEvent, OutcomeUnknown
+from libs.memory_store import MemoryStore
+from services.accounts.domain.answers import Answer
+from services.accounts.domain.callers import Caller
+from services.accounts.domain.commands import Command
+from services.accounts.recovery import Recovered, recover
+from services.accounts.snapshots import Snapshots
+from services.accounts.writer import Writer
+from tests.services.accounts.desk import PAYMENTS, START_US
+
+
+class Now:
+    """A clock that stands until it is moved."""
+
+    def __init__(self) -> None:
+        self.us = START_US
+
+    def __call__(self) -> int:
+        return self.us
+
+
+class UnsureStore(MemoryStore):
+    """Stores what it is given and then says, as often as told, that it does not know."""
+
+    def __init__(self, unsure: int, *, is_lost: bool = False) -> None:
+        super().__init__()
+        self._unsure = unsure
+        self._is_lost = is_lost
+        self.sent: list[tuple[str, int]] = []
+
+    async def append(self, stream: str, events: Sequence[NewEvent], expected: int) -> Appended:
+        self.sent += [(str(event.id), expected) for event in events]
+        if self._unsure > 0:
+            self._unsure -= 1
+            if not self._is_lost:
+                await super().append(stream, events, expected)
+            raise OutcomeUnknown("no answer came")
+        return await super().append(stream, events, expected)
+
+
+@dataclass
+class Running:
+    """A writer at work."""
+
+    writer: Writer
+    recovered: Recovered
+    tasks: list[asyncio.Task[None]]
+
+    async def do(self, command: Command, caller: Caller = PAYMENTS) -> Answer:
+        (answer,) = await self.writer.submit(caller, [command])
+        return answer
+
+
+@asynccontextmanager
+async def running(
+    store: EventStore, clock: Now | None = None, snapshot_every_pages: int = 1_000
+) -> AsyncIterator[Running]:
+    """Recover and run; on leaving, stop at once, as a kill would."""
+    recovered = await recover(store)
+    snapshots = Snapshots(store, recovered, snapshot_every_pages)
+    writer = Writer(store, recovered, clock or Now(), snapshots)
+    tasks = [asyncio.create_task(work.run()) for work in (writer, snapshots)]
+    try:
+        yield Running(writer, recovered, tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+            with suppress(asyncio.CancelledError, Exception):
+                await task
