@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Generic, TypeVar
 
@@ -42,9 +42,12 @@ class Joiner(Generic[Item, Result]):
     _waiting: deque[_Asked[Item, Result]] = field(default_factory=deque, repr=False)
     _running: set[asyncio.Task[None]] = field(default_factory=set, repr=False)
     _is_flush_due: bool = field(default=False, repr=False)
+    _is_closed: bool = field(default=False, repr=False)
 
     async def submit(self, item: Item) -> Result:
         """The item's own result. Raises `HefuError`; `Unanswered` where it is not known."""
+        if self._is_closed:
+            raise Unanswered("SHUTTING_DOWN", "the client was closed")
         loop = asyncio.get_running_loop()
         asked = _Asked[Item, Result](item, loop.create_future())
         self._waiting.append(asked)
@@ -53,11 +56,12 @@ class Joiner(Generic[Item, Result]):
 
     async def close(self) -> None:
         """Give up what is in flight; whoever waits is told that the outcome is not known."""
+        self._is_closed = True
+        _fail(self._waiting, Unanswered("SHUTTING_DOWN", "the client was closed"))
+        self._waiting.clear()
         for task in list(self._running):
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
-        _fail(list(self._waiting), Unanswered("SHUTTING_DOWN", "the client was closed"))
-        self._waiting.clear()
 
     def _flush_soon(self, loop: asyncio.AbstractEventLoop) -> None:
         # After all that is ready to run has run, so that calls made together leave together.
@@ -121,7 +125,7 @@ class Joiner(Generic[Item, Result]):
             await self._carry_part(left[middle:])
 
 
-def _fail(batch: Sequence[_Asked[Item, Result]], error: BaseException) -> None:
+def _fail(batch: Iterable[_Asked[Item, Result]], error: BaseException) -> None:
     for asked in batch:
         if not asked.answer.done():
             asked.answer.set_exception(error)

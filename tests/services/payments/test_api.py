@@ -107,7 +107,7 @@ async def test_keys_belong_to_their_caller(served: Served) -> None:
     for ask in (served.market.get(ID), served.market.cancel(ID), served.market.refund(ID)):
         with pytest.raises(HefuError) as refused:
             await ask
-        assert refused.value.reason in ("PAYMENT_NOT_FOUND", "ID_FROM_FUTURE")
+        assert refused.value.reason == "PAYMENT_NOT_FOUND"
     assert [each async for each in served.market.pages()] == []
     assert len([each async for each in served.wallet.pages()]) == 1
 
@@ -246,7 +246,7 @@ async def test_refunds_go_back_in_parts_until_nothing_is_left(served: Served) ->
     assert (again.payment_id, again.status) == (REFUND_ID, pb.PAYMENT_STATUS_SUCCEEDED)
     with pytest.raises(HefuError) as refused:
         await served.wallet.refund(ID)
-    assert refused.value.reason in ("ID_FROM_FUTURE", "REFUND_EXCEEDS_ORIGINAL")
+    assert refused.value.reason == "REFUND_EXCEEDS_ORIGINAL"
 
 
 async def test_racing_refunds_never_give_back_more_than_was_paid(served: Served) -> None:

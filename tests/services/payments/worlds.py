@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 
 import orjson
 
+from libs.clock import system_clock
 from libs.event_store import NO_STREAM, EventStore, NewEvent
 from libs.ids import account_id_of, derived_id
 from libs.memory_bus import MemoryBus
@@ -229,7 +230,7 @@ class World:
     store: MemoryStore = field(default_factory=MemoryStore)
     bus: MemoryBus = field(default_factory=lambda: MemoryBus(idle_s=0.02))
     journal: Journal = field(default_factory=Journal)
-    now_us: int = 1_714_000_000_000_000
+    now_us: int = field(default_factory=system_clock)
     banks: Banks = field(init=False)
 
     def __post_init__(self) -> None:
