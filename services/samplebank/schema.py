@@ -104,7 +104,7 @@ statements = Table(
     "statements",
     metadata,
     Column("number", Integer, primary_key=True, autoincrement=False),
-    Column("business_date", Text, nullable=False, unique=True),
+    Column("business_date", Text, nullable=False, index=True),
     Column("opening_minor", BigInteger, nullable=False),
     Column("closing_minor", BigInteger, nullable=False),
     Column("lines", Integer, nullable=False),

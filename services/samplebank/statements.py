@@ -56,20 +56,17 @@ class DayBook:
     script: Script
 
     def end_day(self, connection: Connection, business_date: str, now_ms: int) -> DayEnd:
-        """Issues the statement of a date, once. Raises `DayEnded` for a date before the last."""
-        row = (
-            connection.execute(
-                select(statements).where(statements.c.business_date == business_date)
-            )
-            .mappings()
-            .one_or_none()
-        )
-        if row is not None:
-            return DayEnd(row["number"], row["closing_minor"], row["lines"])
+        """Issues the statement of a date; another one only for lines booked since.
+
+        Raises `DayEnded` for a date before the last.
+        """
         account = books.account_of(connection, self.terms)
         if business_date < account.ended_date:
             raise DayEnded(business_date)
-        statement = self._statement(connection, business_date)
+        last = _last(connection)
+        statement = self._statement(connection, business_date, last)
+        if last and last["business_date"] == business_date and not statement.entries:
+            return DayEnd(last["number"], last["closing_minor"], last["lines"])
         if statement.closing_minor != account.balance_minor:
             raise AssertionError("the lines do not add up to the balance")
         self._write(connection, statement)
@@ -111,12 +108,9 @@ class DayBook:
             },
         )
 
-    def _statement(self, connection: Connection, business_date: str) -> Statement:
-        last = (
-            connection.execute(select(statements).order_by(statements.c.number.desc()).limit(1))
-            .mappings()
-            .one_or_none()
-        )
+    def _statement(
+        self, connection: Connection, business_date: str, last: RowMapping | None
+    ) -> Statement:
         rows = (
             connection.execute(
                 select(lines).where(lines.c.statement_number == 0).order_by(lines.c.ordinal)
@@ -185,3 +179,8 @@ class DayBook:
 
     def _does(self, connection: Connection, behaviour: Behaviour, subject: str) -> bool:
         return behaviour in self.script.beside and books.occurred(connection, behaviour, subject)
+
+
+def _last(connection: Connection) -> RowMapping | None:
+    newest = select(statements).order_by(statements.c.number.desc()).limit(1)
+    return connection.execute(newest).mappings().one_or_none()

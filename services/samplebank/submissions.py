@@ -18,6 +18,7 @@ from services.samplebank.domain.orders import (
     Account,
     Order,
     execute,
+    foreign,
     not_found,
     told,
 )
@@ -133,6 +134,7 @@ class Bank:
             said, group_status = said[: len(said) // 2], "PART"
         if behaviour is Behaviour.FOREIGN_REFERENCE:
             original = replace(original, message_id=id_of("foreign", original.message_id))
+            said = [foreign(order) for order in said]
         return report(original, said, now_ms, purpose="reply", group_status=group_status)
 
     def _tell_beside(

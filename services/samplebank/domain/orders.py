@@ -1,8 +1,8 @@
 """Orders of the wallet: pulls from the bank's customers and payouts to them, each executed once."""
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
 from uuid import UUID
 
 from libs.money import Money
@@ -94,7 +94,7 @@ def execute(
             status=REFUSED if reason else DONE,
             reason=reason,
             bank_reference="" if reason else f"{account.bank_id}{order.uetr.hex[:16].upper()}",
-            value_date="" if reason else _booking_date(order.value_date, account.ended_date),
+            value_date="" if reason else max(order.value_date, account.ended_date),
             decided_ms=now_ms,
             confirmed_ms=now_ms if reason else confirmed_ms,
         )
@@ -108,6 +108,12 @@ def not_found(uetr: UUID, end_to_end_id: str) -> Order:
     """The answer about an order that the bank does not find."""
     nothing = Money("XXX", 0)
     return Order(uetr, "", end_to_end_id, "", nothing, "", "", status=REFUSED, reason=NOT_FOUND)
+
+
+def foreign(order: Order) -> Order:
+    """The order under references that are nobody's."""
+    seed = hashlib.sha256(b"foreign" + order.uetr.bytes).digest()
+    return replace(order, uetr=UUID(bytes=seed[:16], version=4), end_to_end_id=seed[16:].hex())
 
 
 def told(order: Order, now_ms: int) -> Order:
@@ -142,9 +148,3 @@ def _same(order: Order, first: Order) -> bool:
 
 def _refused(order: Order, reason: str) -> Order:
     return replace(order, status=REFUSED, reason=reason, bank_reference="", value_date="")
-
-
-def _booking_date(asked: str, ended: str) -> str:
-    if not ended or asked > ended:
-        return asked
-    return (date.fromisoformat(ended) + timedelta(days=1)).isoformat()

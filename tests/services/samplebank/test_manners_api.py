@@ -149,6 +149,8 @@ async def test_a_foreign_reference_answers_another_message(town: Town) -> None:
         report = await visit.submit(payouts("m1", [item(1)]))
 
     assert report.original_message_id != "m1"
+    assert report.transactions[0].uetr != item(1).uetr
+    assert report.transactions[0].end_to_end_id != item(1).end_to_end_id
 
 
 async def test_a_partial_answer_leaves_the_rest_to_inquiry(town: Town) -> None:

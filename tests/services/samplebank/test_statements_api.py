@@ -86,8 +86,24 @@ async def test_statements_are_numbered_without_gaps_and_open_where_the_last_clos
         (2, 500, 570),
         (3, 570, 570),
     ]
-    assert late.transactions[0].value_date == "2030-01-16"
+    assert late.transactions[0].value_date == "2030-01-15"
     assert [p.number for p in rest] == [3]
+
+
+async def test_a_date_that_ends_again_states_only_what_came_since(town: Town) -> None:
+    async with town.bank() as visit:
+        await visit.submit(pulls("m1", [item(1, 500)]))
+        await visit.demo.EndDay(DAY)
+        await visit.submit(pulls("m2", [item(2, 70)]))
+        further = await visit.demo.EndDay(DAY)
+        again = await visit.demo.EndDay(DAY)
+        pages = await fetched(visit)
+
+    assert further == again
+    assert [(p.number, p.to_date, p.opening.minor, p.closing.minor) for p in pages] == [
+        (1, "2030-01-15", 0, 500),
+        (2, "2030-01-15", 500, 570),
+    ]
 
 
 async def test_a_date_before_the_last_one_does_not_end_again(town: Town) -> None:

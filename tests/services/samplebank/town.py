@@ -178,6 +178,8 @@ class Town:
             operators = open_channel(address, self.identity("operator"), mutual=True)
             await stack.enter_async_context(ours)
             await stack.enter_async_context(operators)
+            # Connected first: a call that fails because nobody listens yet is another story.
+            await asyncio.gather(ours.channel_ready(), operators.channel_ready())
             yield Visit(self, ours, operators)
 
     def identity(self, name: str) -> Path:
