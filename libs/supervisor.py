@@ -32,7 +32,6 @@ from libs.supervisor_process import LOCK_FILE, STATE_FILE
 from libs.topology import TILT_FILE, load_topology
 
 __all__ = [
-    "PORT_OFFSET_MAX",
     "Bank",
     "BankSpec",
     "ProcessState",
@@ -46,8 +45,6 @@ __all__ = [
 ]
 
 START_S = 60.0
-# Beyond this the metrics pages of the banks would leave the range of ports.
-PORT_OFFSET_MAX = 5_000
 STOP_S = 60.0
 PORTS_S = 5.0
 # A process that ended this often before it served even once will not serve.

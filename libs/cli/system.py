@@ -17,7 +17,6 @@ from hefu.operations.v1 import operations_pb2 as operations
 from hefu.operations.v1.operations_pb2_grpc import OperationsServiceStub
 from libs.grpc_client import open_channel
 from libs.supervisor import (
-    PORT_OFFSET_MAX,
     BankSpec,
     ProcessState,
     Running,
@@ -43,9 +42,7 @@ RunDir = Annotated[Path, typer.Option(help="Where the system keeps its files.")]
 def up(
     port_offset: Annotated[
         int,
-        typer.Option(
-            min=0, max=PORT_OFFSET_MAX, envvar="HEFU_PORT_OFFSET", help="Added to every port."
-        ),
+        typer.Option(min=0, envvar="HEFU_PORT_OFFSET", help="Added to every port."),
     ] = 0,
     bank: Annotated[
         list[str] | None, typer.Option(help="A sample bank to run (again for more).")

@@ -19,6 +19,7 @@ from libs.client.calls import PATIENCE_S
 from libs.client.errors import HefuError, Unanswered
 from libs.client.payments import PaymentsClient, is_final, is_settled
 from libs.client.terms import merchant_payment, payout, top_up, transfer
+from libs.failure import StartFailed
 from libs.grpc_client import open_channel
 
 __all__ = [
@@ -37,9 +38,6 @@ __all__ = [
 ]
 
 RUN_DIR: Final = Path(".run")
-_ACCOUNTS_PORT: Final = 50051
-_PAYMENTS_PORT: Final = 50052
-_SETTLEMENT_PORT: Final = 50053
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,18 +49,12 @@ class Addresses:
     settlement: str
 
     @classmethod
-    def local(cls, port_offset: int = 0) -> "Addresses":
-        """Those of a system on this machine."""
-        ports = (_ACCOUNTS_PORT, _PAYMENTS_PORT, _SETTLEMENT_PORT)
-        return cls(*(f"localhost:{port + port_offset}" for port in ports))
-
-    @classmethod
     def of(cls, run_dir: Path) -> "Addresses":
-        """Those of the system that runs in a folder, as its supervisor wrote them down."""
+        """Those of the system that runs in a folder. Raises `StartFailed` where none does."""
         try:
             told = json.loads((run_dir / "supervisor.json").read_text())["addresses"]
-        except (FileNotFoundError, KeyError):
-            return cls.local()
+        except (OSError, ValueError, KeyError) as error:
+            raise StartFailed(f"nothing runs in {run_dir}: `make up` starts it") from error
         return cls(told["accounts"], told["payments"], told["settlement"])
 
 

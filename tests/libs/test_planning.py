@@ -11,8 +11,8 @@ def test_banks_stand_in_the_order_of_their_ids() -> None:
     plan = make_plan(load_topology(), (), [BankSpec("MN"), BankSpec("CD", "EUR")], "clean")
 
     assert [(bank.bank_id, bank.ordinal, bank.address) for bank in plan.banks] == [
-        ("CD", 0, "localhost:50101"),
-        ("MN", 1, "localhost:50102"),
+        ("CD", 0, "localhost:11101"),
+        ("MN", 1, "localhost:11102"),
     ]
     assert [bank.account_number for bank in plan.banks] == ["HEFUCDEUR0001", "HEFUMNCZK0001"]
 
@@ -29,10 +29,10 @@ def test_a_bank_that_joins_leaves_the_others_where_they_are() -> None:
 def test_an_offset_moves_every_port() -> None:
     plan = make_plan(load_topology(), (), [BankSpec("CD")], port_offset=1_000)
 
-    assert plan.addresses["accounts"] == "localhost:51051"
-    assert plan.addresses["settlement/bank_link"] == "localhost:51054"
-    assert plan.addresses["bank-CD"] == "localhost:51101"
-    assert plan.metrics_ports["accounts"] == 61_051
+    assert plan.addresses["accounts"] == "localhost:12051"
+    assert plan.addresses["settlement/bank_link"] == "localhost:12054"
+    assert plan.addresses["bank-CD"] == "localhost:12101"
+    assert plan.metrics_ports["accounts"] == 22_051
 
 
 def test_free_ports_are_all_different() -> None:
@@ -43,11 +43,11 @@ def test_free_ports_are_all_different() -> None:
 
 
 def test_an_offset_with_no_room_above_leaves_pages_out() -> None:
-    plan = make_plan(load_topology(), (), [BankSpec("CD")], port_offset=10_000)
+    plan = make_plan(load_topology(), (), [BankSpec("CD")], port_offset=45_000)
 
     assert plan.metrics_ports.keys() == {"nats", "eventstore"}
 
 
 def test_an_offset_that_is_too_large_is_one_line() -> None:
     with pytest.raises(StartFailed, match="too large: at most 15434"):
-        make_plan(load_topology(), (), [BankSpec("CD")], port_offset=20_000)
+        make_plan(load_topology(), (), [BankSpec("CD")], port_offset=60_000)

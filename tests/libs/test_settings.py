@@ -15,15 +15,15 @@ class _Settings(ServiceSettings):
 @pytest.fixture(autouse=True)
 def _whole(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HEFU_SERVICE", "settlement")
-    monkeypatch.setenv("HEFU_PORT", "50053")
-    monkeypatch.setenv("HEFU_BANK_LINK_PORT", "50054")
+    monkeypatch.setenv("HEFU_PORT", "11053")
+    monkeypatch.setenv("HEFU_BANK_LINK_PORT", "11054")
     monkeypatch.setenv("HEFU_RUN_DIR", "/somewhere/.run")
 
 
 def test_what_is_not_told_follows_from_the_run_folder_and_the_name() -> None:
     settings = load(_Settings)
 
-    assert settings.bank_link_port == 50054
+    assert settings.bank_link_port == 11054
     assert settings.data_dir == Path("/somewhere/.run/data/settlement")
     assert settings.identity_dir == Path("/somewhere/.run/identities/settlement")
     assert settings.token_key == Path("/somewhere/.run/authority/token.pub")

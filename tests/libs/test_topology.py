@@ -23,12 +23,12 @@ def test_ports_are_the_agreed_ones() -> None:
     assert {one.name: one.port for one in load_topology().services} == {
         "nats": 4222,
         "eventstore": 2113,
-        "accounts": 50051,
-        "payments": 50052,
-        "settlement": 50053,
-        "samplebank": 50101,
+        "accounts": 11051,
+        "payments": 11052,
+        "settlement": 11053,
+        "samplebank": 11101,
     }
-    assert load_topology().find("settlement").extra_ports == {"bank_link": 50054}
+    assert load_topology().find("settlement").extra_ports == {"bank_link": 11054}
 
 
 @pytest.mark.parametrize(
