@@ -47,6 +47,7 @@ class Inbox:
         bus: Bus,
         database: Database,
         react: React,
+        retry_first_s: float = RETRY_FIRST_S,
     ) -> None:
         self.name = f"inbox:{name}"
         self.source = source
@@ -57,6 +58,7 @@ class Inbox:
         self._bus = bus
         self._database = database
         self._react = react
+        self._retry_first_s = retry_first_s
         self._parked: set[str] = set()
         self._head = 0
         self._tried_parked_at_s = 0.0
@@ -123,7 +125,7 @@ class Inbox:
                 await self._until_not_transient([event])
             except Exception as error:
                 if attempt < ATTEMPTS_MAX:
-                    await _pause(attempt)
+                    await self._pause(attempt)
                     continue
                 logger.critical(
                     "inbox_parked",
@@ -150,7 +152,7 @@ class Inbox:
                     raise
                 tries += 1
                 logger.info("inbox_waits", follower=self.name, tries=tries, reason=str(error))
-                await _pause(tries)
+                await self._pause(tries)
             else:
                 return
 
@@ -163,7 +165,7 @@ class Inbox:
                 if not is_transient(error):
                     raise
                 tries += 1
-                await _pause(tries)
+                await self._pause(tries)
             else:
                 return
 
@@ -205,6 +207,5 @@ class Inbox:
         self._parked.discard(stream)
         logger.info("inbox_released", follower=self.name, stream=stream)
 
-
-async def _pause(tries: int) -> None:
-    await asyncio.sleep(min(RETRY_FIRST_S * 2 ** min(tries, 8), RETRY_MAX_S))
+    async def _pause(self, tries: int) -> None:
+        await asyncio.sleep(min(self._retry_first_s * 2 ** min(tries, 8), RETRY_MAX_S))

@@ -47,10 +47,17 @@ class Relay:
         self._standby_s = standby_s
         self._head = 0
         self._carried = 0
+        self._sequence = 0
+        self._moved = asyncio.Event()
 
     def head(self) -> int:
         """Position of the newest event known that is to be carried."""
         return max(self._head, self.position)
+
+    async def wait_for(self, position: int) -> None:
+        """Return once everything up to the position is on the bus."""
+        while self.position < position:
+            await self._moved.wait()
 
     async def run(self) -> None:
         """For ever."""
@@ -86,21 +93,23 @@ class Relay:
             logger.warning("relay_waits", source=self.source, reason=str(error))
 
     async def _stand_by(self) -> None:
-        """Return once the stream was still for a while: the other relay is gone, or never was."""
+        """Return once the stream was still for a while, or is not the one that was written to."""
         self.is_caught_up = False
-        before: Delivered | None = None
+        before: int | None = None
         while True:
-            await asyncio.sleep(self._standby_s * random.uniform(0.75, 1.25))  # noqa: S311 - jitter
             try:
-                found = await self._bus.last(self.source)
+                last = await self._bus.last(self.source)
             except BusUnavailable:
                 return
-            if before is not None and found is not None and found.sequence == before.sequence:
+            sequence = last.sequence if last is not None else 0
+            if sequence in (0, before) or sequence < self._sequence:
                 return
-            before = found
+            before = sequence
+            await asyncio.sleep(self._standby_s * random.uniform(0.75, 1.25))  # noqa: S311 - jitter
 
     async def _carry(self, last: Delivered | None) -> None:
-        sequence, self.position = _place(last)
+        self._sequence = last.sequence if last is not None else 0
+        self.position = position_of(last.message) if last is not None else 0
         previous = self.position
         feed = batches(self._store, self._prefixes, self.position or None)
         async with aclosing(feed):
@@ -111,16 +120,16 @@ class Relay:
                     for event in events:
                         messages.append(to_message(self.source, event, previous))
                         previous = event.position
-                    sequence = await self._bus.publish(self.source, messages, sequence)
-                    self.position = previous
+                    self._sequence = await self._bus.publish(self.source, messages, self._sequence)
                     self._carried += len(messages)
-                self.position = max(self.position, batch.position)
+                    self._reach(previous)
+                self._reach(max(self.position, batch.position))
                 self.is_caught_up = batch.is_caught_up
 
-
-def _place(last: Delivered | None) -> tuple[int, int]:
-    """Sequence on the bus, position in the store."""
-    return (last.sequence, position_of(last.message)) if last is not None else (0, 0)
+    def _reach(self, position: int) -> None:
+        self.position = position
+        moved, self._moved = self._moved, asyncio.Event()
+        moved.set()
 
 
 def _parts(events: Sequence[StoredEvent]) -> Iterator[Sequence[StoredEvent]]:
