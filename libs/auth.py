@@ -8,10 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from joserfc import jwt
-from joserfc.errors import JoseError
-from joserfc.jwk import OKPKey
-
 AUDIENCE = "hefu"
 ROLES = frozenset({"wallet", "operator", "service", "bank"})
 ALGORITHMS = ["Ed25519"]
@@ -60,6 +56,9 @@ def mint(key_file: Path, caller: Caller, *, lifetime_s: int, now_s: float | None
         "iat": issued_s,
         "exp": issued_s + lifetime_s,
     }
+    from joserfc import jwt  # noqa: PLC0415 - late: who knows peers by certificate needs no tokens
+    from joserfc.jwk import OKPKey  # noqa: PLC0415 - as above
+
     key = OKPKey.import_key(key_file.read_text())
     return jwt.encode({"alg": "Ed25519"}, claims, key, algorithms=ALGORITHMS)
 
@@ -68,6 +67,8 @@ class Verifier:
     """Checks tokens by the public token key. What was checked is remembered until it expires."""
 
     def __init__(self, token_pub: Path) -> None:
+        from joserfc.jwk import OKPKey  # noqa: PLC0415 - as above
+
         self._key = OKPKey.import_key(token_pub.read_text())
         self._known: OrderedDict[str, tuple[Caller, float]] = OrderedDict()
 
@@ -88,6 +89,9 @@ class Verifier:
         return caller
 
     def _check(self, token: str, now_s: int) -> tuple[Caller, float]:
+        from joserfc import jwt  # noqa: PLC0415 - as above
+        from joserfc.errors import JoseError  # noqa: PLC0415 - as above
+
         registry = jwt.JWTClaimsRegistry(
             now=now_s,
             leeway=LEEWAY_S,

@@ -3,7 +3,6 @@
 import ipaddress
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TypeAlias
@@ -16,32 +15,19 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from libs.auth import Caller, host_of, mint, role_of
 from libs.failure import StartFailed
+from libs.identity import BANK_PREFIX, Identity
 
 ROOT_LIFETIME = timedelta(days=730)
 LEAF_LIFETIME = timedelta(days=90)
 TOKEN_LIFETIME_S = 30 * 24 * 3_600
 # What is this close to its end is made again at the next start.
 RENEW_BEFORE = timedelta(days=15)
-BANK_PREFIX = "bank-"
 _PRIVATE = 0o600
 _CLOCK_SKEW = timedelta(minutes=5)
 
+__all__ = ["Identity", "establish"]
+
 Key: TypeAlias = ec.EllipticCurvePrivateKey | Ed25519PrivateKey
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """Who a certificate is for: `accounts`, `operator`, `bank-CD`. `signs`: has such a key."""
-
-    name: str
-    signs: bool = False
-
-    @property
-    def uri(self) -> str:
-        """The identity in the certificate's alternative names."""
-        if self.name.startswith(BANK_PREFIX):
-            return f"hefu://bank/{self.name.removeprefix(BANK_PREFIX)}"
-        return f"hefu://service/{self.name}"
 
 
 def establish(run_dir: Path, identities: Sequence[Identity]) -> None:

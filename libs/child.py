@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from libs.launching import Launch, working_folder
-from libs.telemetry import get_logger
+from libs.process_log import log_line
 
 BACKOFF_FIRST_S = 0.2
 BACKOFF_MAX_S = 5.0
@@ -21,7 +21,7 @@ STEADY_S = 10.0
 STOP_S = 10.0
 # A process that answers nothing for this long is ended, and so started again.
 HUNG_S = 30.0
-_ASK_STARTING_EVERY_S = 0.05
+_ASK_STARTING_EVERY_S = 0.1
 _ASK_UP_EVERY_S = 1.0
 LOG_BYTES_MAX = 20_000_000
 # Wrong settings, damaged files: starting again helps nobody (sysexits.h: EX_DATAERR, EX_CONFIG).
@@ -32,8 +32,6 @@ _SETPRIV = shutil.which("setpriv")
 _TETHER = (_SETPRIV, "--pdeathsig", "TERM") if _SETPRIV is not None else ()
 
 State: TypeAlias = Literal["starting", "up", "unhealthy", "waiting", "failed", "stopped"]
-
-log = get_logger()
 
 
 @dataclass(slots=True)
@@ -80,13 +78,13 @@ class Child:
             if self._stopping.is_set():
                 break
             if code in _HOPELESS:
-                log.error("process_failed", process=self.launch.name, exit_code=code)
+                log_line("process_failed", process=self.launch.name, exit_code=code)
                 self._become("failed")
                 return
             if time.monotonic() - began_s > STEADY_S:
                 backoff_s = BACKOFF_FIRST_S
             self.state.restarts += 1
-            log.warning("process_ended", process=self.launch.name, exit_code=code)
+            log_line("process_ended", process=self.launch.name, exit_code=code)
             self._become("waiting")
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), backoff_s)
@@ -103,7 +101,7 @@ class Child:
         try:
             await asyncio.wait_for(process.wait(), STOP_S)
         except TimeoutError:
-            log.warning("process_killed", process=self.launch.name, waited_s=STOP_S)
+            log_line("process_killed", process=self.launch.name, waited_s=STOP_S)
             _signal(process, signal.SIGKILL)
             await process.wait()
 
@@ -145,11 +143,11 @@ class Child:
             folder = self.launch.needs_folder
             has_folder = folder is None or folder.is_dir()
             if had_folder and not has_folder:
-                log.warning("process_lost_its_folder", process=self.launch.name)
+                log_line("process_lost_its_folder", process=self.launch.name)
                 _signal(process, signal.SIGKILL)
             had_folder = has_folder
             if time.monotonic() - answered_s > HUNG_S:
-                log.warning("process_hung", process=self.launch.name, waited_s=HUNG_S)
+                log_line("process_hung", process=self.launch.name, waited_s=HUNG_S)
                 _signal(process, signal.SIGKILL)
             is_up = self.state.state == "up"
             await asyncio.sleep(_ASK_UP_EVERY_S if is_up else _ASK_STARTING_EVERY_S)

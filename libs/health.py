@@ -12,6 +12,7 @@ from libs.launching import Launch
 _CHECK = "/grpc.health.v1.Health/Check"
 _TIMEOUT_S = 5.0
 _CONNECT_S = 1.0
+_LOOPBACK = "127.0.0.1"
 _OPTIONS = [("grpc.initial_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 500)]
 
 
@@ -58,7 +59,7 @@ class HealthChecks:
 async def _connects(port: int) -> bool:
     try:
         async with asyncio.timeout(_CONNECT_S):
-            _, writer = await asyncio.open_connection("localhost", port)
+            _, writer = await asyncio.open_connection(_LOOPBACK, port)
     except (OSError, TimeoutError):
         return False
     writer.close()
@@ -70,7 +71,7 @@ async def _connects(port: int) -> bool:
 async def _answers_ok(port: int) -> bool:
     try:
         async with asyncio.timeout(_CONNECT_S):
-            reader, writer = await asyncio.open_connection("localhost", port)
+            reader, writer = await asyncio.open_connection(_LOOPBACK, port)
             writer.write(b"GET /healthz HTTP/1.0\r\nHost: localhost\r\n\r\n")
             status = await reader.readline()
     except (OSError, TimeoutError):

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from libs.authority import BANK_PREFIX
 from libs.failure import StartFailed
+from libs.identity import BANK_PREFIX
 from libs.ports import free_ports
 from libs.run_folder import Bank, Plan
 from libs.topology import METRICS_PORT_ADDED, Topology
@@ -54,7 +54,7 @@ def _ports(
         names = [f"{BANK_PREFIX}{spec.bank_id}" for spec in specs] if listed.per else [listed.name]
         wanted |= {name: listed.port + place for place, name in enumerate(names)}
         wanted |= {f"{listed.name}/{name}": port for name, port in listed.extra_ports.items()}
-        paged += names
+        paged += names if listed.page else []
     if port_offset is None:
         free = free_ports(len(wanted) + len(paged))
         ports = dict(zip(wanted, free, strict=False))

@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from libs.authority import BANK_PREFIX, Identity, establish
 from libs.failure import StartFailed
+from libs.identity import BANK_PREFIX, Identity
 from libs.nats_config import render
 from libs.passwords import hash_password
 from libs.topology import Topology
@@ -60,6 +60,8 @@ class Plan:
 
 def prepare(run_dir: Path, topology: Topology, plan: Plan) -> None:
     """Make everything that the processes find in the folder. Raises `StartFailed`."""
+    from libs.authority import establish  # noqa: PLC0415 - late: who only reads the folder is quicker
+
     services = [listed for listed in topology.services if not listed.per]
     try:
         run_dir.mkdir(parents=True, exist_ok=True)

@@ -9,15 +9,16 @@ import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
-from libs import telemetry
 from libs.child import Child
 from libs.failure import StartFailed, first_line
-from libs.health import HealthChecks
-from libs.launching import launches
+from libs.launching import Launch, launches
 from libs.run_folder import Plan, read_plan, write_whole
 from libs.topology import load_topology
+
+if TYPE_CHECKING:
+    from libs.health import HealthChecks
 
 STATE_FILE = "supervisor.json"
 LOCK_FILE = "supervisor.lock"
@@ -33,10 +34,10 @@ class Supervisor:
         self._plan = plan
         self._changed = asyncio.Event()
         self._stop = asyncio.Event()
-        self._checks = HealthChecks(run_dir / "identities" / "operator")
+        self._checks: HealthChecks | None = None
         logs = run_dir / "logs"
         self._children = [
-            Child(launch, logs / f"{launch.name}.log", self._checks.ask, self._changed.set)
+            Child(launch, logs / f"{launch.name}.log", self._ask, self._changed.set)
             for launch in launches(run_dir, load_topology(Path(plan.tilt_file)), plan)
         ]
 
@@ -55,8 +56,17 @@ class Supervisor:
             await asyncio.gather(*(child.stop() for child in ending))
         await asyncio.gather(*running)
         telling.cancel()
-        await self._checks.close()
+        if self._checks is not None:
+            await self._checks.close()
         (self._run_dir / STATE_FILE).unlink(missing_ok=True)
+
+    async def _ask(self, launch: Launch) -> bool:
+        if self._checks is None:
+            # Late: by now everything is being started, which does not have to wait for gRPC.
+            from libs.health import HealthChecks  # noqa: PLC0415
+
+            self._checks = HealthChecks(self._run_dir / "identities" / "operator")
+        return await self._checks.ask(launch)
 
     async def _tell_changes(self) -> None:
         while True:
@@ -90,7 +100,6 @@ async def _main(run_dir: Path) -> None:
 
 def main(run_dir: Path) -> int:
     """Supervise the system of a run folder; one supervisor each."""
-    telemetry.setup("supervisor")
     with (run_dir / LOCK_FILE).open("w") as lock:
         if not _takes(lock):
             sys.stderr.write(f"hefu: a system runs in {run_dir} already: `hefu down` stops it\n")

@@ -38,6 +38,7 @@ class Listed(BaseModel):
     per: Literal["", "bank"] = ""
     signs: bool = False
     stores: bool = False
+    page: bool = True
     production: bool = True
     resources: Resources
 
