@@ -46,6 +46,7 @@ class Payments:
     """All parts, at rest until they run."""
 
     streams: PaymentStreams
+    database: Database
     api: PaymentsApi
     driver: Driver
     projection: Projection
@@ -98,7 +99,7 @@ def build(  # noqa: PLR0913 - all that it stands on
     api = PaymentsApi(streams, projection, database, store, driver.wake, clock)
     relay = Relay("payments", (projections.PREFIX,), store, bus)
     operations = OperationsServicer("payments", [projection], [relay, inbox], database, store)
-    return Payments(streams, api, driver, projection, inbox, relay, operations)
+    return Payments(streams, database, api, driver, projection, inbox, relay, operations)
 
 
 async def main(settings: PaymentsSettings) -> None:
@@ -128,8 +129,10 @@ async def main(settings: PaymentsSettings) -> None:
             verifier=on.verifier,
             host=settings.host,
         )
-        await stack.enter_async_context(serving)
-        await parts.run()
+        # The server is the inner one: it drains while the read model still moves.
+        async with asyncio.TaskGroup() as tasks, serving:
+            tasks.create_task(parts.run())
+            await asyncio.get_running_loop().create_future()  # until we are told to stop
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from tests.services.payments.worlds import World
 @pytest.fixture(scope="session")
 def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("run")
-    names = ("payments", "wallet", "operator", "market")
+    names = ("payments", "settlement", "wallet", "operator", "market")
     establish(folder, [Identity(name) for name in names])
     # A second wallet back end: identities made at first start are one of each role.
     key = folder / "authority" / "token.key"

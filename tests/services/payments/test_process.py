@@ -2,6 +2,9 @@
 
 import pytest
 
+from libs.decider import Cause
+from libs.replay import replay
+from services.payments.domain.payment import Cancel, ReserveRefund
 from services.payments.domain.terms import Kind
 from tests.services.payments.asking import PAYOUT, SALE, TOP_UP, TRANSFER, ask
 from tests.services.payments.worlds import (
@@ -14,6 +17,7 @@ from tests.services.payments.worlds import (
     WALLET,
     World,
     kinds,
+    payment_id,
 )
 
 
@@ -153,10 +157,10 @@ async def test_a_carried_payment_stands_in_the_next_window() -> None:
     assert getattr(state, "window_id", "") == NEXT_WINDOW
 
 
-async def test_a_payout_to_a_bank_without_a_window_gives_its_hold_back() -> None:
+async def test_a_payout_that_the_journal_will_never_let_out_gives_its_hold_back() -> None:
     world = World()
     world.journal.balances[WALLET] = 10_000
-    world.journal.windows.clear()
+    world.journal.captures_are_stopped = True
     async with world.payments() as parts:
         id_ = await ask(world, parts, PAYOUT)
         await world.until(id_, "Failed")
@@ -243,3 +247,103 @@ async def test_money_that_cannot_be_credited_waits_and_is_credited_once_it_can()
         names = await world.until(id_, "Completed")
     assert names[-2:] == ["Stuck", "Completed"]
     assert world.journal.balances[WALLET] == 10_000
+
+
+async def test_a_payout_waits_until_its_bank_has_a_window() -> None:
+    world = World()
+    world.journal.balances[WALLET] = 10_000
+    world.journal.windows.clear()
+    async with world.payments() as parts:
+        id_ = await ask(world, parts, PAYOUT)
+        await world.until(id_, "FundsHeld")
+        await parts.driver.settle()
+        assert await world.events(id_) == ["Requested", "FundsHeld"]
+        world.journal.windows["CD"] = NEXT_WINDOW
+        await world.until(id_, "EnteredWindow")
+    assert world.journal.available(WALLET) == 0
+
+
+async def test_a_cancel_that_comes_after_the_capture_does_not_cancel() -> None:
+    world = World()
+    world.journal.balances[WALLET] = 10_000
+    world.journal.cut_after = 1
+    async with world.payments() as parts:
+        id_ = await ask(world, parts, PAYOUT)
+        await world.journal.was_cut.wait()
+        # Captured, and the answer was lost: our record still says that it is only held.
+        await parts.streams.transact(id_, Cancel(payment_id(9), "wallet"), Cause("cancel"))
+        parts.driver.wake(id_)
+        names = await world.until(id_, "EnteredWindow")
+    assert names == ["Requested", "FundsHeld", "CancelRequested", "EnteredWindow"]
+    assert world.journal.balances["clearing:CD"] == 10_000
+
+
+async def test_a_refund_reserved_before_a_crash_is_begun_and_ended_after_it() -> None:
+    world = World()
+    world.journal.balances[WALLET] = 10_000
+    async with world.payments() as parts:
+        id_ = await ask(world, parts, TRANSFER)
+        await world.until(id_, "Completed")
+        reserve = ReserveRefund(payment_id(2), None, "sorry", "wallet", world.now_us // 1_000)
+        await parts.streams.transact(id_, reserve, Cause("reserve"))
+    async with world.payments() as parts:
+        await world.until(id_, "RefundCompleted")
+        assert await world.until(payment_id(2), "Completed") == ["Requested", "Completed"]
+    assert world.journal.balances[WALLET] == 10_000
+
+
+@pytest.mark.parametrize("minor", [10_000, 0], ids=["completed", "given up"])
+async def test_a_refund_whose_answer_was_lost_ends_once_in_both_streams(minor: int) -> None:
+    world = World()
+    world.journal.balances[WALLET] = 10_000
+    async with world.payments() as parts:
+        id_ = await ask(world, parts, TRANSFER)
+        await world.until(id_, "Completed")
+        world.journal.balances[OTHER] = minor
+        world.journal.cut_after = 0
+        reserve = ReserveRefund(payment_id(2), None, "sorry", "wallet", world.now_us // 1_000)
+        await parts.streams.transact(id_, reserve, Cause("reserve"))
+        parts.driver.wake(id_)
+        await world.journal.was_cut.wait()
+    async with world.payments():
+        await world.until(payment_id(2), "Completed" if minor else "Failed")
+        names = await world.until(id_, "RefundCompleted" if minor else "RefundGivenUp")
+    assert names[-2] == "RefundReserved"
+    assert world.journal.balances[WALLET] == minor
+
+
+async def test_the_same_fact_heard_twice_records_nothing_and_a_contradiction_changes_nothing() -> (
+    None
+):
+    world = World()
+    world.journal.balances[WALLET] = 10_000
+    async with world.payments() as parts:
+        id_ = await ask(world, parts, PAYOUT)
+        await world.until(id_, "EnteredWindow")
+        await world.banks.decided(id_, "DONE")
+        await world.banks.decided(id_, "DONE")
+        await world.banks.decided(id_, "REFUSED", reason="AC01")
+        await world.banks.decided(payment_id(99), "DONE")
+        await world.banks.settled(id_)
+        names = await world.until(id_, "Settled")
+    assert names == ["Requested", "FundsHeld", "EnteredWindow", "Paid", "Settled"]
+    assert parts.inbox.parked == 0
+
+
+async def test_the_read_model_made_again_from_history_is_the_live_one() -> None:
+    world = World()
+    world.journal.balances[WALLET] = 25_000
+    every: tuple[Kind, ...] = (PAYOUT, TOP_UP, TRANSFER, SALE)
+    async with world.payments() as parts:
+        ids = [await ask(world, parts, kind, number=n) for n, kind in enumerate(every, 1)]
+        await world.until(ids[0], "EnteredWindow")
+        await world.banks.decided(ids[0], "REFUSED", reason="AC01")
+        await world.until(ids[0], "Failed")
+        await parts.driver.settle()
+        head = await world.store.head()
+        await parts.projection.wait_for(head)
+        again = replay(
+            parts.projection.model, parts.database, world.store, to_position=head, swap=False
+        )
+        last = [progress async for progress in again][-1]
+    assert (last.is_compared, last.rows_compared, last.rows_different) == (True, 4, 0)

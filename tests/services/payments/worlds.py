@@ -57,6 +57,7 @@ class Journal(Accounts):
     cut_after: int | None = None
     was_cut: asyncio.Event = field(default_factory=asyncio.Event)
     is_away: bool = False
+    captures_are_stopped: bool = False
 
     async def post(self, posting: Posting) -> Posted | Refused:
         await asyncio.sleep(0)
@@ -105,10 +106,13 @@ class Journal(Accounts):
                 return ""
             case Capture(_, hold_id, bank_id, amount):
                 if bank_id not in self.windows:
-                    raise _No("ROUTE_NOT_ALLOWED")
-                self._fact(posting.fact_key)
+                    raise Unavailable("WINDOW_NOT_OPEN: not recorded, the id stays free")
+                if hold_id in self.held and self.captures_are_stopped:
+                    raise _No("ACCOUNT_FROZEN_DEBIT")
+                self._fact(posting.fact_key, check_only=True)
                 account_id, minor = self._end(hold_id, "HOLD_CAPTURED")
                 assert minor == amount.minor
+                self._fact(posting.fact_key)
                 self.balances[account_id] -= minor
                 self.balances[f"clearing:{bank_id}"] += minor
                 return self.windows[bank_id]
