@@ -63,7 +63,7 @@ async def _read_on(
 def _take(stored: StoredEvent, book: Book, previous_hash: bytes) -> bytes:
     try:
         page = decode_page(stored.data)
-        check_link(stored.revision, (page.number, page.previous_hash), previous_hash)
+        check_link((stored.revision, previous_hash), (page.number, page.previous_hash))
         replay(page, book)
     except (PageDamaged, AssertionError, KeyError) as error:
         raise StartFailed(

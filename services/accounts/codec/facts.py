@@ -86,7 +86,7 @@ def entry_from_wire(message: pb.Entry) -> d.Entry:
     )
 
 
-def _fact_to_wire(fact: d.Fact, message: pb.Entry) -> None:  # noqa: C901, PLR0912, PLR0915 - one case each
+def _fact_to_wire(fact: d.Fact, message: pb.Entry) -> None:  # noqa: C901, PLR0912 - one case each
     match fact:
         case d.TransferPosted():
             raise AssertionError("handled before, because it is nearly every entry")

@@ -23,7 +23,7 @@ def encode_entry(entry: Entry, ordinal: int) -> bytes:
     return entry_to_wire(entry, ordinal).SerializeToString(deterministic=True)
 
 
-def encode_page(  # noqa: PLR0913 - the fields of a page
+def encode_page(
     number: int,
     previous_hash: bytes,
     written_us: int,
@@ -45,8 +45,8 @@ def encode_page(  # noqa: PLR0913 - the fields of a page
 
 def decode_page(stored: bytes) -> Page:
     """A page, proven against its own hash. Raises `PageDamaged`."""
+    page_hash = verified_hash(stored)
     message = pb.PageWritten.FromString(stored)
-    page_hash = verified_hash(message.page_number, stored)
     return Page(
         message.page_number,
         message.previous_hash,
@@ -62,7 +62,7 @@ def page_message(stored: bytes) -> pb.PageWritten:
     return pb.PageWritten.FromString(stored)
 
 
-def encode_snapshot(  # noqa: PLR0913 - the fields of a part
+def encode_snapshot(
     page_number: int, page_hash: bytes, state_hash: bytes, state: bytes, part: int, parts: int
 ) -> bytes:
     return pb.SnapshotTaken(

@@ -13,7 +13,7 @@ PAGE_BYTES_MAX = 680 * 1_024
 
 
 class PageDamaged(Exception):
-    """A stored page is not what was written. The text names the page."""
+    """A stored page is not what was written."""
 
 
 def seal(body: bytes) -> tuple[bytes, bytes]:
@@ -22,16 +22,16 @@ def seal(body: bytes) -> tuple[bytes, bytes]:
     return body + _HASH_TAG + page_hash, page_hash
 
 
-def verified_hash(number: int, stored: bytes) -> bytes:
+def verified_hash(stored: bytes) -> bytes:
     """The page's hash, once it is proven to be over the stored bytes. Raises `PageDamaged`."""
     body, tail = stored[:-HASH_FIELD_BYTES], stored[-HASH_FIELD_BYTES:]
     page_hash = hashlib.sha256(body).digest()
     if tail != _HASH_TAG + page_hash:
-        raise PageDamaged(f"page {number} does not match its hash")
+        raise PageDamaged("it does not match its hash")
     return page_hash
 
 
-def check_link(number: int, found: tuple[int, bytes], previous_hash: bytes) -> None:
-    """Whether a page is the one expected behind the one before. Raises `PageDamaged`."""
-    if found != (number, previous_hash):
-        raise PageDamaged(f"page {number} does not follow the page before it")
+def check_link(expected: tuple[int, bytes], found: tuple[int, bytes]) -> None:
+    """Number and previous hash must be those expected behind the page before. Raises `PageDamaged`."""
+    if found != expected:
+        raise PageDamaged("it does not follow the page before it")

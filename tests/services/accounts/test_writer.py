@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 import stamina
 
-from libs.event_store import StoredEvent
+from libs.event_store import Appended, NewEvent, StoredEvent
 from libs.failure import StartFailed
 from libs.memory_store import MemoryStore
 from services.accounts.codec.pages import JOURNAL, SNAPSHOTS, decode_page
@@ -96,9 +96,7 @@ async def test_fifty_callers_race_six_holds_of_1000_on_5000_and_five_succeed() -
 
         async def caller(n: int) -> list[tuple[str, bool]]:
             turned: Sequence[Command] = commands[n % 6 :] + commands[: n % 6]
-            return [
-                (command[0], (await journal.do(command)).refusal is None) for command in turned
-            ]
+            return [(command[0], (await journal.do(command)).refusal is None) for command in turned]
 
         seen = [each for found in await asyncio.gather(*map(caller, range(50))) for each in found]
 
@@ -139,8 +137,8 @@ async def test_a_crash_between_append_and_answer_keeps_the_outcome() -> None:
     class DiesUnheard(MemoryStore):
         """Every append succeeds, and its answer never comes."""
 
-        async def append(self, *arguments: object) -> object:
-            await store.append(*arguments)  # type: ignore[arg-type]
+        async def append(self, stream: str, events: Sequence[NewEvent], expected: int) -> Appended:
+            await store.append(stream, events, expected)
             await asyncio.Event().wait()
             raise AssertionError
 
@@ -226,9 +224,9 @@ async def test_a_reader_waits_for_the_page_on_its_way() -> None:
             self.may_go = asyncio.Event()
             self.may_go.set()
 
-        async def append(self, *arguments: object) -> object:
+        async def append(self, stream: str, events: Sequence[NewEvent], expected: int) -> Appended:
             await self.may_go.wait()
-            return await super().append(*arguments)  # type: ignore[arg-type]
+            return await super().append(stream, events, expected)
 
     store, desk = Slow(), Desk()
     async with running(store) as journal:

@@ -57,7 +57,11 @@ class Reference:
         sides = {Direction.CREDIT: 1, Direction.DEBIT: -1}
         mine = (leg for leg in self.legs if leg.account_id == account_id)
         credits_minus_debits = sum(sides[Direction(leg.direction)] * leg.minor for leg in mine)
-        return -credits_minus_debits if self.kinds[account_id] in DEBIT_NORMAL else credits_minus_debits
+        return (
+            -credits_minus_debits
+            if self.kinds[account_id] in DEBIT_NORMAL
+            else credits_minus_debits
+        )
 
     def held(self, account_id: str) -> int:
         mine = (id_ for id_, (source, _) in self.holds.items() if source == account_id)

@@ -268,7 +268,10 @@ PLACES: list[tuple[str, Callable[[Desk, str], PlaceHold]]] = [
     ("ID_MALFORMED", lambda d, w: d.placing(w, 0)._replace(hold_id="x")),
     ("FIELD_NOT_ALLOWED", lambda d, w: d.placing(w, 0, expires_after_s=-1)),
     ("AMOUNT_NOT_POSITIVE", lambda d, w: d.placing(w, 0)._replace(amount=Amount("XXX", 0))),
-    ("AMOUNT_OUT_OF_RANGE", lambda d, w: d.placing(w, 10**18)._replace(amount=Amount("XXX", 10**18))),
+    (
+        "AMOUNT_OUT_OF_RANGE",
+        lambda d, w: d.placing(w, 10**18)._replace(amount=Amount("XXX", 10**18)),
+    ),
     ("CURRENCY_UNKNOWN", lambda d, w: d.placing(w, 1, w)._replace(amount=Amount("XXX", 1))),
 ]
 

@@ -223,7 +223,10 @@ SHAPES: list[tuple[str, Callable[[Desk, str, str], Transfer]]] = [
     ),
     ("CURRENCY_UNKNOWN", lambda d, a, _: d.transferring(debit(a, 1, "XAU"), credit(a, 2, "XAU"))),
     ("SAME_ACCOUNT_BOTH_SIDES", lambda d, a, _: d.transferring(debit(a, 1), credit(a, 2))),
-    ("LEGS_NOT_BALANCED", lambda d, a, b: d.transferring(debit(a, 1), credit(b, 2), value_date="x")),
+    (
+        "LEGS_NOT_BALANCED",
+        lambda d, a, b: d.transferring(debit(a, 1), credit(b, 2), value_date="x"),
+    ),
     ("DATE_MALFORMED", lambda d, a, b: d.transferring(debit(a, 1), credit(b, 1), value_date="x")),
     (
         "DATE_MALFORMED",
@@ -270,10 +273,19 @@ RULES: list[tuple[str, Case]] = [
     ),
     (
         "ACCOUNT_CLOSED",
-        lambda d, a, _: (debit(_frozen(d, a, FreezeSide.DEBIT), 9), credit(_closed(d, d.account()), 9)),
+        lambda d, a, _: (
+            debit(_frozen(d, a, FreezeSide.DEBIT), 9),
+            credit(_closed(d, d.account()), 9),
+        ),
     ),
-    ("ACCOUNT_FROZEN_DEBIT", lambda d, a, b: (debit(_frozen(d, a, FreezeSide.DEBIT), 9), credit(b, 9))),
-    ("ACCOUNT_FROZEN_DEBIT", lambda d, a, b: (debit(_frozen(d, a, FreezeSide.BOTH), 9), credit(b, 9))),
+    (
+        "ACCOUNT_FROZEN_DEBIT",
+        lambda d, a, b: (debit(_frozen(d, a, FreezeSide.DEBIT), 9), credit(b, 9)),
+    ),
+    (
+        "ACCOUNT_FROZEN_DEBIT",
+        lambda d, a, b: (debit(_frozen(d, a, FreezeSide.BOTH), 9), credit(b, 9)),
+    ),
     (
         "ACCOUNT_FROZEN_CREDIT",
         lambda d, a, b: (debit(a, 9), credit(_frozen(d, b, FreezeSide.CREDIT), 9)),
@@ -317,7 +329,10 @@ def test_too_low_comes_before_too_high_and_both_before_overflow() -> None:
     high = desk.transferring(debit(house, 2_000), credit(capped, 2_000))
     assert desk.refused(high) == "BALANCE_TOO_HIGH"
     both = desk.transferring(
-        debit(house, MINOR_MAX), debit(house, 2_000), credit(payee, MINOR_MAX), credit(capped, 2_000)
+        debit(house, MINOR_MAX),
+        debit(house, 2_000),
+        credit(payee, MINOR_MAX),
+        credit(capped, 2_000),
     )
     assert desk.refused(both) == "BALANCE_TOO_HIGH"
     desk.transfer(debit(house, MINOR_MAX), credit(payee, MINOR_MAX))

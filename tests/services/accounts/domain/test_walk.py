@@ -95,9 +95,7 @@ class Walk(RuleBasedStateMachine):
 
     @precondition(lambda self: self.holds)
     @rule(data=st.data(), is_final=st.booleans(), is_all=st.booleans(), to_bank=st.booleans())
-    def capture(
-        self, data: st.DataObject, *, is_final: bool, is_all: bool, to_bank: bool
-    ) -> None:
+    def capture(self, data: st.DataObject, *, is_final: bool, is_all: bool, to_bank: bool) -> None:
         hold_id = data.draw(st.sampled_from(self.holds))
         minor = None if is_all else data.draw(AMOUNTS)
         if to_bank:

@@ -1,0 +1,86 @@
+"""The accounts service on a free port, over memory ports, with callers of every role."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, closing, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from hefu.accounts.v1 import accounts_pb2_grpc
+from libs.auth import Verifier
+from libs.authority import Identity, establish
+from libs.grpc_client import open_channel
+from libs.grpc_server import serve
+from libs.memory_store import MemoryStore
+from libs.projection import Projection
+from libs.read_model import Database
+from services.accounts.api import AccountsApi
+from services.accounts.policy import POLICY
+from services.accounts.projections import ACCOUNTS_ENTRIES
+from services.accounts.writer import Writer
+from tests.services.accounts.journals import Now, running
+
+if TYPE_CHECKING:
+    from hefu.accounts.v1.accounts_pb2_grpc import AccountsServiceAsyncStub
+
+CALLERS = ("operator", "wallet", "payments", "settlement")
+
+
+@dataclass
+class Served:
+    """The service, and one stub for each caller."""
+
+    operator: "AccountsServiceAsyncStub"
+    wallet: "AccountsServiceAsyncStub"
+    payments: "AccountsServiceAsyncStub"
+    settlement: "AccountsServiceAsyncStub"
+    writer: Writer
+    store: MemoryStore
+    clock: Now
+
+
+@pytest.fixture(scope="session")
+def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("accounts-run")
+    establish(folder, [Identity(name) for name in ("accounts", *CALLERS)])
+    return folder
+
+
+@pytest.fixture
+async def served(run_dir: Path) -> AsyncIterator[Served]:
+    store, clock = MemoryStore(), Now()
+    async with AsyncExitStack() as stack:
+        database = stack.enter_context(closing(Database.open("sqlite://")))
+        projection = Projection(ACCOUNTS_ENTRIES, database, store)
+        await projection.prepare()
+        journal = await stack.enter_async_context(running(store, clock))
+        projecting = asyncio.create_task(projection.run())
+        stack.push_async_callback(_cancelled, projecting)
+        api = AccountsApi(journal.writer, store, database, projection)
+        identities = run_dir / "identities"
+        serving = await stack.enter_async_context(
+            serve(
+                0,
+                [api.binding()],
+                POLICY,
+                identities / "accounts",
+                verifier=Verifier(run_dir / "authority" / "token.pub"),
+            )
+        )
+
+        async def stub(caller: str) -> "AccountsServiceAsyncStub":
+            channel = open_channel(f"localhost:{serving.bound_port}", identities / caller)
+            await stack.enter_async_context(channel)
+            return accounts_pb2_grpc.AccountsServiceStub(channel)
+
+        stubs = {caller: await stub(caller) for caller in CALLERS}
+        yield Served(**stubs, writer=journal.writer, store=store, clock=clock)
+
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task

@@ -1,0 +1,88 @@
+"""The stored page, byte for byte: golden files pin every version ever written, and are never edited."""
+
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from hefu.accounts.v1 import events_pb2
+from services.accounts.codec.pages import decode_page
+from services.accounts.domain.book import Book
+from services.accounts.domain.entries import Page
+from services.accounts.domain.pages import NO_HASH, PageDamaged
+from services.accounts.domain.snapshot import SnapshotUnknown, freeze_book, thaw_book
+from services.accounts.recovery import replay
+from tests.services.accounts.desk import Desk
+from tests.services.accounts.stored import stored_pages
+from tests.services.accounts.stories import every_kind_of_entry
+
+
+@pytest.fixture(scope="module")
+def desk() -> Desk:
+    return every_kind_of_entry()
+
+
+@pytest.fixture
+def golden(root: Path) -> Path:
+    return root / "tests" / "golden" / "accounts"
+
+
+def _golden_pages(golden: Path) -> list[bytes]:
+    return [path.read_bytes() for path in sorted(golden.glob("page_v1_*.binpb"))]
+
+
+def test_the_story_has_every_kind_of_entry(desk: Desk) -> None:
+    told = {type(entry.fact).__name__ for page in desk.pages for entry in page}
+    facts = events_pb2.Entry.DESCRIPTOR.oneofs_by_name["fact"].fields
+    assert told == {field.message_type.name for field in facts if field.message_type}
+
+
+def test_pages_are_stored_as_they_always_were(desk: Desk, golden: Path) -> None:
+    assert stored_pages(desk) == _golden_pages(golden)
+
+
+def test_golden_pages_replay_to_the_same_book(desk: Desk, golden: Path) -> None:
+    book = Book()
+    for stored in _golden_pages(golden):
+        replay(decode_page(stored), book)
+    assert book == desk.book
+
+
+def test_every_entry_reads_back(desk: Desk) -> None:
+    pages = [decode_page(stored) for stored in stored_pages(desk)]
+    assert [list(page.entries) for page in pages] == desk.pages
+
+
+def test_the_stored_form_is_what_protobuf_itself_would_write(desk: Desk) -> None:
+    for stored in stored_pages(desk):
+        message = events_pb2.PageWritten.FromString(stored)
+        assert message.SerializeToString(deterministic=True) == stored
+
+
+def test_the_hash_is_over_all_but_the_last_34_bytes(desk: Desk) -> None:
+    previous = NO_HASH
+    for stored in stored_pages(desk):
+        page: Page = decode_page(stored)
+        assert page.page_hash == sha256(stored[:-34]).digest() == stored[-32:]
+        assert page.previous_hash == previous
+        previous = page.page_hash
+
+
+def test_any_changed_byte_is_noticed(desk: Desk) -> None:
+    stored = stored_pages(desk)[1]
+    for at in range(0, len(stored), 97):
+        changed = stored[:at] + bytes([stored[at] ^ 0x10]) + stored[at + 1 :]
+        with pytest.raises(PageDamaged):
+            decode_page(changed)
+
+
+def test_a_snapshot_reads_as_it_always_did(desk: Desk, golden: Path) -> None:
+    stored = (golden / "snapshot_v1.json").read_bytes()
+    assert freeze_book(desk.book) == stored
+    assert thaw_book(stored) == desk.book
+
+
+def test_a_snapshot_of_another_version_is_not_guessed_at(desk: Desk) -> None:
+    other = freeze_book(desk.book).replace(b'"version":1', b'"version":2', 1)
+    with pytest.raises(SnapshotUnknown):
+        thaw_book(other)

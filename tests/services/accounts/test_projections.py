@@ -1,0 +1,80 @@
+"""The read model of the journal, made anew from the pages, is the one that lives."""
+
+import asyncio
+from contextlib import closing, suppress
+
+from libs.memory_store import MemoryStore
+from libs.projection import Projection
+from libs.read_model import Database
+from libs.replay import replay
+from services.accounts.domain.book import Account
+from services.accounts.domain.commands import FreezeAccount, SealWindow
+from services.accounts.domain.kinds import FreezeSide, Kind
+from services.accounts.projections import ACCOUNTS_ENTRIES, list_accounts
+from tests.services.accounts.desk import (
+    BANK,
+    OPERATOR,
+    SETTLEMENT,
+    Desk,
+    banks,
+)
+from tests.services.accounts.stored import store_pages
+
+
+async def _a_days_journal(store: MemoryStore) -> Desk:
+    desk = Desk()
+    wallet, merchant, window_id = (
+        desk.account(funds=900),
+        desk.account(Kind.MERCHANT),
+        desk.window(),
+    )
+    hold_id = desk.posted(desk.placing(wallet, 300, expires_after_s=60)).command_id
+    desk.turn_page(1)
+    desk.posted(desk.capturing(hold_id, 100, bank_id=BANK, obligation=banks(100)))
+    desk.posted(desk.capturing(hold_id, 50, merchant))
+    freeze = FreezeAccount(desk.id(), merchant, FreezeSide.CREDIT, "x", stop_captures=False)
+    desk.posted(freeze, OPERATOR)
+    desk.posted(SealWindow(desk.id(), window_id), SETTLEMENT)
+    desk.refused(desk.placing(wallet, 10_000))
+    desk.turn_page(100)
+    await store_pages(desk, store)
+    return desk
+
+
+async def test_rows_are_the_books_and_a_replay_differs_in_none() -> None:
+    store = MemoryStore()
+    desk = await _a_days_journal(store)
+    with closing(Database.open("sqlite://")) as database:
+        projection = Projection(ACCOUNTS_ENTRIES, database, store)
+        running = asyncio.create_task(projection.run())
+        await projection.wait_for(await store.head())
+
+        found = await database.read(lambda c: list_accounts(c, "", 0, "", 1_000))
+        steps = [
+            step
+            async for step in replay(ACCOUNTS_ENTRIES, database, store, to_position=0, swap=False)
+        ]
+
+        running.cancel()
+        with suppress(asyncio.CancelledError):
+            await running
+    assert {account.account_id: _row(account) for account in found} == {
+        account_id: _row(account) for account_id, account in desk.book.accounts.items()
+    }
+    assert steps[-1].is_done
+    assert steps[-1].rows_compared > len(found)
+    assert steps[-1].rows_different == 0
+
+
+def _row(account: Account) -> tuple[object, ...]:
+    return (
+        account.owner,
+        account.kind,
+        account.ordinal,
+        account.posted,
+        account.held,
+        account.incoming,
+        account.seq,
+        account.is_closed,
+        sorted(account.freezes),
+    )
