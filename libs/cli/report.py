@@ -1,19 +1,20 @@
 """The report of a business day: figures, what does not tie out, and how a person sees it."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from rich.bar import Bar
-from rich.console import Console, Group
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
 from libs.money import major
 
-_BAR_WIDTH = 24
+_BAR_WIDTH = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +110,11 @@ def _told(name: str, value: object) -> object:
 
 
 def show(console: Console, report: DayReport) -> None:
-    """Print the report as a person enjoys reading it."""
+    """Print the report as a person enjoys reading it; it fits 80 columns."""
     console.print()
     console.print(_headline(report))
     console.print(_settlements(report))
+    console.print(_picture(report))
     console.print(_tie_out(report))
     console.print(_books(report))
     problems = list(report.problems())
@@ -126,47 +128,42 @@ def show(console: Console, report: DayReport) -> None:
 
 
 def _headline(report: DayReport) -> Panel:
-    grid = Table.grid(padding=(0, 3))
-    for _ in range(4):
-        grid.add_column(justify="right", style="bold")
-        grid.add_column()
-    grid.add_row(
-        f"{report.orders_read:,}", "orders read",
-        f"{report.accounts_opened:,}", "accounts",
-        f"{report.top_ups_confirmed:,}", "top-ups confirmed",
-        f"{report.seconds:.1f} s", "for the day",
-    )  # fmt: skip
-    grid.add_row(
-        f"{report.payments_settled:,}", "payments settled",
-        f"{report.payments_refused:,}", "refused, given back",
-        f"{report.payments_carried:,}", "carried over",
-        _grouped(report.gross_minor, report.currency), report.currency,
-    )  # fmt: skip
-    return Panel(grid, title=f"合符 · business day {report.business_date}", border_style="cyan")
+    grid = Table.grid(padding=(0, 2))
+    for _ in range(2):
+        grid.add_column(justify="right", style="bold", no_wrap=True)
+        grid.add_column(no_wrap=True, min_width=24)
+    gross = _grouped(report.gross_minor, report.currency)
+    for left, right in (
+        ((f"{report.orders_read:,}", "orders read"), (gross, report.currency)),
+        (
+            (f"{report.accounts_opened:,}", "accounts"),
+            (f"{report.payments_settled:,}", "payments settled"),
+        ),
+        (
+            (f"{report.top_ups_confirmed:,}", "top-ups confirmed"),
+            (f"{report.payments_refused:,}", "refused, given back"),
+        ),
+        (
+            (f"{report.seconds:.1f} s", "for the day"),
+            (f"{report.payments_carried:,}", "carried to next window"),
+        ),
+    ):
+        grid.add_row(*left, *right)
+    title = f"合符 · business day {report.business_date}"
+    return Panel(grid, title=title, border_style="cyan", expand=False)
 
 
 def _settlements(report: DayReport) -> Table:
-    table = Table(title="Joint settlements", title_justify="left", expand=False)
-    for name in ("bank", "legs", "in", "out", "net"):
-        table.add_column(name, justify="left" if name == "bank" else "right", no_wrap=True)
-    table.add_column("in and out", min_width=_BAR_WIDTH)
-    for name in ("disputed", "doubts resolved", "state"):
-        table.add_column(name, justify="left" if name == "state" else "right")
-    largest = max(
-        (max(line.gross_in_minor, line.gross_out_minor) for line in report.settlements), default=1
-    )
+    table = _table("Joint settlements", ("bank", "state"), (
+        "bank", "legs", "in", "out", "net", "disputed", "doubts", "state",
+    ))  # fmt: skip
     for line in report.settlements:
-        bars = Group(
-            Bar(largest or 1, 0, line.gross_in_minor, width=_BAR_WIDTH, color="green"),
-            Bar(largest or 1, 0, line.gross_out_minor, width=_BAR_WIDTH, color="blue"),
-        )
         table.add_row(
             line.bank,
             f"{line.legs:,}",
             _grouped(line.gross_in_minor, report.currency),
             _grouped(line.gross_out_minor, report.currency),
             _grouped(line.net_minor, report.currency),
-            bars,
             str(line.disputed_legs or "·"),
             str(line.in_doubt_resolved or "·"),
             Text(line.state, style="green" if line.state == "FINAL" else "bold red"),
@@ -174,10 +171,35 @@ def _settlements(report: DayReport) -> Table:
     return table
 
 
+def _picture(report: DayReport) -> Table:
+    """A bar for each bank: what came in, and under it what went out."""
+    grid = Table.grid(padding=(0, 1))
+    largest = max(
+        (max(line.gross_in_minor, line.gross_out_minor) for line in report.settlements), default=1
+    )
+    for line in report.settlements:
+        for name, told, minor, color in (
+            (line.bank, "in", line.gross_in_minor, "green"),
+            ("", "out", line.gross_out_minor, "blue"),
+        ):
+            bar = Bar(largest or 1, 0, minor, width=_BAR_WIDTH, color=color)
+            grid.add_row(Text(f" {name}", style="bold"), told, bar)
+    return grid
+
+
+def _table(title: str, left: Collection[str], names: Sequence[str]) -> Table:
+    table = Table(
+        title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0)
+    )
+    for name in names:
+        table.add_column(name, justify="left" if name in left else "right", no_wrap=True)
+    return table
+
+
 def _tie_out(report: DayReport) -> Table:
-    table = Table(title="Tie-out with the banks' own statements", title_justify="left")
-    for name in ("bank", "currency", "our mirror", "bank's closing balance", "difference"):
-        table.add_column(name, justify="left" if name in {"bank", "currency"} else "right")
+    table = _table("Tie-out with the banks' own statements", ("bank", "currency"), (
+        "bank", "currency", "our mirror", "bank's closing balance", "difference",
+    ))  # fmt: skip
     for line in report.tie_out:
         even = line.difference_minor == 0
         table.add_row(
