@@ -1,4 +1,4 @@
-"""The accounts service, put together: recover the journal, then write it, serve it, show it, tell of it."""
+"""The accounts service, put together: recover the journal, then write, serve, show, tell."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""The book made again from the store: the newest whole snapshot and the pages after it, or all pages."""
+"""The book made again: from the newest whole snapshot and the pages after it, or all pages."""
 
 import hashlib
 from collections.abc import Iterator
@@ -35,7 +35,7 @@ class _Snapshot:
 
 
 async def recover(store: EventStore) -> Recovered:
-    """Verify the chain while reading it. Raises `StartFailed` where a page is not what was written."""
+    """Read and verify. Raises `StartFailed` where a page is not what was written."""
     snapshots, revision = await _snapshots(store)
     for snapshot in snapshots:
         book = await _thawed(snapshot, store)

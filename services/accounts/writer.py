@@ -1,7 +1,7 @@
 """The one writer of the journal: takes all that is queued, decides it, writes a page, answers.
 
-What arrives while a page is being written goes on the next one. The book runs ahead of the store only while
-a page is on its way, and nobody sees it then: answers and reads wait for the page.
+What arrives while a page is being written goes on the next one. The book runs ahead of the store
+only while a page is on its way, and nobody sees it then: answers and reads wait for the page.
 """
 
 import asyncio
@@ -151,7 +151,7 @@ class Writer:
         return [await self._answer(*decided) for decided in await call.done]
 
     async def read(self, work: Callable[[Book], T], min_position: int = 0) -> T:
-        """What `work` finds in the book as stored, not before a position. Raises `Refused`, timed out."""
+        """What `work` finds in the book as stored, from a position on. Raises `Refused`."""
         await self.wait_for(min_position)
         if not self._is_writing:
             return work(self._book)
@@ -215,7 +215,7 @@ class Writer:
         while self._calls and not draft.is_full:
             call = self._calls[0]
             if call.done.done() and not call.decided:
-                # The caller is gone and nothing was decided: it knows nothing, and nothing happened.
+                # The caller is gone, and nothing of its call was decided: nothing happened.
                 self._queued -= len(call.commands)
                 self._calls.popleft()
                 continue

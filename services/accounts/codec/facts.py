@@ -1,4 +1,4 @@
-"""Entries between their message and ours. The stored form is a contract: see `tests/golden/accounts`."""
+"""Entries between their message and ours; the form is a contract: `tests/golden/accounts`."""
 
 from collections.abc import Sequence
 from typing import assert_never

@@ -30,7 +30,7 @@ def encode_page(
     business_date: str,
     encoded_entries: Sequence[bytes],
 ) -> tuple[bytes, bytes]:
-    """A page's stored bytes and its hash. Fields stand in the order of their numbers, as protobuf writes them."""
+    """A page's stored bytes and its hash; fields in the order of their numbers, as in protobuf."""
     head = pb.PageWritten(
         page_number=number,
         previous_hash=previous_hash,

@@ -1,7 +1,7 @@
 """The book: every account, hold, window, id and fact, as the entries so far have left them.
 
-It changes in place, entry by entry, and only here. Entries carry the balances after them, so the book takes
-those and need not add anything up.
+It changes in place, entry by entry, and only here. Entries carry the balances after them, so the
+book takes those and need not add anything up.
 """
 
 from dataclasses import dataclass, field
@@ -54,7 +54,7 @@ class Freeze:
 
 @dataclass(slots=True)
 class Account:
-    """Figures are in minor units, on the normal side. `is_barred`: closed or frozen, look closer."""
+    """Figures in minor units, on the normal side. `is_barred`: closed or frozen, look closer."""
 
     account_id: str
     owner: str
@@ -91,7 +91,7 @@ class End(Enum):
 
 @dataclass(slots=True)
 class Hold:
-    """Money set aside. `amount = captured + released + expired + remaining`, and 0 remains once it has ended."""
+    """Money set aside. What was placed = captured + released + expired + `remaining`."""
 
     hold_id: str
     caller: str
@@ -138,7 +138,7 @@ class Known(NamedTuple):
 
 @dataclass(slots=True)
 class Book:
-    """`page_number` and `page_us` are those of the page in hand, or of the last one; -1 before the first."""
+    """`page_number`, `page_us`: of the page in hand, or the last one; -1 before the first."""
 
     page_number: int = -1
     page_us: int = 0

@@ -1,4 +1,4 @@
-"""Whether accounts may be touched as a command wants, and how far they may move: rows 19 to 25 and 33 to 35."""
+"""Whether accounts may be touched, and how far they may move: rows 19 to 25 and 33 to 35."""
 
 from collections.abc import Sequence
 from datetime import date, timedelta
@@ -14,7 +14,7 @@ from services.accounts.domain.shape import INT64_MAX
 
 
 class Touch(NamedTuple):
-    """An account that a command wants to post to. `passes_freezes`: only a freeze that stops captures counts."""
+    """An account to post to. `passes_freezes`: only a freeze that stops captures counts."""
 
     field: str
     account: Account | None
@@ -78,9 +78,9 @@ def within_bounds(moves: Sequence[Move]) -> None:
             raise Refused(Reason.BALANCE_TOO_LOW, field, text)
     for field, account, posted, _, incoming in moves:
         total = posted + incoming
-        if account.ceiling is not None and account.posted + account.incoming < total:
-            if total > account.ceiling:
-                raise Refused(Reason.BALANCE_TOO_HIGH, field, f"at most {account.ceiling}")
+        rises = account.posted + account.incoming < total
+        if rises and account.ceiling is not None and total > account.ceiling:
+            raise Refused(Reason.BALANCE_TOO_HIGH, field, f"at most {account.ceiling}")
     for field, _, posted, held, incoming in moves:
         if max(abs(posted), held, incoming, abs(posted + incoming), abs(posted - held)) > INT64_MAX:
             raise Refused(Reason.BALANCE_OVERFLOW, field, "more than an account can hold")

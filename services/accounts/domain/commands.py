@@ -1,4 +1,4 @@
-"""What the journal can be asked for. The first field of each command is its id, the idempotency key.
+"""What the journal can be asked for; the first field of each is its id, the idempotency key.
 
 Named tuples: the journal decides tens of thousands of them a second.
 """
@@ -7,7 +7,7 @@ from typing import NamedTuple, TypeAlias
 
 
 class Leg(NamedTuple):
-    """One side of a transfer. It names an account, or the clearing account of a bank's open window."""
+    """One side of a transfer: an account, or the clearing account of a bank's open window."""
 
     account_id: str
     bank_id: str

@@ -1,4 +1,4 @@
-"""What the journal records: entries, each one fact with the balances after it. How they are stored is codec.py's."""
+"""What the journal records: entries, each one fact with the balances after it."""
 
 from typing import NamedTuple, TypeAlias
 
@@ -170,7 +170,7 @@ class Entry(NamedTuple):
 
 
 class Page(NamedTuple):
-    """One link of the chain, read back: `entries` in their order, `page_hash` over the stored bytes."""
+    """One link of the chain, read back; `page_hash` is over the stored bytes."""
 
     number: int
     previous_hash: bytes

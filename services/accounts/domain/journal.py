@@ -1,4 +1,4 @@
-"""The journal as a decider: `decide(command, caller, book)` gives an entry, or says why there is none.
+"""The journal as a decider: a command and the book give an entry, or why there is none.
 
 It does no I/O and reads no clock: page number and page time stand in the book, ids in the command.
 """
@@ -38,13 +38,13 @@ _MILLI = 1_000
 
 
 class Repeated(NamedTuple):
-    """The id has an outcome: the entry at `place`. `terms` are set where they differ from the first."""
+    """The id has an outcome: the entry at `place`. `terms` are set where they differ from it."""
 
     place: int
     terms: tuple[str, ...] = ()
 
 
-# What becomes of a command: an entry to record; a repeat; a refusal that is not recorded; a window as it is.
+# What becomes of a command: an entry; a repeat; a refusal not recorded; a window as it is.
 Decision: TypeAlias = Entry | Repeated | Refusal | Window
 _Decide: TypeAlias = Callable[[Any, Digest, Caller, Book], Entry]
 

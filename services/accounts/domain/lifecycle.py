@@ -36,7 +36,7 @@ def open_account(command: OpenAccount, digest: Digest, caller: Caller, book: Boo
         raise Refused(Reason.ACCOUNT_KEY_TAKEN, "owner", text)
     opened = AccountOpened(account_id, owner, kind, currency, ordinal)
     first = BalanceAfter(account_id, 1, 0, 0, 0)
-    return _entry(opened, account_id, digest, caller, book, first, correlation_id)
+    return _entry(opened, account_id, digest, caller, book, first, correlation_id=correlation_id)
 
 
 def freeze(command: FreezeAccount, digest: Digest, caller: Caller, book: Book) -> Entry:
@@ -99,6 +99,7 @@ def _entry(  # noqa: PLR0913 - the parts of an entry
     caller: Caller,
     book: Book,
     balance: BalanceAfter | None,
+    *,
     correlation_id: str = "",
 ) -> Entry:
     today = book.business_date

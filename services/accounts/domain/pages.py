@@ -1,14 +1,14 @@
-"""The page as the unit of commit: how much fits on one, and the hash that makes it a link of the chain."""
+"""The page, unit of commit: how much fits on one, and the hash that chains it."""
 
 import hashlib
 
-# The stored form ends in field 15 of the message, `page_hash`: tag, length, 32 bytes. It is over all before it.
+# The stored form ends in field 15, `page_hash` over all before it: tag, length, 32 bytes.
 HASH_BYTES = 32
 _HASH_TAG = b"\x7a\x20"
 HASH_FIELD_BYTES = len(_HASH_TAG) + HASH_BYTES
 NO_HASH = bytes(HASH_BYTES)
 ENTRIES_MAX = 4_000
-# One entry may follow after this is reached; with 64 legs it takes some 15 KiB, so a page stays below 700 KiB.
+# The entry that reaches it still fits: with 64 legs it takes 15 KiB, and 700 KiB is the end.
 PAGE_BYTES_MAX = 680 * 1_024
 
 
@@ -32,6 +32,6 @@ def verified_hash(stored: bytes) -> bytes:
 
 
 def check_link(expected: tuple[int, bytes], found: tuple[int, bytes]) -> None:
-    """Number and previous hash must be those expected behind the page before. Raises `PageDamaged`."""
+    """Number and previous hash must follow from the page before. Raises `PageDamaged`."""
     if found != expected:
         raise PageDamaged("it does not follow the page before it")

@@ -1,6 +1,6 @@
 """The book as bytes, and back: what recovery starts from instead of page 0.
 
-The format is ours alone and has a version; a snapshot of another version is passed over, never guessed at.
+The format is ours alone and has a version; another version is passed over, never guessed at.
 """
 
 import json

@@ -1,7 +1,7 @@
 """The terms of a command in one canonical form, whose hash decides whether a repeat is one.
 
-The order of the terms is storage: hashes and checks of every entry ever written depend on it. Terms are
-joined by a character that no term may contain (`shape.py` refuses it), so the joined form is unambiguous.
+The order of the terms is storage: hashes and checks of every entry ever written depend on it. They
+are joined by a character that no term may contain (`shape.py` sees to it): no two look alike.
 """
 
 import hashlib

@@ -1,7 +1,7 @@
-"""Settlement windows by position: opened, sealed by one entry, closed when their clearing account is at 0.
+"""Settlement windows by position: opened, sealed by one entry, closed with clearing at 0.
 
-A window is its own idempotency key: asking again for what has been done answers the window and records
-nothing, and a refusal here is not recorded either, so that a later try may succeed.
+A window is its own idempotency key: asking again for what has been done answers the window and
+records nothing, and a refusal is not recorded either, so that a later try may succeed.
 """
 
 from typing import TypeAlias

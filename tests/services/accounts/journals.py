@@ -5,7 +5,14 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
-from libs.event_store import Appended, EventStore, NewEvent, OutcomeUnknown
+from libs.event_store import (
+    Appended,
+    EventStore,
+    Followed,
+    NewEvent,
+    OutcomeUnknown,
+    StoredEvent,
+)
 from libs.memory_store import MemoryStore
 from services.accounts.domain.answers import Answer
 from services.accounts.domain.callers import Caller
@@ -43,6 +50,36 @@ class UnsureStore(MemoryStore):
                 await super().append(stream, events, expected)
             raise OutcomeUnknown("no answer came")
         return await super().append(stream, events, expected)
+
+
+class Through(EventStore):
+    """Another store, which may be lied about; subclasses lie."""
+
+    def __init__(self, store: EventStore) -> None:
+        self._store = store
+
+    async def append(self, stream: str, events: Sequence[NewEvent], expected: int) -> Appended:
+        return await self._store.append(stream, events, expected)
+
+    def read(self, stream: str, from_revision: int = 0) -> AsyncIterator[StoredEvent]:
+        return self._store.read(stream, from_revision)
+
+    async def read_last(self, stream: str) -> StoredEvent | None:
+        return await self._store.read_last(stream)
+
+    def read_all(
+        self, prefixes: Sequence[str], after: int | None = None
+    ) -> AsyncIterator[StoredEvent]:
+        return self._store.read_all(prefixes, after)
+
+    def follow(self, prefixes: Sequence[str], after: int | None = None) -> AsyncIterator[Followed]:
+        return self._store.follow(prefixes, after)
+
+    async def head(self) -> int:
+        return await self._store.head()
+
+    async def keep_last(self, stream: str, count: int) -> None:
+        await self._store.keep_last(stream, count)
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""One short history with every kind of entry in it: what the golden files were written from. Never changed."""
+"""A history with every kind of entry: what the golden files were written from. Never changed."""
 
 from services.accounts.domain.commands import (
     CloseAccount,
@@ -46,7 +46,8 @@ def every_kind_of_entry() -> Desk:
     desk.posted(desk.releasing(lapsing, 100))
     desk.posted(desk.capturing(into_window, bank_id=BANK, obligation=banks(300, "payout")))
     freeze_id = desk.id()
-    desk.posted(FreezeAccount(freeze_id, spare, FreezeSide.BOTH, "order", True), OPERATOR)
+    freeze = FreezeAccount(freeze_id, spare, FreezeSide.BOTH, "order", stop_captures=True)
+    desk.posted(freeze, OPERATOR)
     desk.posted(UnfreezeAccount(desk.id(), freeze_id, spare), OPERATOR)
     desk.posted(CloseAccount(desk.id(), spare), OPERATOR)
     desk.turn_page(60)

@@ -1,4 +1,4 @@
-"""The stored page, byte for byte: golden files pin every version ever written, and are never edited."""
+"""The stored page, byte for byte: golden files pin every version and are never edited."""
 
 from hashlib import sha256
 from pathlib import Path

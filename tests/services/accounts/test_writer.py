@@ -1,7 +1,7 @@
-"""The writer over a store: pages, the chain, races, lost answers, a second writer, expiry by the timer."""
+"""The writer over a store: the chain, races, lost answers, a second writer, the timer."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pytest
 import stamina
@@ -18,7 +18,7 @@ from services.accounts.domain.refusals import Refused
 from services.accounts.recovery import recover
 from services.accounts.writer import JournalTaken
 from tests.services.accounts.desk import CZK, OPERATOR, PAYMENTS, Desk, credit, debit
-from tests.services.accounts.journals import Now, Running, UnsureStore, running
+from tests.services.accounts.journals import Now, Running, Through, UnsureStore, running
 
 
 @pytest.fixture(autouse=True)
@@ -134,17 +134,15 @@ async def test_a_crash_between_append_and_answer_keeps_the_outcome() -> None:
         wallet = await _funded(journal, desk, 100)
     held, refused = desk.placing(wallet, 80), desk.placing(wallet, 30)
 
-    class DiesUnheard(MemoryStore):
+    class DiesUnheard(Through):
         """Every append succeeds, and its answer never comes."""
 
         async def append(self, stream: str, events: Sequence[NewEvent], expected: int) -> Appended:
-            await store.append(stream, events, expected)
+            await super().append(stream, events, expected)
             await asyncio.Event().wait()
             raise AssertionError
 
-    unheard = DiesUnheard()
-    unheard._log, unheard._streams = store._log, store._streams
-    async with running(unheard) as journal:
+    async with running(DiesUnheard(store)) as journal:
         asking = asyncio.gather(journal.do(held), journal.do(refused))
         while len(await _pages(store)) == journal.writer.position + 1:  # noqa: ASYNC110 - in memory
             await asyncio.sleep(0)
@@ -261,6 +259,16 @@ async def test_other_terms_under_a_used_id_name_the_fields_after_a_restart_too()
     assert answer.refusal.fields == ("expires_after_s", "purpose")
 
 
+async def _copied(store: MemoryStore, changed: Mapping[int, bytes]) -> MemoryStore:
+    """A store with the journal alone, some of its pages replaced."""
+    copy = MemoryStore()
+    async for stored in store.read(JOURNAL):
+        data = changed.get(stored.revision, stored.data)
+        event = NewEvent(stored.id, stored.type, data, stored.metadata, stored.is_json)
+        await copy.append(JOURNAL, [event], stored.revision - 1)
+    return copy
+
+
 async def _eventually(store: MemoryStore, parts: int) -> list[StoredEvent]:
     async with asyncio.timeout(5):
         while True:
@@ -279,10 +287,7 @@ async def test_recovery_starts_at_the_newest_whole_snapshot() -> None:
         await journal.do(desk.placing(desk.id(), 1))
 
     from_snapshot = await recover(store)
-    whole = MemoryStore()
-    async for stored in store.read(JOURNAL):
-        whole._streams.setdefault(JOURNAL, []).append(stored)
-    from_the_start = await recover(whole)
+    from_the_start = await recover(await _copied(store, {}))
 
     assert from_snapshot.snapshot_page >= 0
     assert from_the_start.snapshot_page == -1
@@ -298,15 +303,12 @@ async def test_a_damaged_journal_stops_the_start_and_names_the_page(damage: str)
     async with running(store) as journal:
         for _ in range(3):
             await _funded(journal, desk, 100)
-    pages = store._streams[JOURNAL]
-    data = pages[2].data
-    other = data[:60] + bytes([data[60] ^ 1]) + data[61:] if damage == "flip" else pages[1].data
-    pages[2] = StoredEvent(
-        pages[2].id, pages[2].type, other, {}, JOURNAL, 2, pages[2].position, pages[2].recorded_us
-    )
+    pages = [stored.data async for stored in store.read(JOURNAL)]
+    flipped = pages[2][:60] + bytes([pages[2][60] ^ 1]) + pages[2][61:]
+    damaged = await _copied(store, {2: flipped if damage == "flip" else pages[1]})
 
     with pytest.raises(StartFailed, match="damaged at page 2"):
-        await recover(store)
+        await recover(damaged)
 
 
 async def test_a_full_queue_turns_callers_away() -> None:

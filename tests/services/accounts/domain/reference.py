@@ -1,4 +1,4 @@
-"""The rules of balances once more, as plainly as can be: figures folded from entries, nothing kept beside."""
+"""Balances once more, as plainly as can be: figures folded from entries, nothing kept."""
 
 from collections import defaultdict
 from collections.abc import Iterable

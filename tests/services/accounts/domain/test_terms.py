@@ -27,7 +27,8 @@ A, B, C = (f"00000000-0000-7000-8000-00000000000{n}" for n in (1, 2, 3))
 OTHER = ObligationTerms("CD", 1, CZK, 5, "p", "")
 TRANSFER = Transfer(A, (debit(B, 5), credit(C, 5)), "x", "c", "f", "", OTHER)
 HOLD = PlaceHold(A, B, Amount(CZK, 5), C, 7, "x", "c")
-CAPTURE = CaptureHold(A, B, Amount(CZK, 5), False, C, "", "x", "c", "f", OTHER)
+NO, YES = False, True
+CAPTURE = CaptureHold(A, B, Amount(CZK, 5), NO, C, "", "x", "c", "f", OTHER)
 CHANGES: list[tuple[Command, Command, str]] = [
     (TRANSFER, TRANSFER._replace(purpose="y"), "purpose"),
     (TRANSFER, TRANSFER._replace(correlation_id="d"), "correlation_id"),
@@ -52,7 +53,7 @@ CHANGES: list[tuple[Command, Command, str]] = [
     (ReleaseHold(A, B, None, ""), ReleaseHold(A, B, Amount(CZK, 1), ""), "amount"),
     (OpenAccount(A, "o", 1, CZK, 0, ""), OpenAccount(A, "o", 2, CZK, 0, ""), "kind"),
     (OpenAccount(A, "o", 1, CZK, 0, ""), OpenAccount(A, "o", 1, "EUR", 0, ""), "currency_code"),
-    (FreezeAccount(A, B, 1, "x", False), FreezeAccount(A, B, 1, "x", True), "stop_captures"),
+    (FreezeAccount(A, B, 1, "x", NO), FreezeAccount(A, B, 1, "x", YES), "stop_captures"),
     (UnfreezeAccount(A, B, C), UnfreezeAccount(A, C, C), "freeze_id"),
     (CloseAccount(A, B), CloseAccount(A, C), "account_id"),
     (MoveBusinessDate(A, "2026-01-01"), MoveBusinessDate(A, "2026-01-02"), "to_date"),

@@ -262,10 +262,13 @@ def _closed(desk: Desk, account_id: str) -> str:
 
 # Each row has its own fault and those of the rows below it, where they can stand together.
 RULES: list[tuple[str, Case]] = [
-    ("ACCOUNT_NOT_FOUND", lambda d, a, _: (debit(d.account(currency="EUR"), 9), credit(d.id(), 9))),
+    (
+        "ACCOUNT_NOT_FOUND",
+        lambda d, _, __: (debit(d.account(currency="EUR"), 9), credit(d.id(), 9)),
+    ),
     (
         "ACCOUNT_CURRENCY_DIFFERS",
-        lambda d, a, _: (debit(d.account(currency="EUR"), 9), credit(d.account(Kind.HOUSE), 9)),
+        lambda d, _, __: (debit(d.account(currency="EUR"), 9), credit(d.account(Kind.HOUSE), 9)),
     ),
     (
         "ROUTE_NOT_ALLOWED",

@@ -1,4 +1,4 @@
-"""A walk through the journal: drawn commands, most of them acceptable, and what must hold after each."""
+"""A walk through the journal: commands drawn, and what must hold after each."""
 
 from hypothesis import settings
 from hypothesis import strategies as st
