@@ -24,7 +24,7 @@ BYTES_MAX = 1 << 20
 # Calls under way at once; what comes meanwhile is the next call.
 LANES = 2
 ALONE_AT_ONCE_MAX = 32
-RESENDS_MAX = 12
+RESENDS_MAX = 6
 RESEND_FIRST_S = 0.05
 RESEND_MAX_S = 1.0
 # Ids, names of fields and framing of one event on the wire.

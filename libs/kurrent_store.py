@@ -38,7 +38,7 @@ T = TypeVar("T")
 CALL_TIMEOUT_S = 5.0
 # Between two events of one read.
 STALL_TIMEOUT_S = 10.0
-READ_ATTEMPTS_MAX = 6
+READ_ATTEMPTS_MAX = 4
 RETRY_FIRST_S = 0.05
 RETRY_MAX_S = 1.0
 # Silence of a subscription after which the store is asked whether there is something to say.

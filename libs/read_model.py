@@ -85,6 +85,8 @@ class Database:
         self._writer = writer
         self._reader = reader
         self._on_broken = on_broken
+        # There is one shadow beside the live tables: replays take turns.
+        self.replaying = asyncio.Lock()
         self._writing = ThreadPoolExecutor(1, "database-writer")
         # In memory there is one connection, so there is one thread.
         self._reading = (

@@ -175,13 +175,14 @@ def _in_live(connection: Connection) -> None:
 @asynccontextmanager
 async def _shadow(model: ReadModel, database: Database) -> AsyncIterator[None]:
     """Empty tables of the model beside the live ones, gone at the end."""
-    with tempfile.TemporaryDirectory(prefix="hefu-replay-") as folder:
-        file = Path(folder) / "shadow.sqlite"
-        await database.administer(lambda c: _make_shadow(c, model, file))
-        try:
-            yield
-        finally:
-            await database.administer(_drop_shadow)
+    async with database.replaying:
+        with tempfile.TemporaryDirectory(prefix="hefu-replay-") as folder:
+            file = Path(folder) / "shadow.sqlite"
+            await database.administer(lambda c: _make_shadow(c, model, file))
+            try:
+                yield
+            finally:
+                await database.administer(_drop_shadow)
 
 
 def _make_shadow(connection: Connection, model: ReadModel, file: Path) -> None:
