@@ -6,12 +6,14 @@ from uuid import UUID
 from sqlalchemy import Connection, RowMapping, bindparam, func, insert, select, update
 
 from libs.money import Money
+from libs.telemetry import get_logger
 from services.samplebank.domain.behaviours import Behaviour
 from services.samplebank.domain.half import Movement
 from services.samplebank.domain.orders import DONE, Account, Order
 from services.samplebank.schema import account_table, lines, movements, orders, script
 
 IN_MAX = 500
+log = get_logger()
 
 
 def account_of(connection: Connection, terms: Account) -> Account:
@@ -76,6 +78,7 @@ def occurred(connection: Connection, behaviour: Behaviour, subject: str) -> bool
     if connection.execute(select(script.c.subject).where(where)).first() is not None:
         return False
     connection.execute(insert(script).values(behaviour=behaviour.value, subject=subject))
+    log.info("behaviour_played", reason=behaviour.value, message_id=subject)
     return True
 
 

@@ -117,7 +117,7 @@ class Ledger:
             self.terms.currency,
             self._last_agreed(connection),
         )
-        reason = objection(header, proposal.keys, expected, now_ms)
+        reason = objection(header, expected, now_ms)
         agrees = half.root == header.root
         answer = DECLINED if reason else COUNTERSIGNED if agrees else DIFFERED
         answered = Answered(

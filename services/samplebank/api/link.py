@@ -15,7 +15,7 @@ from libs.signing import decline_payload, difference_payload, final_payload, mes
 from libs.telemetry import get_logger
 from services.samplebank.api.desk import Context, Desk
 from services.samplebank.domain.behaviours import Behaviour
-from services.samplebank.domain.half import Movement, keys_of
+from services.samplebank.domain.half import Movement, are_those_of, keys_of
 from services.samplebank.settlements import (
     COUNTERSIGNED,
     DIFFERED,
@@ -58,12 +58,6 @@ class BankApi(BankServiceServicer):
         except MessageIdReused as error:
             raise Refused("MESSAGE_ID_REUSED", "the message id came with other bytes") from error
         desk.bell.ring()
-        if answer.behaviour is not None:
-            log.info(
-                "behaviour_played",
-                reason=answer.behaviour.value,
-                message_id=submission.message.message_id,
-            )
         if answer.is_lost:
             code = _FAILURES.get(
                 answer.behaviour or Behaviour.LOST_REPLY, grpc.StatusCode.DEADLINE_EXCEEDED
@@ -104,6 +98,8 @@ class BankApi(BankServiceServicer):
         if keys is None:
             raise Refused("FIELD_INVALID", "keys: not whole, or not in ascending order")
         desk.check(request.key_id, request.signature, header.sign_payload(two_halves.OURS))
+        if not are_those_of(header, keys):
+            raise Refused("FIELD_INVALID", "keys: not those of the header")
         proposal = Proposal(header, request.header, keys)
         try:
             answered = await desk.database.write(

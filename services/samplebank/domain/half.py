@@ -78,6 +78,11 @@ def keys_of(packed: bytes) -> tuple[UUID, ...] | None:
     return tuple(UUID(bytes=part) for part in parts)
 
 
+def are_those_of(header: Header, keys: Sequence[UUID]) -> bool:
+    """Whether the keys are the ones that the header was signed over."""
+    return header.legs == len(keys) and header.key_list_hash == key_list_hash(keys)
+
+
 @dataclass(frozen=True, slots=True)
 class Expected:
     """What the bank expects of a header."""
@@ -89,13 +94,12 @@ class Expected:
     previous_digest: bytes
 
 
-def objection(header: Header, keys: Sequence[UUID], expected: Expected, now_ms: int) -> str:
+def objection(header: Header, expected: Expected, now_ms: int) -> str:
     """Why the bank will not look at a proposal; empty if it will."""
     checks = {
         "FOREIGN_HEADER": (header.bank_id, header.account, header.currency)
         == (expected.bank_id, expected.account, expected.currency),
         "CURRENCY_SCALE": header.exponent == exponent(expected.currency),
-        "KEYS_DIFFER": header.legs == len(keys) and header.key_list_hash == key_list_hash(keys),
         "HEADER_EXPIRED": now_ms < header.expires_ms,
         "CHAIN_BROKEN": header.previous_digest == expected.previous_digest,
     }
