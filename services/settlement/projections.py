@@ -78,7 +78,7 @@ def _intended(transfer_id: str, e: bank_transfer.Intended, _: StoredEvent) -> It
         "kind": e.kind.name,
         "settlement_id": e.settlement_id,
     }
-    counts = {"message_id": "", "items": len(e.items), "final": 0, "done": 0, "booked": 0}
+    counts = {"message_id": "", "item_count": len(e.items), "final": 0, "done": 0, "booked": 0}
     yield Put(tables.transfers, {**shared, **counts})
     for item in e.items:
         row = {

@@ -45,7 +45,7 @@ def open_transfers(connection: Connection) -> list[str]:
     """Transfers with an item that is not final, or is not yet on the bank's side of the journal."""
     c = t.transfers.c
     unbooked = and_(c.kind == Kind.PAYOUT.name, c.booked < c.done)
-    rows = connection.execute(select(c.transfer_id).where(or_(c.final < c.items, unbooked)))
+    rows = connection.execute(select(c.transfer_id).where(or_(c.final < c.item_count, unbooked)))
     return [row.transfer_id for row in rows]
 
 

@@ -56,7 +56,7 @@ transfers = Table(
     _text("settlement_id"),
     _text("message_id"),
     # Items in all, final ones, done ones, and done ones that stand in the journal.
-    _count("items"),
+    _count("item_count"),
     _count("final"),
     _count("done"),
     _count("booked"),
