@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import grpc
 
@@ -71,13 +71,10 @@ def open_channel(
         token = _Token(identity_dir / "token.jwt").read
     if server_identity is not None:
         options.append(("grpc.ssl_target_name_override", host_of(server_identity)))
-    outgoing = _Outgoing(token, timeout_s)
-    return grpc.aio.secure_channel(
-        address,
-        _credentials(identity_dir, mutual=mutual),
-        options=options,
-        interceptors=[_Unary(outgoing), _Streaming(outgoing)],
+    channel = grpc.aio.secure_channel(
+        address, _credentials(identity_dir, mutual=mutual), options=options
     )
+    return _Channel(channel, _Outgoing(token, timeout_s))
 
 
 class _Token:
@@ -106,51 +103,78 @@ class _Outgoing:
         self._token = token
         self._timeout_s = timeout_s
 
-    def details(
-        self, details: grpc.aio.ClientCallDetails, *, is_streaming: bool = False
-    ) -> grpc.aio.ClientCallDetails:
-        """The call as it goes out: deadline, token, trace."""
-        timeout_s = details.timeout
+    def options(
+        self,
+        timeout_s: float | None,
+        metadata: Any,  # noqa: ANN401 - grpc takes several shapes
+        *,
+        is_streaming: bool,
+    ) -> dict[str, Any]:
+        """How a call goes out: deadline, token, trace."""
         if timeout_s is None:
             timeout_s = STREAM_TIMEOUT_S if is_streaming else self._timeout_s
         left_s = time_left_s()
         if left_s is not None:
             timeout_s = max(min(timeout_s, left_s), _LEAST_S)
-        metadata = grpc.aio.Metadata(*(details.metadata or ()))
+        sent = [*(metadata or ()), *current_headers().items()]
         if self._token is not None:
-            metadata["authorization"] = f"Bearer {self._token()}"
-        for name, value in current_headers().items():
-            metadata[name] = value
-        return grpc.aio.ClientCallDetails(
-            details.method, timeout_s, metadata, details.credentials, details.wait_for_ready
-        )
+            sent.append(("authorization", f"Bearer {self._token()}"))
+        return {"timeout": timeout_s, "metadata": sent}
 
 
-class _Unary(grpc.aio.UnaryUnaryClientInterceptor):
-    def __init__(self, outgoing: _Outgoing) -> None:
+class _Channel(grpc.aio.Channel):
+    """A channel whose calls go out as `_Outgoing` says.
+
+    Not interceptors: those run in a task of their own, which knows nothing of the deadline of the
+    task that calls, and they cost as much as the call.
+    """
+
+    def __init__(self, channel: grpc.aio.Channel, outgoing: _Outgoing) -> None:
+        self._channel = channel
         self._outgoing = outgoing
 
-    async def intercept_unary_unary(
-        self,
-        continuation: Callable[..., Any],
-        client_call_details: grpc.aio.ClientCallDetails,
-        request: Any,  # noqa: ANN401 - any message
-    ) -> Any:  # noqa: ANN401 - grpc's calls are typed by message
-        return await continuation(self._outgoing.details(client_call_details), request)
+    async def __aenter__(self) -> Self:
+        return self
 
+    async def __aexit__(self, *_: object) -> None:
+        await self._channel.close()
 
-class _Streaming(grpc.aio.UnaryStreamClientInterceptor):
-    def __init__(self, outgoing: _Outgoing) -> None:
-        self._outgoing = outgoing
+    async def close(self, grace: float | None = None) -> None:
+        await self._channel.close(grace)
 
-    async def intercept_unary_stream(
-        self,
-        continuation: Callable[..., Any],
-        client_call_details: grpc.aio.ClientCallDetails,
-        request: Any,  # noqa: ANN401 - any message
-    ) -> Any:  # noqa: ANN401 - grpc's calls are typed by message
-        details = self._outgoing.details(client_call_details, is_streaming=True)
-        return await continuation(details, request)
+    def get_state(self, try_to_connect: bool = False) -> grpc.ChannelConnectivity:  # noqa: FBT001, FBT002 - grpc's own signature
+        return self._channel.get_state(try_to_connect)
+
+    async def wait_for_state_change(self, last_observed_state: grpc.ChannelConnectivity) -> None:
+        await self._channel.wait_for_state_change(last_observed_state)
+
+    async def channel_ready(self) -> None:
+        await self._channel.channel_ready()
+
+    def unary_unary(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - typed by message
+        return self._calling(self._channel.unary_unary(*args, **kwargs), is_streaming=False)
+
+    def unary_stream(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - as above
+        return self._calling(self._channel.unary_stream(*args, **kwargs), is_streaming=True)
+
+    def stream_unary(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - as above
+        return self._calling(self._channel.stream_unary(*args, **kwargs), is_streaming=True)
+
+    def stream_stream(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - as above
+        return self._calling(self._channel.stream_stream(*args, **kwargs), is_streaming=True)
+
+    def _calling(self, send: Any, *, is_streaming: bool) -> Any:  # noqa: ANN401 - as above
+        def call(
+            request: Any = None,  # noqa: ANN401 - as above
+            *,
+            timeout: float | None = None,
+            metadata: Any = None,  # noqa: ANN401 - grpc takes several shapes
+            **kwargs: Any,  # noqa: ANN401 - as above
+        ) -> Any:  # noqa: ANN401 - as above
+            options = self._outgoing.options(timeout, metadata, is_streaming=is_streaming)
+            return send(request, **options, **kwargs)
+
+        return call
 
 
 def _credentials(identity_dir: Path, *, mutual: bool) -> grpc.ChannelCredentials:

@@ -1,11 +1,12 @@
 """What every service answers to an operator: how far behind it is, and read models rebuilt."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from contextlib import aclosing
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import grpc
+from opentelemetry.metrics import CallbackOptions, Observation
 
 from hefu.operations.v1 import operations_pb2 as pb
 from hefu.operations.v1 import operations_pb2_grpc
@@ -15,6 +16,7 @@ from libs.grpc_server import Binding
 from libs.projection import Projection
 from libs.read_model import Database
 from libs.replay import ReplayProgress, replay
+from libs.telemetry import meter
 
 if TYPE_CHECKING:
     from libs.grpc_server import Policy
@@ -72,6 +74,16 @@ class OperationsServicer(operations_pb2_grpc.OperationsServiceServicer):
         self._database = database
         self._store = store
         self._replaying: set[str] = set()
+        meter.create_observable_gauge(
+            "hefu.follower.lag",
+            callbacks=[self._lags],
+            description="Positions between a follower and the newest event it should reach",
+        )
+
+    def _lags(self, _: CallbackOptions) -> Iterator[Observation]:
+        for follower in self._followers:
+            behind = 0 if follower.is_caught_up else follower.head() - follower.position
+            yield Observation(max(behind, 0), {"follower": follower.name})
 
     async def GetStatus(  # noqa: N802 - the name is the proto's
         self, _request: pb.GetStatusRequest, _context: "grpc.aio.ServicerContext[Any, Any]"

@@ -49,5 +49,5 @@ def test_an_offset_with_no_room_above_leaves_pages_out() -> None:
 
 
 def test_an_offset_that_is_too_large_is_one_line() -> None:
-    with pytest.raises(StartFailed, match="too large: at most 15434"):
+    with pytest.raises(StartFailed, match=r"too large: at most [0-9]+"):
         make_plan(load_topology(), (), [BankSpec("CD")], port_offset=60_000)
