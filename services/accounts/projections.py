@@ -21,7 +21,7 @@ from sqlalchemy import (
 
 from libs.event_store import StoredEvent
 from libs.read_model import Patch, Put, ReadModel, Write
-from services.accounts.codec.pages import PAGE_TYPE, decode_page, encode_entry
+from services.accounts.codec.pages import PAGE_TYPE, decode_rows
 from services.accounts.domain.book import Account, Freeze, Place
 from services.accounts.domain.entries import (
     AccountClosed,
@@ -31,6 +31,7 @@ from services.accounts.domain.entries import (
     BalanceAfter,
     Entry,
     Page,
+    TransferPosted,
     WindowClosed,
     WindowOpened,
     WindowSealed,
@@ -95,17 +96,18 @@ def project(event: StoredEvent) -> Iterable[Write]:
     """The rows a page makes."""
     if event.type != PAGE_TYPE:
         return ()
-    return _rows(decode_page(event.data))
+    return _rows(*decode_rows(event.data))
 
 
 ACCOUNTS_ENTRIES = ReadModel("accounts_entries", 1, "accounts", ("journal-",), metadata, project)
 
 
-def _rows(page: Page) -> Iterator[Write]:
+def _rows(page: Page, stored: Sequence[bytes]) -> Iterator[Write]:
     newest: dict[str, BalanceAfter] = {}
-    for ordinal, entry in enumerate(page.entries):
-        yield from _lifecycle(entry)
-        yield _entry_row(page, ordinal, entry)
+    for ordinal, (entry, data) in enumerate(zip(page.entries, stored, strict=True)):
+        if not isinstance(entry.fact, TransferPosted):
+            yield from _lifecycle(entry)
+        yield _entry_row(page, ordinal, entry, data)
         for balance in entry.balances:
             newest[balance.account_id] = balance
             row = {
@@ -125,7 +127,7 @@ def _rows(page: Page) -> Iterator[Write]:
         yield Patch(accounts, {"account_id": account_id}, figures)
 
 
-def _entry_row(page: Page, ordinal: int, entry: Entry) -> Put:
+def _entry_row(page: Page, ordinal: int, entry: Entry, data: bytes) -> Put:
     return Put(
         entries,
         {
@@ -139,7 +141,7 @@ def _entry_row(page: Page, ordinal: int, entry: Entry) -> Put:
             "window_id": entry.obligation.window_id if entry.obligation else "",
             "value_date": entry.value_date,
             "business_date": entry.business_date,
-            "data": encode_entry(entry, ordinal),
+            "data": data,
         },
     )
 

@@ -12,7 +12,7 @@ from services.accounts.domain.commands import Amount
 
 def entry_to_wire(entry: d.Entry, ordinal: int) -> pb.Entry:
     """An entry as its message."""
-    obligation = entry.obligation
+    obligation, fact = entry.obligation, entry.fact
     message = pb.Entry(
         ordinal=ordinal,
         command_id=entry.command_id,
@@ -22,6 +22,7 @@ def entry_to_wire(entry: d.Entry, ordinal: int) -> pb.Entry:
         term_checks=entry.term_checks,
         value_date=entry.value_date,
         business_date=entry.business_date,
+        obligation=None if obligation is None else _obligation(obligation),
         balances=[
             pb.BalanceAfter(
                 account_id=account_id,
@@ -32,26 +33,26 @@ def entry_to_wire(entry: d.Entry, ordinal: int) -> pb.Entry:
             )
             for account_id, seq, posted, held, incoming in entry.balances
         ],
+        transfer_posted=_transfer(fact) if isinstance(fact, d.TransferPosted) else None,
     )
-    if obligation is not None:
-        message.obligation.CopyFrom(
-            pb.Obligation(
-                bank_id=obligation.bank_id,
-                window_id=obligation.window_id,
-                favour=pb.Favour.ValueType(obligation.favour),
-                amount=_money(obligation.currency, obligation.minor),
-                payment_id=obligation.payment_id,
-                carried_from_window_id=obligation.carried_from,
-            )
-        )
-    fact = entry.fact
-    if isinstance(fact, d.TransferPosted):
-        message.transfer_posted.CopyFrom(
-            pb.TransferPosted(legs=_legs(fact.legs), purpose=fact.purpose, fact_key=fact.fact_key)
-        )
-    else:
+    if not isinstance(fact, d.TransferPosted):
         _fact_to_wire(fact, message)
     return message
+
+
+def _transfer(fact: d.TransferPosted) -> pb.TransferPosted:
+    return pb.TransferPosted(legs=_legs(fact.legs), purpose=fact.purpose, fact_key=fact.fact_key)
+
+
+def _obligation(obligation: d.Obligation) -> pb.Obligation:
+    return pb.Obligation(
+        bank_id=obligation.bank_id,
+        window_id=obligation.window_id,
+        favour=pb.Favour.ValueType(obligation.favour),
+        amount=_money(obligation.currency, obligation.minor),
+        payment_id=obligation.payment_id,
+        carried_from_window_id=obligation.carried_from,
+    )
 
 
 def entry_from_wire(message: pb.Entry) -> d.Entry:
