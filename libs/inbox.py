@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import aclosing
+from contextlib import AbstractContextManager, aclosing
 from functools import partial
 
 import structlog
@@ -16,6 +16,7 @@ from libs.feed import Batch
 from libs.hearing import hear
 from libs.positions import inboxes
 from libs.read_model import Database, Put, apply
+from libs.telemetry import span
 from libs.transient import is_transient
 
 # Tries of one event, where what failed was not merely away, before its stream is parked.
@@ -146,15 +147,23 @@ class Inbox:
         tries = 0
         while True:
             try:
-                await self._react(events)
+                with self._span(events):
+                    await self._react(events)
             except Exception as error:
                 if not is_transient(error):
                     raise
                 tries += 1
-                logger.info("inbox_waits", follower=self.name, tries=tries, reason=str(error))
+                logger.info("inbox_waits", follower=self.name, attempt=tries, reason=str(error))
                 await self._pause(tries)
             else:
                 return
+
+    def _span(self, events: Sequence[StoredEvent]) -> AbstractContextManager[object]:
+        """What one event makes us do is of its trace; what many do, of none of theirs."""
+        name = f"react {self.name}"
+        if len(events) == 1:
+            return span(name, headers=events[0].metadata)
+        return span(name, linked=events[0].metadata)
 
     async def _written(self, work: Callable[[Connection], None]) -> None:
         tries = 0
@@ -197,7 +206,8 @@ class Inbox:
         try:
             async for event in self._store.read(stream, revision):
                 if event.position <= self.position:
-                    await self._react([event])
+                    with self._span([event]):
+                        await self._react([event])
         except Exception as error:  # noqa: BLE001 - it stays parked, and is tried again
             logger.warning(
                 "inbox_still_parked", follower=self.name, stream=stream, reason=str(error)

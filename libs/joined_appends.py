@@ -199,7 +199,7 @@ class JoinedAppends:
             try:
                 answers = await self._send(group)
             except (OutcomeUnknown, Busy) as error:
-                logger.info("append_unknown", appends=len(group), resend=resend, reason=str(error))
+                logger.info("append_unknown", count=len(group), attempt=resend, reason=str(error))
                 if resend == RESENDS_MAX:
                     raise
                 await asyncio.sleep(wait_s * random.uniform(0.5, 1.5))  # noqa: S311 - jitter

@@ -141,7 +141,7 @@ class KurrentStore(EventStore):
                 reason = f"{type(error).__name__}: {error}"
             finally:
                 await _close(client)
-            logger.info("follow_again", after=position, reason=reason, failures=failures)
+            logger.info("follow_again", position=position, reason=reason, attempt=failures)
             await _pause(failures)
             failures += 1
 

@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 import structlog
 
 from libs.decider import Cause, Contended, Rejected, Streams
+from libs.telemetry import span
 from libs.transient import is_transient
 
 C = TypeVar("C")
@@ -65,6 +66,7 @@ class ProcessDriver(Generic[C, S, E, Step]):
         self._perform = perform
         self._open_ids = open_ids
         self._concurrency = concurrency
+        self._span_name = f"step {streams.category}"
         self._watch_every_s = watch_every_s
         self._waiting: asyncio.Queue[str] = asyncio.Queue()
         self._queued: set[str] = set()
@@ -132,7 +134,7 @@ class ProcessDriver(Generic[C, S, E, Step]):
                     self._idle.set()
 
     async def _look(self, id_: str) -> None:
-        with structlog.contextvars.bound_contextvars(process=f"{self._streams.category}-{id_}"):
+        with structlog.contextvars.bound_contextvars(stream=self._streams.stream(id_)):
             try:
                 is_for_later = await self._drive(id_)
             except Exception as error:  # noqa: BLE001 - judged, logged, and parked or put off
@@ -150,7 +152,8 @@ class ProcessDriver(Generic[C, S, E, Step]):
             step = self._next_step(state)
             if step is None:
                 return False
-            recorded = await self._perform(id_, state, step)
+            with span(self._span_name):
+                recorded = await self._perform(id_, state, step)
             if recorded is None:
                 return True
             try:
@@ -181,7 +184,7 @@ class ProcessDriver(Generic[C, S, E, Step]):
             return
         self.parked[id_] = f"{type(error).__name__}: {error}"
         self._forget(id_)
-        logger.critical("process_parked", parked=len(self.parked), exc_info=error)
+        logger.critical("process_parked", count=len(self.parked), exc_info=error)
 
     def _put_off(self, id_: str, failures: int) -> None:
         later = self._later.get(id_)

@@ -4,7 +4,7 @@ import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from sqlalchemy import (
     BinaryExpression,
@@ -19,8 +19,11 @@ from sqlalchemy import (
     delete,
     update,
 )
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.sql import ClauseElement
+
+if TYPE_CHECKING:
+    from sqlalchemy.dialects import postgresql
 
 _SHAPES_KEPT = 512
 
@@ -215,11 +218,17 @@ def _matches(table: Table, key: Sequence[str]) -> ColumnElement[bool]:
     )
 
 
+def _insert(table: Table, dialect: str) -> "postgresql.Insert | sqlite.Insert":
+    if dialect == "postgresql":
+        from sqlalchemy.dialects import postgresql  # noqa: PLC0415 - dear to import, seldom used
+
+        return postgresql.insert(table)
+    return sqlite.insert(table)
+
+
 @lru_cache(maxsize=_SHAPES_KEPT)
 def _put_statement(table: Table, dialect: str) -> Executable:
-    insert: postgresql.Insert | sqlite.Insert = (
-        postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
-    )
+    insert = _insert(table, dialect)
     primary = _primary(table)
     others = {
         column.name: insert.excluded[column.name]
