@@ -147,12 +147,13 @@ class Bank:
         now_ms: int,
     ) -> None:
         done = [order for order in orders if order.status == DONE]
+        is_payout = orders[0].kind == PAYOUT
         if behaviour is Behaviour.LATE_CONFIRM:
             due_ms = now_ms + LATE_MS
             send_later(connection, report(original, orders, due_ms, purpose="late"), due_ms)
             if done:
                 send_later(connection, notice(account, done, due_ms, purpose="late"), due_ms)
-        if behaviour is not None or not done:
+        if behaviour is not None or not done or not is_payout:
             return
         if self._once(connection, Behaviour.DUPLICATE_CONFIRM, original.message_id):
             told_twice = notice(account, done, now_ms, purpose="booked")

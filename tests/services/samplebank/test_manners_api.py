@@ -49,6 +49,7 @@ async def test_a_restart_does_not_lose_another_reply(town: Town) -> None:
 
 async def test_a_duplicate_confirmation_is_the_same_notice_twice(town: Town) -> None:
     async with town.bank("ordinary", bank_ordinal=1) as visit:
+        await visit.submit(pulls("m0", [item(4)]))
         await visit.submit(payouts("m1", [item(1), item(2)]))
         await visit.submit(payouts("m2", [item(3)]))
         first, second = await town.letterbox.wait_for(2)
