@@ -24,7 +24,7 @@ from libs.iso20022.messages import (
 )
 from libs.iso20022.schemas import schema_of
 from libs.money import MINOR_MAX, CurrencyUnknown, Money, major
-from libs.xml import XmlRefused, amount, document, leaf, node
+from libs.xml import MESSAGE_BYTES_MAX, XmlRefused, amount, document, leaf, node
 
 T = TypeVar("T")
 
@@ -40,6 +40,8 @@ def build(message: Message) -> tuple[str, bytes]:
     message_type = TYPES[type(message)]
     try:
         body = document(NAMESPACE + message_type, _content(message))
+        if len(body) > MESSAGE_BYTES_MAX:
+            raise MessageInvalid("XML_TOO_LARGE", f"more than {MESSAGE_BYTES_MAX} bytes")
         schema_of(message_type).check(body)
     except XmlRefused as error:
         raise MessageInvalid("FIELD_INVALID", error.description) from error

@@ -1,5 +1,6 @@
 from contextlib import suppress
 from dataclasses import replace
+from uuid import UUID
 
 import pytest
 from hypothesis import given
@@ -76,6 +77,13 @@ def test_an_amount_that_is_none_is_not_sent(minor: int) -> None:
     first = replace(items()[0], amount=Money("CZK", minor))
     with pytest.raises(MessageInvalid):
         build(replace(credit_transfers(), items=(first,)))
+
+
+def test_a_message_too_large_for_a_bank_is_not_sent() -> None:
+    first = items()[0]
+    many = tuple(replace(first, uetr=UUID(int=n, version=4)) for n in range(1_000))
+    with pytest.raises(MessageInvalid, match="XML_TOO_LARGE"):
+        build(replace(credit_transfers(), items=many))
 
 
 def test_items_of_two_currencies_are_not_sent() -> None:
