@@ -2,6 +2,7 @@
 
 import logging
 import sys
+import threading
 from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from typing import Any, cast
@@ -30,6 +31,8 @@ ALLOWED_KEYS = frozenset(
     """.split()  # noqa: SIM905 - a table of words reads better than a column of quotes
 )
 _TEXT_MAX = 2_000
+# A collector that is away holds up no end.
+SHUTDOWN_S = 2.0
 _SAMPLED_RATIO = 1.0
 _W3C = TraceContextTextMapPropagator()
 # Without local variables: those hold payloads and secrets.
@@ -57,7 +60,13 @@ def setup(
 
 
 def shutdown() -> None:
-    """Send what is still held back."""
+    """Send what is still held back; give up after `SHUTDOWN_S`."""
+    sending = threading.Thread(target=_shut_down, daemon=True)
+    sending.start()
+    sending.join(SHUTDOWN_S)
+
+
+def _shut_down() -> None:
     for provider in (trace.get_tracer_provider(), metrics.get_meter_provider()):
         stop = getattr(provider, "shutdown", None)
         if stop is not None:
@@ -113,7 +122,9 @@ def span_context(headers: Mapping[str, str]) -> trace.SpanContext:
 def _set_up_traces(resource: Resource, otlp_endpoint: str) -> None:
     if not otlp_endpoint:
         # Ids without recording: logs and events are still tied together.
-        trace.set_tracer_provider(TracerProvider(sampler=ALWAYS_OFF, resource=resource))
+        trace.set_tracer_provider(
+            TracerProvider(sampler=ALWAYS_OFF, resource=resource, shutdown_on_exit=False)
+        )
         return
     from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import (  # noqa: PLC0415 - as above
         OTLPSpanExporter,
@@ -121,7 +132,9 @@ def _set_up_traces(resource: Resource, otlp_endpoint: str) -> None:
     from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415 - as above
 
     provider = TracerProvider(
-        sampler=ParentBased(TraceIdRatioBased(_SAMPLED_RATIO)), resource=resource
+        sampler=ParentBased(TraceIdRatioBased(_SAMPLED_RATIO)),
+        resource=resource,
+        shutdown_on_exit=False,
     )
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=otlp_endpoint)))
     trace.set_tracer_provider(provider)

@@ -29,4 +29,4 @@ def set_up_metrics(resource: Resource, metrics_port: int, otlp_endpoint: str) ->
         )
 
         readers.append(PeriodicExportingMetricReader(OTLPMetricExporter(endpoint=otlp_endpoint)))
-    metrics.set_meter_provider(MeterProvider(readers, resource=resource))
+    metrics.set_meter_provider(MeterProvider(readers, resource=resource, shutdown_on_exit=False))

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -198,7 +199,11 @@ def _plain(found: Followers | None) -> list[dict[str, object]] | None:
 
 async def _stay(system: System) -> None:
     console.print("Ctrl-C stops it", highlight=False)
-    try:
-        await system.wait_until_stopped()
-    finally:
-        await asyncio.shield(system.stop())
+    told = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, told.set)
+    waits = [asyncio.create_task(told.wait()), asyncio.create_task(system.wait_until_stopped())]
+    await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    for wait in waits:
+        wait.cancel()
+    await system.stop()

@@ -4,6 +4,7 @@ import json
 import socket
 import subprocess
 import sys
+import time
 import urllib.request
 
 import pytest
@@ -112,3 +113,16 @@ def test_a_linked_span_begins_a_trace_of_its_own() -> None:
 @pytest.mark.parametrize("headers", [{}, {"traceparent": "nonsense"}, {"other": "x"}])
 def test_headers_that_say_nothing_are_no_trace(headers: dict[str, str]) -> None:
     assert not span_context(headers).is_valid
+
+
+def test_a_collector_that_is_away_holds_up_no_end() -> None:
+    script = (
+        "from libs import telemetry\n"
+        "telemetry.setup('payments', otlp_endpoint='http://localhost:1')\n"
+        "with telemetry.span('x'):\n    pass\n"
+        "telemetry.shutdown()\n"
+    )
+    began_s = time.monotonic()
+    subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, timeout=60)
+
+    assert time.monotonic() - began_s < 30
