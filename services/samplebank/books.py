@@ -13,6 +13,7 @@ from services.samplebank.domain.orders import DONE, Account, Order
 from services.samplebank.schema import account_table, lines, movements, orders, script
 
 IN_MAX = 500
+FOLLOWS = "follows "
 log = get_logger()
 
 
@@ -83,8 +84,9 @@ def occurred(connection: Connection, behaviour: Behaviour, subject: str) -> bool
 
 
 def times(connection: Connection, behaviour: Behaviour) -> int:
-    """How often a behaviour has occurred."""
-    count = select(func.count()).select_from(script).where(script.c.behaviour == behaviour.value)
+    """How often a behaviour has occurred; what followed from an occurrence is no other one."""
+    is_counted = (script.c.behaviour == behaviour.value) & ~script.c.subject.startswith(FOLLOWS)
+    count = select(func.count()).select_from(script).where(is_counted)
     return connection.execute(count).scalar_one()
 
 

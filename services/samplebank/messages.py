@@ -57,7 +57,7 @@ def report(
 ) -> StatusReport:
     """A pain.002 about orders. Its id follows from what it answers, so it is the same again."""
     return StatusReport(
-        message_id=id_of(purpose, original.message_id),
+        message_id=id_of("report", purpose, original.message_id),
         created_ms=now_ms,
         original_message_id=original.message_id,
         original_message_type=original.message_type,
@@ -81,7 +81,7 @@ def report(
 
 def notice(account: Account, orders: Sequence[Order], now_ms: int, *, purpose: str) -> Notice:
     """A camt.054 about what was booked of one message."""
-    name = id_of(purpose, orders[0].message_id)
+    name = id_of("notice", purpose, orders[0].message_id)
     return Notice(
         message_id=name,
         notice_id=name,

@@ -192,7 +192,7 @@ class Bank:
         return {
             message_id
             for message_id in rows.all()
-            if books.occurred(connection, behaviour, f"inquiry {message_id}")
+            if books.occurred(connection, behaviour, f"{books.FOLLOWS}{message_id}")
         }
 
     def _next(

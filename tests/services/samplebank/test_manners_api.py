@@ -76,6 +76,7 @@ async def test_a_late_confirmation_says_pending_and_then_done(town: Town) -> Non
     (report,) = [message for message in late if isinstance(message, StatusReport)]
     (notice,) = [message for message in late if isinstance(message, Notice)]
     assert report.original_message_id == "m1"
+    assert len({report.message_id, at_once.message_id, notice.message_id}) == 3
     assert report.transactions[0].status == after.transactions[0].status == "ACSC"
     assert notice.entries[0].uetr == order.items[0].uetr
 
@@ -173,6 +174,7 @@ async def test_an_order_not_found_at_first_is_found_at_the_second_inquiry(town: 
             await visit.submit(order)
         first = await visit.submit(inquiry("q1", order))
         second = await visit.submit(inquiry("q2", order))
+        assert await counted(visit, Behaviour.NOT_FOUND_THEN_FOUND) == 1
 
     assert first.transactions[0].reason == "NOOR"
     assert second.transactions[0].status == "ACSC"
