@@ -16,9 +16,10 @@ from sqlalchemy.pool import QueuePool, StaticPool
 
 from libs.event_store import StoredEvent
 from libs.transient import Unavailable
-from libs.writes import Erase, Patch, Put, Write, apply
+from libs.writes import Added, Erase, Patch, Put, Write, apply
 
 __all__ = [
+    "Added",
     "Database",
     "DatabaseRefused",
     "DatabaseUnavailable",

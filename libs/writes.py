@@ -37,10 +37,18 @@ class Put:
 
 
 @dataclass(frozen=True, slots=True)
+class Added:
+    """In a patch: the column's value and so much more. As `table.c.n + 1`, and cheaper to say."""
+
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
 class Patch:
     """Columns changed where the key matches. A value may be an expression on the same row.
 
-    `table.c.n + 1` and `table.c.n - 1` join with others of their kind; other expressions do not.
+    `Added(1)`, `table.c.n + 1` and `table.c.n - 1` join with others of their kind; other
+    expressions do not.
     """
 
     table: Table
@@ -171,6 +179,10 @@ def _shaped_patch(
     parameters = {f"k_{name}": key[name] for name in key}
     settings: list[_Setting] = []
     for name, value in values.items():
+        if isinstance(value, Added):
+            settings.append((name, _Change(name, operator.add)))
+            parameters[f"v_{name}"] = value.amount
+            continue
         if not isinstance(value, ClauseElement):
             settings.append((name, None))
             parameters[f"v_{name}"] = value

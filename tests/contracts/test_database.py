@@ -14,7 +14,7 @@ from sqlalchemy import JSON, BigInteger, Column, MetaData, Row, Table, Text, fun
 from libs.event_store import StoredEvent
 from libs.memory_store import MemoryStore
 from libs.projection import Behind, Projection
-from libs.read_model import Database, Erase, Patch, Put, ReadModel, Write, apply
+from libs.read_model import Added, Database, Erase, Patch, Put, ReadModel, Write, apply
 from libs.replay import ReplayProgress, replay
 from tests.events import event, fill, number_of
 
@@ -103,7 +103,8 @@ async def test_a_patch_may_count_and_other_expressions_are_as_good(database: Dat
             c,
             [
                 Put(totals, {**key, "n": 10}),
-                Patch(totals, key, {"n": totals.c.n + 5}),
+                Patch(totals, key, {"n": Added(2)}),
+                Patch(totals, key, {"n": totals.c.n + 3}),
                 Patch(totals, key, {"n": totals.c.n - 1}),
                 Patch(totals, key, {"n": totals.c.n * 2 + 1}),
                 Patch(totals, {"day": "d"}, {"n": totals.c.n + 1}),
@@ -154,6 +155,7 @@ _WRITES = st.one_of(
     st.builds(lambda k: Patch(rows, {"id": k}, {"n": rows.c.n + 1}), _KEYS),
     st.builds(lambda k: Patch(rows, {"id": k}, {"note": "seen", "n": rows.c.n - 2}), _KEYS),
     st.builds(lambda k: Patch(rows, {"id": k}, {"n": rows.c.n * 3}), _KEYS),
+    st.builds(lambda k, n: Patch(rows, {"id": k}, {"n": Added(n)}), _KEYS, st.integers(-3, 3)),
     st.builds(lambda k: Patch(totals, {"day": k}, {"n": totals.c.n + 7}), _KEYS),
     st.builds(lambda k: Erase(rows, {"id": k}), _KEYS),
     st.builds(lambda n: Erase(rows, {"n": n}), st.integers(0, 3)),
