@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from typing import TypeAlias
 
 from libs.event_store import Appended, EventStore, Followed, NewEvent, StoredEvent
-from libs.projection import Projection
+from libs.projection import Behind, Projection
+from libs.transient import Unavailable
 
 Listener: TypeAlias = Callable[[str, Sequence[NewEvent]], None]
 
@@ -49,6 +50,12 @@ class NotedStore(EventStore):
         await self._store.keep_last(stream, count)
 
 
+class RowsBehind(Unavailable):
+    """The rows are not there yet; whoever needs them tries again later."""
+
+    wire_reason = "READ_MODEL_BEHIND"
+
+
 class OwnRows:
     """Our own read model, at least as new as our last write."""
 
@@ -62,5 +69,8 @@ class OwnRows:
         return self._projection.position
 
     async def reached(self, position: int = 0, timeout_s: float = 10.0) -> None:
-        """Wait for our writes, and for a position asked for. Raises `Behind`."""
-        await self._projection.wait_for(max(position, self._store.position), timeout_s)
+        """Wait for our writes, and for a position asked for. Raises `RowsBehind`."""
+        try:
+            await self._projection.wait_for(max(position, self._store.position), timeout_s)
+        except Behind as behind:
+            raise RowsBehind(str(behind)) from behind
