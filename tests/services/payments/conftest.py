@@ -35,18 +35,19 @@ class Served:
 
     world: World
     parts: Payments
+    port: int
     wallet: PaymentsClient
     operator: PaymentsClient
     market: PaymentsClient
 
 
 @asynccontextmanager
-async def serving(world: World, run_dir: Path) -> AsyncIterator[Served]:
+async def serving(world: World, run_dir: Path, port: int = 0) -> AsyncIterator[Served]:
     identities = run_dir / "identities"
     async with AsyncExitStack() as stack:
         parts = await stack.enter_async_context(world.payments())
         serving = serve(
-            0,
+            port,
             [parts.api.binding()],
             POLICY,
             identities / "payments",
@@ -60,7 +61,7 @@ async def serving(world: World, run_dir: Path) -> AsyncIterator[Served]:
             client = PaymentsClient(await stack.enter_async_context(channel), patience_s=5)
             stack.push_async_callback(client.close)
             clients.append(client)
-        yield Served(world, parts, *clients)
+        yield Served(world, parts, server.bound_port, *clients)
 
 
 @pytest.fixture

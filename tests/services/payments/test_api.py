@@ -1,6 +1,8 @@
 """Payments over gRPC, as a wallet back end and an operator meet them."""
 
 import asyncio
+from contextlib import AsyncExitStack
+from pathlib import Path
 from uuid import UUID
 
 import grpc
@@ -9,12 +11,18 @@ import pytest
 from hefu.payments.v1 import events_pb2
 from hefu.payments.v1 import payments_pb2 as pb
 from libs.client import HefuError, is_settled, merchant_payment, payout, top_up, transfer
-from libs.decider import FieldViolation
+from libs.client.payments import PaymentsClient
+from libs.decider import Cause, FieldViolation
+from libs.grpc_client import open_channel
 from libs.grpc_errors import reason_of, violations_of
 from libs.money import Money
 from libs.wire import money_to_wire
-from tests.services.payments.conftest import Served
-from tests.services.payments.worlds import FEES, MERCHANT, OTHER, WALLET, payment_id
+from services.payments.codec import codec
+from services.payments.domain.lifecycle import Doubted
+from services.payments.domain.payment import Record, payment
+from services.payments.reactions import PaymentStreams
+from tests.services.payments.conftest import Served, serving
+from tests.services.payments.worlds import FEES, MERCHANT, OTHER, WALLET, World, payment_id
 
 AMOUNT = Money("CZK", 10_000)
 ID, OTHER_ID, REFUND_ID = payment_id(1), payment_id(2), payment_id(3)
@@ -325,3 +333,38 @@ async def test_a_top_up_is_processing_until_the_bank_has_said(served: Served) ->
     assert (doubted.status, doubted.is_in_doubt) == (pb.PAYMENT_STATUS_PROCESSING, True)
     await served.world.banks.decided(ID, "DONE")
     assert (await served.wallet.wait(UUID(ID))).status == pb.PAYMENT_STATUS_SUCCEEDED
+
+
+async def test_what_another_process_recorded_is_seen_by_readers_and_watchers(
+    served: Served,
+) -> None:
+    await served.wallet.create(ID, top_up(WALLET, "CD", "1", AMOUNT))
+    await served.world.until(ID, "PullRequested")
+    assert not (await served.wallet.get(ID)).is_in_doubt
+    another = PaymentStreams(served.world.store, "payment", payment, codec)
+    done = await another.transact(ID, Record(Doubted("no reply")), Cause("another"))
+    async with asyncio.timeout(10):
+        async for change in served.wallet.watch([ID]):
+            if change.event == "PaymentDoubted":
+                break
+    assert change.payment.is_in_doubt
+    served.wallet.position = done.position
+    assert (await served.wallet.get(ID)).is_in_doubt
+
+
+async def test_a_client_outlives_a_restart_of_the_service(run_dir: Path) -> None:
+    world = World()
+    world.journal.balances[WALLET] = 2 * AMOUNT.minor
+    async with serving(world, run_dir) as served:
+        await served.wallet.create(ID, TRANSFER)
+        port = served.port
+    async with AsyncExitStack() as stack:
+        channel = open_channel(f"localhost:{port}", run_dir / "identities" / "wallet")
+        client = PaymentsClient(await stack.enter_async_context(channel))
+        stack.push_async_callback(client.close)
+        asked = asyncio.create_task(client.create(OTHER_ID, TRANSFER))
+        waiting = asyncio.create_task(client.wait(ID))
+        await asyncio.sleep(0)
+        await stack.enter_async_context(serving(world, run_dir, port))
+        assert (await asked).payment_id == OTHER_ID
+        assert (await waiting).status == pb.PAYMENT_STATUS_SUCCEEDED

@@ -235,6 +235,21 @@ def test_a_doubted_payment_is_processing_and_in_doubt() -> None:
     assert (view.status, view.is_in_doubt) == (Status.PROCESSING, True)
 
 
+@pytest.mark.parametrize(
+    "history",
+    [
+        [requested(PAYOUT), HELD, ENTERED, DOUBTED, PAID],
+        [requested(PAYOUT), HELD, ENTERED, DOUBTED, REFUSED],
+        [requested(TOP_UP), PULL, DOUBTED, CONFIRMED],
+        [requested(TOP_UP), PULL, DOUBTED, FAILED],
+    ],
+)
+def test_the_banks_word_ends_a_doubt(history: list[Event]) -> None:
+    state = story.given(history).state
+    assert isinstance(state, Begun)
+    assert not view_of(state).is_in_doubt
+
+
 def test_a_payout_in_our_hands_is_cancelled() -> None:
     cancel = Cancel(REQUEST_ID, CALLER)
     story.given([requested(PAYOUT), HELD]).when(cancel).then([CancelRequested(REQUEST_ID)])
