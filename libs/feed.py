@@ -7,6 +7,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import cast
 
+from libs.cancelling import end, heed_cancellation
 from libs.event_store import CaughtUp, Checkpoint, EventStore, Followed, StoredEvent
 
 BATCH_EVENTS_MAX = 500
@@ -39,6 +40,7 @@ class _Buffer:
         try:
             async with aclosing(following):
                 async for item in following:
+                    heed_cancellation()
                     await self._put(item)
         except Exception as error:  # noqa: BLE001 - raised where the events are awaited
             self._error = error
@@ -111,5 +113,4 @@ async def batches(
                         is_caught_up = True
             yield Batch(events, position, is_caught_up)
     finally:
-        filling.cancel()
-        await asyncio.wait([filling])
+        await end([filling])

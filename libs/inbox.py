@@ -11,6 +11,7 @@ from sqlalchemy import Connection, select
 
 from libs import positions
 from libs.bus import Bus
+from libs.cancelling import heed_cancellation
 from libs.event_store import EventStore, StoredEvent
 from libs.feed import Batch
 from libs.hearing import hear
@@ -86,6 +87,7 @@ class Inbox:
         )
         async with aclosing(feed):
             async for batch in feed:
+                heed_cancellation()
                 self._head = max(self._head, batch.position)
                 await self._take(batch)
                 self.is_caught_up = batch.is_caught_up
@@ -146,6 +148,7 @@ class Inbox:
         """React; while what we depend on is away, wait and react again."""
         tries = 0
         while True:
+            heed_cancellation()
             try:
                 with self._span(events):
                     await self._react(events)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from libs.cancelling import end
 from libs.event_store import (
     Appended,
     AppendFailed,
@@ -100,9 +101,7 @@ class JoinedAppends:
 
     async def close(self) -> None:
         """Stop; what was not answered is unknown."""
-        for lane in self._lanes:
-            lane.cancel()
-        await asyncio.wait(self._lanes)
+        await end(self._lanes)
         for append in self._pending:
             append.fail(OutcomeUnknown("the store was closed"))
 

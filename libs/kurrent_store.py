@@ -13,6 +13,7 @@ import structlog
 from kurrentdbclient import exceptions as errors
 from kurrentdbclient.events import ContentType
 
+from libs.cancelling import heed_cancellation
 from libs.event_store import (
     NO_STREAM,
     Appended,
@@ -124,6 +125,7 @@ class KurrentStore(EventStore):
         position = after
         failures = 0
         while True:
+            heed_cancellation()
             client = kurrent.AsyncKurrentDBClient(self._uri)
             try:
                 async with aclosing(_subscribed(client, prefixes, position)) as items:

@@ -54,7 +54,8 @@ class MemoryBus(Bus):
             batch = at.messages[place : place + BATCH_MAX]
             if not batch:
                 try:
-                    await asyncio.wait_for(grown.wait(), self._idle_s)
+                    async with asyncio.timeout(self._idle_s):
+                        await grown.wait()
                 except TimeoutError:
                     yield ()
                 continue

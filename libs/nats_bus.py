@@ -17,6 +17,7 @@ from nats.js import JetStreamContext, api
 from nats.js.errors import APIError
 
 from libs.bus import Bus, BusRefuses, BusUnavailable, Delivered, Fenced, Message
+from libs.cancelling import heed_cancellation
 from libs.ids import new_id
 
 # Atomic batches hold no more; the stream keeps so many and then drops the oldest: it is no archive,
@@ -75,7 +76,8 @@ class NatsBus(Bus):
             pending_size=PENDING_BYTES_MAX,
         )
         try:
-            await asyncio.wait_for(connecting, CONNECT_TIMEOUT_S)
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                await connecting
         except (TimeoutError, OSError, nats.errors.Error) as error:
             raise BusUnavailable(f"{address}: {type(error).__name__}: {error}") from error
         try:
@@ -198,6 +200,7 @@ class NatsBus(Bus):
                 if pull is not None:
                     await pull.close()
             self._made.discard(source)
+            heed_cancellation()
             yield ()
             await asyncio.sleep(IDLE_S)
 
@@ -309,7 +312,9 @@ class _Pull:
                 raise BusUnavailable(self._ended or f"silent for {DEAF_S} s")
             self._changed.clear()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), IDLE_S)
+                async with asyncio.timeout(IDLE_S):
+                    await self._changed.wait()
+            heed_cancellation()
 
     async def _ask(self) -> None:
         request = {

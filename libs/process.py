@@ -8,6 +8,7 @@ from typing import Generic, TypeVar
 
 import structlog
 
+from libs.cancelling import heed_cancellation
 from libs.decider import Cause, Contended, Rejected, Streams
 from libs.telemetry import span
 from libs.transient import is_transient
@@ -120,6 +121,7 @@ class ProcessDriver(Generic[C, S, E, Step]):
 
     async def _work(self) -> None:
         while True:
+            heed_cancellation()
             id_ = await self._waiting.get()
             self._queued.discard(id_)
             self._running.add(id_)

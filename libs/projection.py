@@ -10,6 +10,7 @@ from sqlalchemy import Connection, select
 
 from libs import positions
 from libs.bus import Bus
+from libs.cancelling import heed_cancellation
 from libs.event_store import EventStore, StoredEvent
 from libs.feed import Batch, batches, between
 from libs.hearing import hear
@@ -80,6 +81,7 @@ class Projection:
         await self.prepare()
         async with aclosing(self._feed()) as feed:
             async for batch in feed:
+                heed_cancellation()
                 self._head = max(self._head, batch.position)
                 await self._take(batch)
                 self.is_caught_up = batch.is_caught_up
@@ -95,7 +97,8 @@ class Projection:
 
     async def _wait_or_ask(self, position: int) -> None:
         try:
-            await asyncio.wait_for(self._moved.wait(), _ASK_AFTER_S)
+            async with asyncio.timeout(_ASK_AFTER_S):
+                await self._moved.wait()
         except TimeoutError:
             # The position may be of an event that is not for this model: then nothing will come.
             missing = between(self._store, self.model.prefixes, self.position, position)

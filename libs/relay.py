@@ -8,6 +8,7 @@ from contextlib import aclosing
 import structlog
 
 from libs.bus import Bus, BusRefuses, BusUnavailable, Delivered, Fenced, Message
+from libs.cancelling import heed_cancellation
 from libs.event_store import EventStore, StoredEvent
 from libs.feed import batches
 from libs.hearing import position_of, to_message
@@ -65,6 +66,7 @@ class Relay:
         refusals = 0
         while True:
             carried = self._carried
+            heed_cancellation()
             try:
                 await self._carry(await self._bus.last(self.source))
             except Fenced as error:
@@ -115,6 +117,7 @@ class Relay:
         async with aclosing(feed):
             async for batch in feed:
                 self._head = max(self._head, batch.position)
+                heed_cancellation()
                 for events in _parts(batch.events):
                     messages: list[Message] = []
                     for event in events:

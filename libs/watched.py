@@ -5,6 +5,8 @@ from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import Generic, TypeVar
 
+from libs.cancelling import end
+
 T = TypeVar("T")
 
 AHEAD_MAX = 32
@@ -61,7 +63,8 @@ async def watched(
                 return
             ahead.changed.clear()
             try:
-                await asyncio.wait_for(ahead.changed.wait(), silence_s)
+                async with asyncio.timeout(silence_s):
+                    await ahead.changed.wait()
             except TimeoutError:
                 suspicions = suspicions + 1 if await _ask(is_missing) else 0
                 if suspicions >= SUSPICIONS_MAX:
@@ -69,8 +72,7 @@ async def watched(
                         f"nothing for {silence_s * suspicions} s, but more is there"
                     ) from None
     finally:
-        ahead.reading.cancel()
-        await asyncio.wait([ahead.reading])
+        await end([ahead.reading])
 
 
 async def _ask(is_missing: Callable[[], Awaitable[bool]]) -> bool:

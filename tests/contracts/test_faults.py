@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager, suppress
 from pathlib import Path
 
@@ -10,8 +10,10 @@ import pytest
 import stamina
 
 from libs import kurrent_store
+from libs.cancelling import end
 from libs.decider import Cause, Streams
 from libs.event_store import NO_STREAM, StoredEvent, StoreUnavailable
+from libs.feed import Batch, batches
 from libs.hearing import hear, to_event
 from libs.kurrent_store import KurrentStore
 from libs.memory_store import MemoryStore
@@ -183,3 +185,24 @@ async def test_a_bus_whose_disk_is_taken_away_while_it_runs_heals_by_itself(
         await relay.wait_for(done.position)
 
     assert heard == [each async for each in store.read_all(("payment-",))]
+
+
+async def test_a_follower_under_load_ends_whenever_it_is_told(
+    event_store_server: EventStoreServer, category: str
+) -> None:
+    async with KurrentStore.open(event_store_server.uri) as store:
+        await fill(store, category, 1_000)
+        for wait_s in (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3):
+            feed = batches(store, (f"{category}-",), None)
+            reading = asyncio.create_task(_read_slowly(feed))
+            await asyncio.wait([reading], timeout=wait_s)
+
+            async with asyncio.timeout(10):
+                await end([reading])
+                await feed.aclose()
+
+
+async def _read_slowly(feed: AsyncGenerator[Batch, None]) -> None:
+    async with aclosing(feed):
+        async for _ in feed:
+            await asyncio.Event().wait()
