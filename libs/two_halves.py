@@ -7,6 +7,35 @@ from functools import cached_property
 from typing import Self, TypeVar
 from uuid import UUID
 
+from libs.byte_layout import (
+    BytesMalformed,
+    Reader,
+    currency_bytes,
+    digest_bytes,
+    number_bytes,
+    text_bytes,
+)
+
+__all__ = [
+    "NO_DIGEST",
+    "OURS",
+    "THE_BANKS",
+    "BytesMalformed",
+    "Header",
+    "Leg",
+    "Tree",
+    "UnknownKey",
+    "decode_leaf",
+    "dispute_type",
+    "key_list_hash",
+    "leaf_bytes",
+    "leaf_hash",
+    "node_hash",
+    "sign_payload",
+    "uetr_of",
+    "unknown_key_bytes",
+]
+
 T = TypeVar("T")
 
 OURS = "H"
@@ -16,11 +45,6 @@ _LEG = b"HEFU-LEG-1"
 _UNKNOWN = b"HEFU-ABS-1"
 _HEADER = b"HEFU-SETTLE-1"
 _NO_UETR = bytes(16)
-_TEXT_MAX = 255
-
-
-class BytesMalformed(ValueError):
-    """The bytes are no leaf or header in the one permitted encoding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +80,11 @@ def leaf_bytes(leg: Leg) -> bytes:
             _LEG,
             leg.uetr.bytes,
             leg.favour.encode("ascii"),
-            _currency(leg.currency),
-            _number(leg.exponent, 1),
-            _number(leg.amount_minor, 8),
-            _text(leg.account),
-            _text(leg.end_to_end_id),
+            currency_bytes(leg.currency),
+            number_bytes(leg.exponent, 1),
+            number_bytes(leg.amount_minor, 8),
+            text_bytes(leg.account),
+            text_bytes(leg.end_to_end_id),
             leg.original_uetr.bytes if leg.original_uetr else _NO_UETR,
         )
     )
@@ -73,7 +97,7 @@ def unknown_key_bytes(uetr: UUID) -> bytes:
 
 def decode_leaf(data: bytes) -> Leg | UnknownKey:
     """Reads a leaf back. Raises `BytesMalformed`; only the exact encoding passes."""
-    reader = _Reader(data)
+    reader = Reader(data)
     leaf: Leg | UnknownKey
     if data.startswith(_UNKNOWN):
         reader.take(len(_UNKNOWN))
@@ -194,31 +218,31 @@ class Header:
             (
                 _HEADER,
                 self.settlement_id.bytes,
-                _number(self.round, 1),
-                _text(self.bank_id),
-                _text(self.account),
-                _currency(self.currency),
-                _number(self.exponent, 1),
-                _text(self.model),
-                _number(self.value_date, 4),
-                _number(len(self.window_ids), 2),
+                number_bytes(self.round, 1),
+                text_bytes(self.bank_id),
+                text_bytes(self.account),
+                currency_bytes(self.currency),
+                number_bytes(self.exponent, 1),
+                text_bytes(self.model),
+                number_bytes(self.value_date, 4),
+                number_bytes(len(self.window_ids), 2),
                 *(window.bytes for window in self.window_ids),
-                _number(self.legs, 8),
-                _number(self.sum_ours_minor, 8),
-                _number(self.sum_bank_minor, 8),
-                _number(self.net_minor, 8, signed=True),
-                _digest(self.key_list_hash),
-                _digest(self.root),
-                _number(self.created_ms, 8),
-                _number(self.expires_ms, 8),
-                _digest(self.previous_digest),
+                number_bytes(self.legs, 8),
+                number_bytes(self.sum_ours_minor, 8),
+                number_bytes(self.sum_bank_minor, 8),
+                number_bytes(self.net_minor, 8, signed=True),
+                digest_bytes(self.key_list_hash),
+                digest_bytes(self.root),
+                number_bytes(self.created_ms, 8),
+                number_bytes(self.expires_ms, 8),
+                digest_bytes(self.previous_digest),
             )
         )
 
     @classmethod
     def decode(cls, data: bytes) -> Self:
         """Reads a header back. Raises `BytesMalformed`; only the exact encoding passes."""
-        reader = _Reader(data)
+        reader = Reader(data)
         reader.expect(_HEADER)
         settlement_id, round_ = reader.uuid(), reader.number(1)
         bank_id, account = reader.text(), reader.text()
@@ -265,12 +289,12 @@ def sign_payload(role: str, digest: bytes) -> bytes:
     """What is signed over a header; the role (`H` or `B`) stops a replay as the other's."""
     if role not in {OURS, THE_BANKS}:
         raise BytesMalformed(f"role {role!r} is neither H nor B")
-    return b"HEFU-SIGN-1\x00" + role.encode("ascii") + _digest(digest)
+    return b"HEFU-SIGN-1\x00" + role.encode("ascii") + digest_bytes(digest)
 
 
 def uetr_of(payment_id: UUID, attempt: int) -> UUID:
     """The UETR of a payment's attempt: a UUIDv4 in form, always the same for one attempt."""
-    seed = hashlib.sha256(b"HEFU-UETR-1" + payment_id.bytes + _number(attempt, 1)).digest()
+    seed = hashlib.sha256(b"HEFU-UETR-1" + payment_id.bytes + number_bytes(attempt, 1)).digest()
     return UUID(bytes=seed[:16], version=4)
 
 
@@ -286,64 +310,3 @@ def _at(items: Sequence[T], index: int) -> T:
     if index < 0:
         raise IndexError(index)
     return items[index]
-
-
-def _number(value: int, size: int, *, signed: bool = False) -> bytes:
-    try:
-        return value.to_bytes(size, "big", signed=signed)
-    except OverflowError as error:
-        raise BytesMalformed(f"{value} does not fit {size} bytes") from error
-
-
-def _text(text: str) -> bytes:
-    if not text.isascii() or len(text) > _TEXT_MAX:
-        raise BytesMalformed(f"{text!r} is no ASCII of at most {_TEXT_MAX} characters")
-    return bytes((len(text),)) + text.encode("ascii")
-
-
-def _currency(code: str) -> bytes:
-    if len(code) != 3 or not code.isascii() or not code.isalpha() or not code.isupper():  # noqa: PLR2004 - ISO 4217
-        raise BytesMalformed(f"{code!r} is no currency code")
-    return code.encode("ascii")
-
-
-def _digest(data: bytes) -> bytes:
-    if len(data) != len(NO_DIGEST):
-        raise BytesMalformed("a digest has 32 bytes")
-    return data
-
-
-class _Reader:
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-        self._at = 0
-
-    def take(self, size: int) -> bytes:
-        part = self._data[self._at : self._at + size]
-        if len(part) != size:
-            raise BytesMalformed("the bytes end too early")
-        self._at += size
-        return part
-
-    def expect(self, name: bytes) -> None:
-        if self.take(len(name)) != name:
-            raise BytesMalformed(f"the bytes do not start with {name.decode('ascii')}")
-
-    def end(self) -> None:
-        if self._at != len(self._data):
-            raise BytesMalformed("bytes are left over")
-
-    def number(self, size: int, *, signed: bool = False) -> int:
-        return int.from_bytes(self.take(size), "big", signed=signed)
-
-    def uuid(self) -> UUID:
-        return UUID(bytes=self.take(16))
-
-    def ascii(self, size: int) -> str:
-        try:
-            return self.take(size).decode("ascii")
-        except UnicodeDecodeError as error:
-            raise BytesMalformed("a text is not ASCII") from error
-
-    def text(self) -> str:
-        return self.ascii(self.number(1))
