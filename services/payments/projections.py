@@ -24,7 +24,7 @@ from sqlalchemy import (
 
 from libs.event_store import StoredEvent
 from libs.money import Money
-from libs.read_model import Patch, Put, ReadModel, Write
+from libs.read_model import Added, Patch, Put, ReadModel, Write
 from services.payments.codec import codec
 from services.payments.domain import lifecycle as life
 from services.payments.domain.terms import (
@@ -190,7 +190,7 @@ _CHANGES: Final[Mapping[type, Callable[[Any], dict[str, object]]]] = {
     life.Doubted: lambda _: {"is_in_doubt": True},
     life.Carried: lambda e: {
         "carried_window_id": e.to_window_id,
-        "times_carried": _T.times_carried + 1,
+        "times_carried": Added(1),
     },
     life.RefusedByBank: lambda _: {"is_in_doubt": False, "returns_open": 1},
     life.Failed: _failed,
@@ -201,9 +201,9 @@ _CHANGES: Final[Mapping[type, Callable[[Any], dict[str, object]]]] = {
     },
     life.CancelRequested: lambda _: {},
     life.Cancelled: lambda _: {"status": Status.CANCELLED.name, "steps_open": 0},
-    life.RefundReserved: lambda _: {"refunds_open": _T.refunds_open + 1},
+    life.RefundReserved: lambda _: {"refunds_open": Added(1)},
     life.RefundCompleted: _refunded,
-    life.RefundGivenUp: lambda _: {"refunds_open": _T.refunds_open - 1},
+    life.RefundGivenUp: lambda _: {"refunds_open": Added(-1)},
 }
 
 model = ReadModel("payments", 1, "payments", (PREFIX,), metadata, project)
