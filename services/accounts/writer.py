@@ -5,6 +5,7 @@ only while a page is on its way, and nobody sees it then: answers and reads wait
 """
 
 import asyncio
+import contextlib
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -200,10 +201,9 @@ class Writer:
             left_s = (deadline - self._clock()) / _MICRO
             if left_s <= 0:
                 return
-            try:
-                await asyncio.wait_for(self._wake.wait(), min(left_s, LOOK_AGAIN_S))
-            except TimeoutError:
-                continue
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(min(left_s, LOOK_AGAIN_S)):
+                    await self._wake.wait()
 
     def _decide(self) -> _Draft:
         """Fill a page: expiries first, then what is queued, in its order."""

@@ -1,0 +1,212 @@
+"""The accounts service as a process over a real store and bus: kills, a rival, an orderly stop."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import grpc
+import pytest
+
+from hefu.accounts.v1 import accounts_pb2 as pb
+from hefu.accounts.v1 import accounts_pb2_grpc, events_pb2
+from hefu.type.v1.money_pb2 import Money
+from libs.authority import Identity, establish
+from libs.grpc_client import open_channel
+from libs.ids import new_id
+from tests.servers import EventStoreServer, NatsServer, Server, free_port, identities
+
+if TYPE_CHECKING:
+    from hefu.accounts.v1.accounts_pb2_grpc import AccountsServiceAsyncStub
+
+FUNDS = 1_000_000
+CALLERS = 8
+KILLS = 3
+_TRY_AGAIN = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+
+
+class Accounts(Server):
+    """`python -m services.accounts`."""
+
+    def __init__(self, run_dir: Path, store: EventStoreServer, bus: NatsServer) -> None:
+        self.port = free_port()
+        super().__init__(
+            [sys.executable, "-m", "services.accounts"],
+            lambda line: '"journal_recovered"' in line,
+            {
+                "HEFU_SERVICE": "accounts",
+                "HEFU_RUN_DIR": str(run_dir),
+                "HEFU_PORT": str(self.port),
+                "HEFU_EVENT_STORE": store.uri,
+                "HEFU_BUS": bus.address,
+                "HEFU_SNAPSHOT_EVERY_PAGES": "20",
+            },
+        )
+
+
+@pytest.fixture(scope="module")
+def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("accounts-process")
+    identities(folder)
+    establish(folder, [Identity("operator")])
+    return folder
+
+
+@pytest.fixture
+def servers(run_dir: Path, tmp_path: Path) -> Iterator[tuple[EventStoreServer, NatsServer]]:
+    folder = run_dir / "identities"
+    store = EventStoreServer(tmp_path / "store", folder / "eventstore")
+    bus = NatsServer(tmp_path / "bus", folder / "nats")
+    try:
+        store.start()
+        bus.start()
+        yield store, bus
+    finally:
+        bus.stop()
+        store.stop()
+
+
+@asynccontextmanager
+async def _stub(accounts: Accounts, run_dir: Path) -> AsyncIterator["AccountsServiceAsyncStub"]:
+    address = f"localhost:{accounts.port}"
+    async with open_channel(address, run_dir / "identities" / "payments") as channel:
+        yield accounts_pb2_grpc.AccountsServiceStub(channel)
+
+
+def _czk(minor: int) -> Money:
+    return Money(currency_code="CZK", minor_units=minor)
+
+
+def _opening(kind: events_pb2.AccountKind.ValueType) -> pb.Command:
+    account_id = str(new_id())
+    opening = pb.Opening(
+        account_id=account_id, owner=f"o:{account_id}", kind=kind, currency_code="CZK"
+    )
+    return pb.Command(open_account=opening)
+
+
+def _transfer(payer: str, payee: str, minor: int) -> pb.Command:
+    return pb.Command(
+        transfer=pb.Transfer(
+            transfer_id=str(new_id()),
+            legs=[
+                pb.Leg(account_id=payer, direction=events_pb2.DIRECTION_DEBIT, amount=_czk(minor)),
+                pb.Leg(account_id=payee, direction=events_pb2.DIRECTION_CREDIT, amount=_czk(minor)),
+            ],
+        )
+    )
+
+
+async def _sent(stub: "AccountsServiceAsyncStub", *commands: pb.Command) -> pb.CommandResult:
+    """The same request until it is answered; the last one's result."""
+    request = pb.PostCommandsRequest(commands=commands)
+    while True:
+        try:
+            reply = await stub.PostCommands(request, timeout=5, wait_for_ready=True)
+        except grpc.aio.AioRpcError as error:
+            if error.code() not in _TRY_AGAIN:
+                raise
+        else:
+            return reply.results[-1]
+
+
+async def _two_accounts(stub: "AccountsServiceAsyncStub") -> tuple[str, str]:
+    payer = _opening(events_pb2.ACCOUNT_KIND_CUSTOMER_WALLET)
+    payee = _opening(events_pb2.ACCOUNT_KIND_MERCHANT)
+    fees = _opening(events_pb2.ACCOUNT_KIND_FEE_INCOME)
+    a, b, c = (each.open_account.account_id for each in (payer, payee, fees))
+    result = await _sent(stub, payer, payee, fees, _transfer(c, a, FUNDS))
+    assert not result.HasField("refusal")
+    return a, b
+
+
+async def test_no_acknowledged_entry_is_lost_or_doubled_by_kills(
+    run_dir: Path, servers: tuple[EventStoreServer, NatsServer]
+) -> None:
+    accounts = Accounts(run_dir, *servers)
+    accounts.start()
+    posted = asyncio.Event()
+    acknowledged: list[tuple[pb.Command, pb.CommandResult]] = []
+    is_over = False
+
+    async def caller(stub: "AccountsServiceAsyncStub", payer: str, payee: str) -> None:
+        while not is_over:
+            command = _transfer(payer, payee, 7)
+            acknowledged.append((command, await _sent(stub, command)))
+            posted.set()
+
+    try:
+        async with _stub(accounts, run_dir) as stub:
+            payer, payee = await _two_accounts(stub)
+            async with asyncio.TaskGroup() as calling:
+                for _ in range(CALLERS):
+                    calling.create_task(caller(stub, payer, payee))
+                for _ in range(KILLS):
+                    for _ in range(10):
+                        posted.clear()
+                        await posted.wait()
+                    await asyncio.to_thread(accounts.kill)
+                    await asyncio.to_thread(accounts.start)
+                posted.clear()
+                await posted.wait()
+                is_over = True
+            account = (await stub.GetAccount(pb.GetAccountRequest(account_id=payee))).account
+            again = [await _sent(stub, command) for command, _ in acknowledged]
+            listed = await stub.ListEntries(
+                pb.ListEntriesRequest(
+                    account_id=payee, page_size=1_000, min_position=again[-1].position
+                )
+            )
+    finally:
+        accounts.kill()
+    assert account.posted_minor == 7 * len(acknowledged)
+    assert all(each.is_replayed for each in again)
+    assert [each.position for each in again] == [result.position for _, result in acknowledged]
+    ids = [each.entry.command_id for each in listed.entries[1:]]
+    assert sorted(ids) == sorted(command.transfer.transfer_id for command, _ in acknowledged)
+
+
+async def test_a_second_writer_stops_with_one_clear_line(
+    run_dir: Path, servers: tuple[EventStoreServer, NatsServer]
+) -> None:
+    first, second = Accounts(run_dir, *servers), Accounts(run_dir, *servers)
+    try:
+        first.start()
+        second.start()
+        async with _stub(first, run_dir) as stub:
+            await _two_accounts(stub)
+        async with _stub(second, run_dir) as stub:
+            with pytest.raises(grpc.aio.AioRpcError):
+                await stub.PostCommands(
+                    pb.PostCommandsRequest(
+                        commands=[_opening(events_pb2.ACCOUNT_KIND_CUSTOMER_WALLET)]
+                    ),
+                    timeout=10,
+                )
+        await asyncio.to_thread(second.stop)
+        async with _stub(first, run_dir) as stub:
+            await _two_accounts(stub)
+    finally:
+        second.kill()
+        first.kill()
+    assert "hefu: accounts: another writer has written page 0 of journal-0; this one stops" in (
+        second.said
+    )
+
+
+async def test_it_stops_in_order_when_told_to(
+    run_dir: Path, servers: tuple[EventStoreServer, NatsServer]
+) -> None:
+    accounts = Accounts(run_dir, *servers)
+    try:
+        accounts.start()
+        async with _stub(accounts, run_dir) as stub:
+            await _two_accounts(stub)
+        accounts.stop()
+    finally:
+        accounts.kill()
+
+    assert any('"process_stopped"' in line for line in accounts.said)
+    assert not any('"critical"' in line for line in accounts.said)
