@@ -44,7 +44,7 @@ __all__ = [
     "stop_what_runs",
 ]
 
-START_S = 60.0
+START_S = 120.0
 STOP_S = 60.0
 PORTS_S = 5.0
 # A process that ended this often before it served even once will not serve.
@@ -145,7 +145,12 @@ class System:
         if self.supervisor is not None:
             if found is None and self.supervisor.poll() is None:
                 self.supervisor.terminate()
-            await asyncio.to_thread(self.supervisor.wait, STOP_S)
+            try:
+                await asyncio.to_thread(self.supervisor.wait, STOP_S)
+            except subprocess.TimeoutExpired:
+                # Its children go with it.
+                self.supervisor.kill()
+                await asyncio.to_thread(self.supervisor.wait)
         await _until(lambda: not _is_held(self.run_dir / LOCK_FILE), STOP_S, "it does not stop")
 
     async def restart(self, name: str) -> None:
