@@ -1,7 +1,8 @@
 """The payments service, put together."""
 
 import asyncio
-from contextlib import AsyncExitStack
+from collections.abc import Sequence
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -14,7 +15,7 @@ from libs.grpc_server import serve
 from libs.inbox import Inbox
 from libs.operations import OPERATIONS_POLICY, OperationsServicer
 from libs.process import ProcessDriver, Recorded
-from libs.projection import Projection
+from libs.projection import Behind, Projection
 from libs.read_model import Database
 from libs.relay import Relay
 from libs.service import foundation, run
@@ -31,6 +32,8 @@ Driver: TypeAlias = ProcessDriver[Command, Payment, Event, Step]
 
 # What settlement tells payments of.
 HEARD = ("settlement-", "bank_transfer-")
+# How long the watchdog waits for the rows it looks at to be as new as the store.
+ROWS_WITHIN_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,17 +79,23 @@ def build(  # noqa: PLR0913 - all that it stands on
     async def perform(id_: str, state: Payment, step: Step) -> Recorded[Command] | None:
         return await steps.perform(id_, state, step)
 
+    async def open_ids() -> Sequence[str]:
+        # Rows that are behind name payments that have long moved on: looking at those is in vain.
+        with suppress(Behind):
+            await projection.wait_for(await store.head(), ROWS_WITHIN_S)
+        return await database.read(projections.open_ids)
+
+    projection = Projection(projections.model, database, store)
     driver: Driver = ProcessDriver(
         streams,
         next_step,
         perform,
-        lambda: database.read(projections.open_ids),
+        open_ids,
         concurrency=steps_at_once,
         watch_every_s=watch_every_s,
     )
     # The driver performs steps, and a step may wake another payment: the knot is tied here.
     steps = Steps(streams, peers.accounts, peers.settlement, clock, driver.wake)
-    projection = Projection(projections.model, database, store)
     inbox = Inbox(
         "payments",
         "settlement",
