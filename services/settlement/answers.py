@@ -1,4 +1,4 @@
-"""What a bank's message says about a transfer's items, as outcomes. Pure; any disagreement is unknown."""
+"""What a bank's message says about a transfer's items; pure, and any disagreement is unknown."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -45,7 +45,7 @@ def payments_of(message: StatusReport | Notice) -> list[str | None]:
 def said_by_report(
     report: StatusReport, transfer: Live, capability: Capability, source: Source
 ) -> list[ItemOutcome]:
-    """Outcomes of the items the report names; of all of them where it speaks of the whole message."""
+    """Outcomes of the items the report names; of all where it speaks of the whole message."""
     said = []
     named: set[str] = set()
     for status in report.transactions:

@@ -1,4 +1,4 @@
-"""Messages to and from banks: the exact bytes are kept first, and read only where the signature holds."""
+"""Messages to and from banks: exact bytes, kept first, and read only where the signature holds."""
 
 import asyncio
 import hashlib
@@ -92,10 +92,10 @@ class Correspondence:
         """A statement's page that was kept, read again."""
         found = await self._first(message_id)
         if not isinstance(found, evidence.Received):
-            raise AssertionError(f"{message_id} was not kept")
+            raise AssertionError(f"{message_id} was not kept")  # noqa: TRY004 - impossible
         message = await asyncio.to_thread(parse, found.message_type, found.body)
         if not isinstance(message, StatementPage):
-            raise AssertionError(f"{message_id} is no page of a statement")
+            raise AssertionError(f"{message_id} is no page")  # noqa: TRY004 - impossible
         return message
 
     async def _first(self, message_id: str) -> evidence.Event | None:
@@ -116,7 +116,9 @@ class Correspondence:
             message = await self._read(bank, signed)
             foreign = await self._foreign(bank.bank_id, message, known)
             if foreign:
-                raise SetAside("FOREIGN_REFERENCE", f"{foreign} is no transfer of this bank")
+                raise SetAside(  # noqa: TRY301 - set aside like the others
+                    "FOREIGN_REFERENCE", f"{foreign} is no transfer of this bank"
+                )
         except SetAside as fault:
             await self._keep_aside(bank.bank_id, signed, fault)
             raise

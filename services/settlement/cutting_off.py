@@ -1,4 +1,4 @@
-"""Cut-offs and partners at work: windows sealed and given to settlements, new partners' accounts opened."""
+"""Cut-offs and partners at work: windows sealed and settled, new partners' accounts opened."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""Joins what is asked at the same time under one key into groups that are worked on one after the other."""
+"""Joins what is asked together under one key into groups, worked on one after the other."""
 
 import asyncio
 from collections import defaultdict, deque

@@ -219,7 +219,7 @@ class _Watched:
 
 
 class _Capabilities:
-    """What banks can do, kept at hand: the next step of a transfer depends on it and on the time."""
+    """What banks can do, kept at hand: the next step depends on it and on the time."""
 
     def __init__(self, aggregates: Aggregates, clock: Clock) -> None:
         self._aggregates = aggregates
@@ -279,9 +279,9 @@ class _Capabilities:
 
 
 class _Waking:
-    """Hears what we append and wakes whoever waits for it; a wake lost is made up by the watchdog."""
+    """Hears what we append and wakes whoever waits for it; the watchdog makes up for a lost one."""
 
-    def __init__(  # noqa: PLR0913 - who is woken, and by what
+    def __init__(  # noqa: PLR0913, PLR0917 - who is woken, and by what
         self,
         aggregates: Aggregates,
         transfers: TransferDriver,

@@ -1,4 +1,4 @@
-"""Events to rows: our own, the journal's movements, and what a payout needs to know of its payee."""
+"""Events to rows: our own, the journal's movements, and the payees of payouts."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict

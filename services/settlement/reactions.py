@@ -1,4 +1,4 @@
-"""What the journal's pages make us do: the mirror follows each pull that was credited to a wallet."""
+"""What the journal's pages make us do: the mirror follows each pull credited to a wallet."""
 
 from collections.abc import Callable, Sequence
 

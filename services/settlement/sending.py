@@ -75,7 +75,7 @@ class _Letter:
 
 
 class Sending:
-    """Performs the steps of bank transfers. Pulls of one bank that are due together travel together."""
+    """Performs the steps of bank transfers. Pulls of one bank, due together, travel together."""
 
     def __init__(
         self,
@@ -196,7 +196,7 @@ class Sending:
     async def _send_again(
         self, key: tuple[str, str], transfers: Sequence[Live]
     ) -> Sequence[Outcome]:
-        """The same bytes again: after no byte had left, or twice not found while the bank remembers."""
+        """The same bytes again: no byte had left, or twice not found while the bank remembers."""
         bank_id, message_id = key
         bank = (await self._aggregates.partner_of(bank_id)).terms
         signed = await self._correspondence.kept(message_id)
@@ -459,7 +459,7 @@ def _booking(bank_id: str, item: ItemState) -> Posting:
 
 
 async def post_bank_facts(accounts: Accounts, postings: Sequence[Posting]) -> Sequence[Posted]:
-    """Post what a bank stated. A date the journal does not take is replaced by its own, under another id."""
+    """Post what a bank stated; a date the journal does not take gives way to its own."""
     posted = list(await accounts.post(postings))
     late = [
         (place, posting)

@@ -149,7 +149,7 @@ class Settling:
         )
 
     async def _shortage(self, bank: partner.Open, half: Half) -> int:
-        """What our account lacks for the payouts, in minor units; what is in transit to it counts."""
+        """What our account lacks for the payouts, in minor units."""
         posted, _ = await self._tools.accounts.balance(bank.mirror_account_id)
         covered = posted + bank.terms.capability.credit_line_minor
         return max(0, half.sum_of(Favour.BANK) - covered)
@@ -250,7 +250,7 @@ class Settling:
 
     # Instruction.
     async def _instruct(self, settlement: Live, bank: partner.Open) -> Command | str:
-        """Every intent is stored, then the clearing account is emptied; only then may bytes leave."""
+        """Every intent is stored, then the clearing account emptied; only then may bytes leave."""
         terms = settlement.terms
         half = await self._tools.halves.of(settlement, bank.terms)
         payees = await self._payees(half)
@@ -323,7 +323,9 @@ class Settling:
             self.owners[transfer_id] = settlement.terms.settlement_id
             state = (await self._tools.aggregates.transfers.load(transfer_id)).state
             if not isinstance(state, bank_transfer.Live):
-                raise AssertionError(f"{transfer_id} was instructed and not intended")
+                raise AssertionError(  # noqa: TRY004 - history that cannot be, not a wrong argument
+                    f"{transfer_id} was instructed and not intended"
+                )
             done += len(state.those(Outcome.DONE))
             refused += len(state.those(Outcome.REFUSED))
             doubted += sum(item.was_doubted for item in state.items.values())

@@ -1,4 +1,4 @@
-"""Statements at work: pages gathered, taken in whole, lines matched, and every difference made a break."""
+"""Statements at work: pages gathered, taken in whole, lines matched, differences made breaks."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -51,9 +51,9 @@ log = get_logger()
 
 
 class StatementDesk:
-    """Takes statements in. Woken by pages; it also looks by itself, and asks for what did not come."""
+    """Takes statements in; woken by pages, it also looks by itself and asks for what is late."""
 
-    def __init__(  # noqa: PLR0913 - what its work touches
+    def __init__(  # noqa: PLR0913, PLR0917 - what its work touches
         self,
         aggregates: Aggregates,
         correspondence: Correspondence,
@@ -251,7 +251,7 @@ class StatementDesk:
                 )
 
     async def _booked_minor(self, finding: Finding, amounts: dict[str, Expectation]) -> int:
-        """What the mirror already shows for the line's payment, in our favour; 0 for a second line."""
+        """What the mirror shows for the line's payment, in our favour; 0 for a second line."""
         expectation = amounts.get(finding.payment_id)
         if expectation is None or finding.type in ("DUPLICATE_EXECUTION", "CONTRADICTED"):
             return 0

@@ -1,4 +1,4 @@
-"""The link that banks call: messages kept and decided on, countersignatures, and our side of a walk."""
+"""The link that banks call: messages, countersignatures, and our side of a walk."""
 
 from uuid import UUID
 
@@ -38,7 +38,7 @@ POLICY: Policy = {
 class BankLinkApi(bank_pb2_grpc.BankLinkServiceServicer):
     """The caller is the bank its certificate names; it sees and says nothing of others."""
 
-    def __init__(  # noqa: PLR0913 - what the answers are made of
+    def __init__(  # noqa: PLR0913, PLR0917 - what the answers are made of
         self,
         aggregates: Aggregates,
         correspondence: Correspondence,

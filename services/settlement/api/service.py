@@ -70,7 +70,7 @@ class Wakes:
 class SettlementApi(settlement_pb2_grpc.SettlementServiceServicer):
     """Handlers validate, append and answer; the work is driven by what was stored."""
 
-    def __init__(  # noqa: PLR0913 - what the answers are made of
+    def __init__(  # noqa: PLR0913, PLR0917 - what the answers are made of
         self,
         aggregates: Aggregates,
         accounts: Accounts,
@@ -411,6 +411,6 @@ async def _until(is_so: Callable[[], Awaitable[bool]]) -> bool:
     patience_s = PATIENCE_S if left_s is None else min(PATIENCE_S, left_s - _MARGIN_S)
     loop = asyncio.get_running_loop()
     until_s = loop.time() + patience_s
-    while not (done := await is_so()) and loop.time() < until_s:
+    while not (done := await is_so()) and loop.time() < until_s:  # noqa: ASYNC110 - state is read, not told
         await asyncio.sleep(_LOOK_EVERY_S)
     return done

@@ -1,4 +1,4 @@
-"""Rows to replies: what operators see of partners, settlements, legs, messages, tie-outs and breaks."""
+"""Rows to replies: what operators see of partners, settlements, legs, messages and breaks."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -56,7 +56,7 @@ class Carried:
 
 @dataclass(frozen=True, slots=True)
 class Posting:
-    """Two legs. With `carried` the credit goes to the clearing account of the bank's open window."""
+    """Two legs. With `carried` the credit goes to the clearing account of its open window."""
 
     posting_id: UUID
     debit: str

@@ -1,4 +1,4 @@
-"""The link to each bank: mutual TLS, a deadline, and failures told apart by what may have left us."""
+"""The link to each bank: mutual TLS, a deadline, and failures told apart by what may have left."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence

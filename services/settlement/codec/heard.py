@@ -1,4 +1,4 @@
-"""What we hear of others: the journal's pages and the payees of payouts, as the little we need of them."""
+"""What we hear of others: the little we need of the journal's pages and of payouts' payees."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

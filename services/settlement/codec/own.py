@@ -1,12 +1,12 @@
 """Events as they are stored: protobuf JSON with proto field names, planned once from the contract.
 
-The messages of `hefu.settlement.v1` are the law for names, defaults and kinds; a test reads every event
-back through the generated classes. Writing through a plan instead of through messages costs a fraction.
+The messages of `hefu.settlement.v1` are the law for names, defaults and kinds; a test reads every
+event back through the generated classes. A plan costs a fraction of what messages cost.
 """
 
 import base64
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields
 from enum import Enum
 from types import UnionType
 from typing import (
@@ -214,7 +214,6 @@ class EventCodec(Generic[E]):
     def encode(self, event: E) -> tuple[str, bytes]:
         """Stored type and bytes."""
         name, plan = self._types[type(event)]
-        assert is_dataclass(event)
         return name, orjson.dumps(plan.write(event))
 
     def decode(self, event_type: str, data: bytes) -> E:

@@ -1,4 +1,4 @@
-"""A bank transfer: one instruction to a bank, sent by exactly one sender, until each of its items is final."""
+"""A bank transfer: one instruction to a bank, sent by one sender, until each item is final."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -447,9 +447,8 @@ def _is_news(said: ItemOutcome, known: ItemState, command: Decide) -> bool:
 
 
 def _contradiction(known: ItemState, said: ItemOutcome) -> list[Event]:
-    """A later word never edits a final one. A word that is not final says less, so it says nothing."""
-    assert known.outcome is not None
-    if not said.outcome.is_final or said.outcome is known.outcome:
+    """A later word never edits a final one; a word that is not final says less, so nothing."""
+    if known.outcome is None or not said.outcome.is_final or said.outcome is known.outcome:
         return []
     if said.outcome in known.contradictions:
         return []
@@ -476,7 +475,7 @@ class Step(Enum):
 
 
 def next_step(transfer: Transfer, capability: Capability, now_ms: int) -> Step | None:
-    """What to do at this time. A send without outcome is a doubt: only a crash leaves it so."""
+    """What to do now. A send without outcome is a doubt: only a crash leaves it so."""
     if isinstance(transfer, Absent):
         return None
     if transfer.phase is Phase.SENDING:
@@ -513,7 +512,7 @@ def _retry_ms(transfer: Live) -> int:
 
 
 def inquiry_due_ms(transfer: Live, capability: Capability) -> int | None:
-    """When the next inquiry is due: by the bank's schedule for a doubt, its longest interval for the rest."""
+    """When the next inquiry is due: by schedule for a doubt, by its longest interval else."""
     schedule, asked = capability.schedule_s, transfer.inquiries
     late_ms = schedule[-1] * 1_000 * LATE_INTERVALS
     if unsure := transfer.those(Outcome.UNKNOWN):
@@ -531,8 +530,10 @@ def inquiry_due_ms(transfer: Live, capability: Capability) -> int | None:
 
 
 def may_resend(transfer: Live, capability: Capability, now_ms: int) -> bool:
-    """Whether the same bytes may leave again: the bank deduplicates, its index was twice empty, and
-    its memory still reaches back to the first send (less a tenth).
+    """Whether the same bytes may leave again.
+
+    The bank deduplicates, its index was twice empty, and its memory still reaches back to the first
+    send (less a tenth).
     """
     unsure = transfer.those(Outcome.UNKNOWN)
     if not unsure or transfer.attempt > RESENDS_MAX:
@@ -548,7 +549,7 @@ def may_resend(transfer: Live, capability: Capability, now_ms: int) -> bool:
 
 
 def not_found_gap_ms(capability: Capability) -> int:
-    """How far apart two "not found" must lie: five minutes, or less where the bank's own schedule is closer."""
+    """How far apart two "not found" lie: five minutes, or less by the bank's own schedule."""
     schedule = capability.schedule_s
     if len(schedule) < NOT_FOUNDS_MIN:
         return NOT_FOUND_GAP_MS

@@ -1,4 +1,4 @@
-"""A bank message as evidence: the exact bytes that left or came, kept before anything is decided on them."""
+"""A bank message as evidence: the exact bytes, kept before anything is decided on them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""A joint settlement: drafted from a sealed window, proven by both halves, instructed, confirmed, tied out, final."""
+"""A joint settlement: drafted, proven by both halves, instructed, confirmed, tied out, final."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -306,7 +306,9 @@ Command: TypeAlias = (
 )
 
 
-def decide(command: Command, settlement: Settlement) -> Sequence[Event]:  # noqa: C901 - one case a command
+def decide(  # noqa: C901, PLR0912 - one case a command
+    command: Command, settlement: Settlement
+) -> Sequence[Event]:
     if isinstance(command, Draft):
         return _draft(command.terms, settlement)
     if isinstance(settlement, Absent):

@@ -1,4 +1,4 @@
-"""A bank's statement: taken in whole or not at all, and its lines matched to what we expect, in a fixed order."""
+"""A bank's statement: taken in whole or not at all, its lines matched in a fixed order."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -345,7 +345,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Matching:
-    """Every line with its rung, and the breaks. The same input in any order gives the same result."""
+    """Every line with its rung, and the breaks; input in any order gives the same result."""
 
     matches: tuple[LineMatch, ...]
     findings: tuple[Finding, ...]
@@ -356,8 +356,8 @@ def match_lines(
 ) -> Matching:
     """Runs the ladder. `taken` names payments that an earlier statement's line already explains.
 
-    Lines are taken by booking date and place; the first rung with exactly one candidate wins; amount,
-    currency and direction are equal on all of them.
+    Lines are taken by booking date and place; the first rung with exactly one candidate wins;
+    amount, currency and direction are equal on all of them.
     """
     rungs = _rungs(expected)
     used = dict(taken)
@@ -414,7 +414,8 @@ def _climb(line: Line, rungs: Sequence[_Rung], used: Mapping[str, str]) -> LineM
             return Finding(line.ordinal, "DUPLICATE_EXECUTION", fitting[0].payment_id)
         if len(named) == 1 and not fitting and differing is None:
             type_ = _difference(line, named[0])
-            assert type_ is not None
+            if type_ is None:
+                raise AssertionError("what does not fit differs")
             differing = Finding(line.ordinal, type_, named[0].payment_id)
     return differing or Finding(line.ordinal, "ONLY_AT_BANK")
 

@@ -1,4 +1,4 @@
-"""What a bank's status codes mean: exactly one of five outcomes, and whatever is unsure is unknown."""
+"""What a bank's codes mean: exactly one of five outcomes; whatever is unsure is unknown."""
 
 import re
 from collections.abc import Collection
@@ -16,7 +16,7 @@ _NOT_FOUND = frozenset({"AG09", "NOOR"})
 _REPEAT = re.compile(r"AM05|DU0[1-5]", re.ASCII)
 _ABORTED = re.compile(r"AB(0[1-9]|1[01])", re.ASCII)
 _RULE = re.compile(r"AC[0-9]{2}|AM0[2-4]|AG01|FF01|RR[0-9]{2}", re.ASCII)
-# Without the bank's word that its refusals are final, two inquiries must agree; an aborted one needs one.
+# Without the bank's word that its refusals are final, two inquiries must agree.
 _AGREEING_INQUIRIES = 2
 NOT_FOUND = "NOT_FOUND"
 

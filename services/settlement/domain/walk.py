@@ -1,4 +1,4 @@
-"""The walk of two Merkle trees with the same keys, from roots that differ down to exactly the leaves that do."""
+"""The walk of two Merkle trees over the same keys, from their roots down to what differs."""
 
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ Ask: TypeAlias = AskNodes | AskLeaves
 
 @dataclass(frozen=True, slots=True)
 class Walked:
-    """Places of the leaves that differ, with the other side's bytes, and how many exchanges it took."""
+    """Places of the leaves that differ, with the other side's bytes, and the exchanges it took."""
 
     leaves: Mapping[int, bytes]
     exchanges: int
@@ -40,7 +40,7 @@ class WalkInvalid(Exception):
 def walk(
     levels: Sequence[Sequence[bytes]], other_root: bytes
 ) -> Generator[Ask, Sequence[bytes], Walked]:
-    """Yields questions and takes the answers, in the order asked. `levels[0]` are our leaves' hashes.
+    """Yields questions and takes answers, in the order asked. `levels[0]`: our leaves' hashes.
 
     Asks for children of differing nodes only, one batch a level. Raises `WalkInvalid`.
     """

@@ -1,4 +1,5 @@
 """A bank in memory: its own books, key and manners, behind the port of the link."""
+# ruff: noqa: ARG002 - a port is wider than what one bank looks at
 
 import hashlib
 from collections import Counter
@@ -59,7 +60,7 @@ def signer(path: Path, seed: int) -> Signer:
 
 @dataclass
 class FakeBank(BankLink):
-    """What it does next is scripted by name: each manner is used once, in order, then it is clean."""
+    """What it does next is scripted: each manner is used once, in order, then it is clean."""
 
     bank_id: str
     signer: Signer

@@ -1,4 +1,4 @@
-"""Settlements driven to their ends beside a bank that does all it may, and a process that may die."""
+"""Settlements driven to their ends beside a bank of many manners, by a process that may die."""
 
 from pathlib import Path
 
@@ -8,6 +8,7 @@ from libs.grpc_errors import to_error
 from services.settlement.correspondence import SetAside
 from services.settlement.domain import bank_transfer
 from services.settlement.domain.settlement import Stage
+from services.settlement.domain.status import Outcome
 from services.settlement.reactions import pull_id_of
 from tests.services.settlement.fake_bank import FakeBank
 from tests.services.settlement.worlds import World, payment_id, world
@@ -99,8 +100,9 @@ async def test_a_refused_connection_is_no_doubt_and_the_same_bytes_leave_later(
 
         async def was_not_sent() -> bool:
             state = (await here.parts.aggregates.transfers.load(transfer_id)).state
-            is_live = isinstance(state, bank_transfer.Live)
-            return is_live and state.phase is bank_transfer.Phase.NOT_SENT
+            if not isinstance(state, bank_transfer.Live):
+                return False
+            return state.phase is bank_transfer.Phase.NOT_SENT
 
         await here.until(was_not_sent)
         here.now_us += 2_000_000
@@ -173,9 +175,7 @@ async def test_an_answer_that_does_not_say_all_of_it_leaves_the_rest_in_doubt(
 
         async def is_in_doubt() -> bool:
             found = (await here.parts.aggregates.transfers.load(state.transfer_ids[0])).state
-            return isinstance(found, bank_transfer.Live) and bool(
-                found.those(bank_transfer.Outcome.UNKNOWN)
-            )
+            return isinstance(found, bank_transfer.Live) and bool(found.those(Outcome.UNKNOWN))
 
         await here.until(is_in_doubt)
         here.now_us += 3_000_000

@@ -1,4 +1,4 @@
-"""A world for the settlement service: store, bus, rows, journal and bank in memory, and a clock told."""
+"""A world for the settlement service: all it stands on in memory, and a clock that is told."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -30,7 +30,14 @@ from tests.services.settlement.fake_journal import FakeJournal
 
 BANK = "CD"
 PATIENCE_S = 20.0
-CAPABILITY = partner.Capability((2, 5, 10, 20), ("ACSC", "ACCC"), True, 4, 10**12, 86_400)
+CAPABILITY = partner.Capability(
+    (2, 5, 10, 20),
+    ("ACSC", "ACCC"),
+    refusal_is_final=True,
+    batch_max=4,
+    credit_line_minor=10**12,
+    dedupe_horizon_s=86_400,
+)
 
 
 def payment_id(n: int) -> str:
@@ -191,7 +198,8 @@ class World:
                 key_id=each.key_id,
             )
             reply = await self.parts.link_api.DeliverMessage(
-                pb.DeliverMessageRequest(message=message), None
+                pb.DeliverMessageRequest(message=message),
+                None,  # type: ignore[arg-type]  # the handler does not look at it
             )
             repeats.append(reply.is_repeat)
         return repeats

@@ -1,4 +1,4 @@
-"""One instruction: sent by one sender, doubted honestly, decided for ever, asked about in bounds."""
+"""One instruction: sent by one sender, doubted honestly, decided for ever, asked in bounds."""
 
 from collections.abc import Sequence
 
@@ -45,7 +45,9 @@ INTENDED = Intended("t", "CD", Kind.PAYOUT, ITEMS, "s")
 STARTED = SendStarted(1, "m", T0)
 DOUBTED = Doubted("RESET", T0 + 10, ("p1", "p2", "p3"))
 SENT: Sequence[Event] = (INTENDED, STARTED)
-BANK = Capability((60, 600, 3_600), ("ACSC",), True, 250, 0, 86_400)
+BANK = Capability(
+    (60, 600, 3_600), ("ACSC",), refusal_is_final=True, batch_max=250, dedupe_horizon_s=86_400
+)
 story = Scenario(bank_transfer)
 
 

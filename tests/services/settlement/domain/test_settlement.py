@@ -1,4 +1,4 @@
-"""Every trigger in every state of a settlement: what the table lists passes, all else is refused."""
+"""Every trigger in every state: what the table lists passes, all else is refused."""
 
 from collections.abc import Callable, Sequence
 

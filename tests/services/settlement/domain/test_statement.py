@@ -171,7 +171,7 @@ def test_the_first_rung_that_fits_wins(rung: int) -> None:
     assert match_lines([RUNGS[rung]], [known], {}).matches == (LineMatch(1, "p1", rung),)
 
 
-DIFFERENCES = {
+DIFFERENCES: dict[str, dict[str, Any]] = {
     "AMOUNT_UNDER": {"amount": czk(100)},
     "AMOUNT_OVER": {"amount": czk(102)},
     "CURRENCY": {"amount": Money("EUR", 101)},
@@ -205,7 +205,7 @@ def test_a_line_that_nobody_expects_is_only_at_the_bank() -> None:
 
 @pytest.mark.parametrize("seed", range(50))
 def test_seeded_breaks_are_found_exactly_and_in_any_order_the_same(seed: int) -> None:
-    chance = random.Random(seed)
+    chance = random.Random(seed)  # noqa: S311 - seeded on purpose
     count = chance.randrange(1, 60)
     lines, wanted = [], {}
     for n in range(1, count + 1):

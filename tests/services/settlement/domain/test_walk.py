@@ -38,7 +38,7 @@ def walked(ours: Tree, theirs: Tree) -> tuple[Walked, int]:
 @pytest.mark.parametrize("k", [0, 1, 2, 5])
 def test_exactly_the_differing_legs_are_found(n: int, k: int) -> None:
     ours = leaves(n)
-    chosen = random.Random(n * 31 + k).sample(range(n), min(k, n))
+    chosen = random.Random(n * 31 + k).sample(range(n), min(k, n))  # noqa: S311 - seeded on purpose
     theirs = [b"other" + leaf if i in chosen else leaf for i, leaf in enumerate(ours)]
 
     found, hashes = walked(Tree(ours), Tree(theirs))
