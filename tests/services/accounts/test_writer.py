@@ -9,7 +9,13 @@ import stamina
 from libs.event_store import Appended, NewEvent, StoredEvent
 from libs.failure import StartFailed
 from libs.memory_store import MemoryStore
-from services.accounts.codec.pages import JOURNAL, SNAPSHOTS, decode_page
+from services.accounts.codec.pages import (
+    JOURNAL,
+    SNAPSHOTS,
+    decode_page,
+    encode_entry,
+    encode_page,
+)
 from services.accounts.domain.commands import Command, OpenAccount
 from services.accounts.domain.entries import CommandRefused, HoldExpired, Page
 from services.accounts.domain.kinds import Kind
@@ -309,6 +315,19 @@ async def test_a_damaged_journal_stops_the_start_and_names_the_page(damage: str)
 
     with pytest.raises(StartFailed, match="damaged at page 2"):
         await recover(damaged)
+
+
+async def test_a_page_written_anew_with_a_right_hash_breaks_the_chain_behind_it() -> None:
+    store, desk = MemoryStore(), Desk()
+    async with running(store) as journal:
+        for _ in range(3):
+            await _funded(journal, desk, 100)
+    page = (await _pages(store))[1]
+    encoded = [encode_entry(entry, ordinal) for ordinal, entry in enumerate(page.entries)]
+    anew, _ = encode_page(1, page.previous_hash, page.written_us, "2026-09-20", encoded)
+
+    with pytest.raises(StartFailed, match="damaged at page 2"):
+        await recover(await _copied(store, {1: anew}))
 
 
 async def test_a_full_queue_turns_callers_away() -> None:

@@ -223,6 +223,7 @@ SHAPES: list[tuple[str, Callable[[Desk, str, str], Transfer]]] = [
     ),
     ("CURRENCY_UNKNOWN", lambda d, a, _: d.transferring(debit(a, 1, "XAU"), credit(a, 2, "XAU"))),
     ("SAME_ACCOUNT_BOTH_SIDES", lambda d, a, _: d.transferring(debit(a, 1), credit(a, 2))),
+    ("SAME_ACCOUNT_BOTH_SIDES", lambda d, a, _: d.transferring(debit(a, 1), credit(a, 1))),
     (
         "LEGS_NOT_BALANCED",
         lambda d, a, b: d.transferring(debit(a, 1), credit(b, 2), value_date="x"),
