@@ -1,4 +1,4 @@
-"""All of settlement's aggregates over one store, and the two things that most of the work needs of them."""
+"""All of settlement's aggregates over one store, and the breaks that all of the work may open."""
 
 from dataclasses import dataclass
 from typing import TypeAlias

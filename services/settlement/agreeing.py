@@ -1,4 +1,4 @@
-"""The bank's answer to a proposal: countersigned, or different and walked down to the legs, or neither."""
+"""The bank's answer to a proposal: countersigned, or walked down to what differs, or neither."""
 
 import hashlib
 from collections.abc import Sequence
@@ -44,7 +44,7 @@ class Stuck:
 def countersigned(
     bank: Registered, proposal: Proposed, answer: Countersigned, now_ms: int, expires_ms: int
 ) -> Agree | Stuck:
-    """Accepted only over exactly the current header, unexpired, by the bank's key, in the bank's role."""
+    """Accepted only over the current header, unexpired, by the bank's key, in its role."""
     digest = hashlib.sha256(proposal.header).digest()
     if answer.digest != digest:
         return Stuck("the countersignature is over another header")
