@@ -6,7 +6,7 @@ import random
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import kurrentdbclient as kurrent
 import structlog
@@ -32,6 +32,7 @@ from libs.event_store import (
     TooLarge,
 )
 from libs.joined_appends import Append, CannotJoin, Conflicts, JoinedAppends
+from libs.tail import Missed, Tail
 from libs.watched import Silent, watched
 
 T = TypeVar("T")
@@ -55,13 +56,14 @@ logger = structlog.get_logger()
 
 
 class KurrentStore(EventStore):
-    """One client for commands and reads, and another for each `follow`."""
+    """One client for commands and reads, and another for each subscription."""
 
     def __init__(self, uri: str) -> None:
         self._uri = _with_keep_alive(uri)
         self._client = kurrent.AsyncKurrentDBClient(self._uri)
         self._joins = True
         self._joined = JoinedAppends(self._send)
+        self._tails: list[Tail] = []
 
     @classmethod
     @asynccontextmanager
@@ -121,7 +123,66 @@ class KurrentStore(EventStore):
     async def follow(
         self, prefixes: Sequence[str], after: int | None = None
     ) -> AsyncIterator[Followed]:
-        """Matching events after a position, then live, for ever; resumes from the last it gave."""
+        """Matching events after a position, then live, for ever; resumes from the last it gave.
+
+        All who follow in this process share one subscription where its prefixes cover theirs.
+        """
+        position = after or 0
+        tail = self._tail(prefixes, after)
+        tail.followers += 1
+        try:
+            while True:
+                try:
+                    async with aclosing(tail.since(position)) as items:
+                        async for item in items:
+                            if not isinstance(item, CaughtUp):
+                                position = item.position
+                            if not isinstance(item, StoredEvent) or _begins(item, prefixes):
+                                yield item
+                except Missed:
+                    async with aclosing(self._missed(prefixes, position)) as missed:
+                        async for item in missed:
+                            position = item.position
+                            yield item
+        finally:
+            tail.followers -= 1
+            if not tail.followers:
+                self._tails.remove(tail)
+                await tail.close()
+
+    def _tail(self, prefixes: Sequence[str], after: int | None) -> Tail:
+        for tail in self._tails:
+            if tail.covers(prefixes):
+                return tail
+        tail = Tail(prefixes, after, self._follow_alone)
+        self._tails.append(tail)
+        return tail
+
+    async def _missed(
+        self, prefixes: Sequence[str], after: int
+    ) -> AsyncGenerator[StoredEvent | Checkpoint, None]:
+        """All that matches up to the present end, and that it was all."""
+        failures = 0
+        while True:
+            heed_cancellation()
+            try:
+                head = await self.head()
+                async with aclosing(_generator(self.read_all(prefixes, after or None))) as reading:
+                    async for event in reading:
+                        after = event.position
+                        yield event
+            except StoreUnavailable as error:
+                logger.info("follow_again", position=after, reason=str(error), attempt=failures)
+                await _pause(failures)
+                failures += 1
+            else:
+                yield Checkpoint(max(head, after))
+                return
+
+    async def _follow_alone(
+        self, prefixes: Sequence[str], after: int | None = None
+    ) -> AsyncGenerator[Followed, None]:
+        """One subscription after another, for ever, from the last item it gave."""
         position = after
         failures = 0
         while True:
@@ -351,6 +412,14 @@ async def _pause(failures: int) -> None:
 async def _close(client: kurrent.AsyncKurrentDBClient) -> None:
     with suppress(Exception):
         await client.close()
+
+
+def _begins(event: StoredEvent, prefixes: Sequence[str]) -> bool:
+    return event.stream.startswith(tuple(prefixes))
+
+
+def _generator(items: AsyncIterator[T]) -> AsyncGenerator[T, None]:
+    return cast("AsyncGenerator[T, None]", items)
 
 
 def _unless_ours(error: asyncio.CancelledError) -> str:

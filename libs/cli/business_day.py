@@ -68,7 +68,7 @@ class BusinessDay:
         self._terms = terms
         self._progress = progress
         self.payments: dict[str, Watched] = {}
-        self._changed = asyncio.Condition()
+        self._heed: Callable[[Watched], None] = _nothing
 
     async def play(self) -> Played:
         """The whole day. Raises `DayStuck`."""
@@ -217,12 +217,11 @@ class BusinessDay:
             await self._keep([change.payment])
 
     async def _keep(self, found: Iterable[Watched]) -> None:
-        async with self._changed:
-            for payment in found:
-                known = self.payments.get(payment.payment_id)
-                if known is None or _changed_at(payment) >= _changed_at(known):
-                    self.payments[payment.payment_id] = payment
-            self._changed.notify_all()
+        for payment in found:
+            known = self.payments.get(payment.payment_id)
+            if known is None or _changed_at(payment) >= _changed_at(known):
+                self.payments[payment.payment_id] = payment
+                self._heed(payment)
 
     async def _until(
         self,
@@ -233,26 +232,31 @@ class BusinessDay:
         *,
         strict: bool = True,
     ) -> None:
-        waiting = {str(id_) for id_ in wanted}
-        bar, total = self._bar(told, len(waiting)), len(waiting)
-        deadline = time.monotonic() + (patience_s or self._terms.patience_s)
-        async with self._changed:
-            while True:
-                waiting = {id_ for id_ in waiting if not self._is(id_, reached)}
-                self._progress.update(bar, completed=total - len(waiting))
-                left_s = deadline - time.monotonic()
-                if not waiting:
-                    return
-                if left_s <= 0:
-                    break
-                await _notified(self._changed, min(left_s, 1.0))
-        if strict:
-            message = f"{told}: {len(waiting)} of {total} are missing, {min(waiting)} among them"
-            raise DayStuck(message)
+        ids = {str(id_) for id_ in wanted}
+        bar, total = self._bar(told, len(ids)), len(ids)
+        known = (self.payments.get(id_) for id_ in ids)
+        waiting = ids - {found.payment_id for found in known if found and reached(found)}
+        over = asyncio.Event()
 
-    def _is(self, id_: str, reached: Callable[[Watched], bool]) -> bool:
-        payment = self.payments.get(id_)
-        return payment is not None and reached(payment)
+        def heed(payment: Watched) -> None:
+            if payment.payment_id in waiting and reached(payment):
+                waiting.discard(payment.payment_id)
+                self._progress.update(bar, completed=total - len(waiting))
+                if not waiting:
+                    over.set()
+
+        self._heed = heed
+        self._progress.update(bar, completed=total - len(waiting))
+        try:
+            if waiting:
+                async with asyncio.timeout(patience_s or self._terms.patience_s):
+                    await over.wait()
+        except TimeoutError:
+            if strict:
+                missing = f"{len(waiting)} of {total} are missing, {min(waiting)} among them"
+                raise DayStuck(f"{told}: {missing}") from None
+        finally:
+            self._heed = _nothing
 
     # -- small things
 
@@ -279,11 +283,8 @@ class BusinessDay:
         return money.Money(currency_code=self._terms.currency, minor_units=minor)
 
 
-async def _notified(changed: asyncio.Condition, timeout_s: float) -> None:
-    try:
-        await asyncio.wait_for(changed.wait(), timeout_s)
-    except TimeoutError:
-        return
+def _nothing(_payment: Watched) -> None:
+    """Nobody waits for a change."""
 
 
 def _changed_at(payment: Watched) -> int:
