@@ -22,7 +22,7 @@ from libs.transient import is_transient
 BARE_POSITION_EVERY_S = 1.0
 RETRY_S = 0.5
 # After so long a reader asks the store whether anything is missing at all.
-_ASK_AFTER_S = 0.1
+_ASK_AFTER_S = 0.2
 
 logger = structlog.get_logger()
 
@@ -54,6 +54,7 @@ class Projection:
         self._bus = bus
         self._parked: set[str] = set()
         self._moved = asyncio.Event()
+        self._asking = asyncio.Lock()
         self._head = 0
         self._kept_at_s = 0.0
         self._is_prepared = False
@@ -100,11 +101,16 @@ class Projection:
             async with asyncio.timeout(_ASK_AFTER_S):
                 await self._moved.wait()
         except TimeoutError:
-            # The position may be of an event that is not for this model: then nothing will come.
-            missing = between(self._store, self.model.prefixes, self.position, position)
-            async with aclosing(missing):
-                if await anext(missing, None) is None:
-                    self._reach(max(self.position, position))
+            if not self._asking.locked():  # one asks for all who wait
+                async with self._asking:
+                    await self._ask(position)
+
+    async def _ask(self, position: int) -> None:
+        # The position may be of an event that is not for this model: then nothing will come.
+        missing = between(self._store, self.model.prefixes, self.position, position)
+        async with aclosing(missing):
+            if await anext(missing, None) is None:
+                self._reach(max(self.position, position))
 
     def _reach(self, position: int) -> None:
         self.position = position
