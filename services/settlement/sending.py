@@ -418,6 +418,8 @@ class Sending:
     async def _book(self, transfer: Live) -> Outcome:
         unbooked = transfer.unbooked
         bank_id = transfer.terms.bank_id
+        schedule = (await self._aggregates.partner_of(bank_id)).terms.capability.schedule_s
+        was_escalated = transfer.inquiries >= len(schedule)
         posted = await post_bank_facts(
             self._accounts, [_booking(bank_id, item) for item in unbooked]
         )
@@ -429,7 +431,7 @@ class Sending:
         for item, each in zip(unbooked, posted, strict=True):
             if not each.is_done:
                 log.error("booking_refused", payment_id=item.item.payment_id, reason=each.refusal)
-            elif item.was_doubted:
+            elif was_escalated and item.was_doubted:
                 place = f"{transfer.terms.transfer_id}/{item.item.payment_id}"
                 await self._aggregates.clear_break("IN_DOUBT_TOO_LONG", place, "the bank's word")
         if not booked:

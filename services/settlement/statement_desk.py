@@ -117,6 +117,8 @@ class StatementDesk:
         last = await self._database.read(lambda c: queries.last_statement(c, bank_id))
         number = last.number + 1 if last else 1
         held = await self._database.read(lambda c: queries.pages_held(c, bank_id, number))
+        if not held:
+            return False
         statement_id = f"{bank_id}-{number}"
         state = (await self._aggregates.statements.load(statement_id)).state
         held = [message_id for message_id in held if message_id not in state.set_aside]
