@@ -36,7 +36,7 @@ async def ends(here: World, settlement_id: str) -> None:
 
 
 async def in_doubt(here: World, transfer_ids: tuple[str, ...]) -> bank_transfer.Live | None:
-    """A transfer with an item in doubt: any of a settlement's may be the one that met the manner."""
+    """A transfer with an item in doubt: any of a settlement's may have met the manner."""
     for transfer_id in transfer_ids:
         found = (await here.parts.aggregates.transfers.load(transfer_id)).state
         if isinstance(found, bank_transfer.Live) and found.those(Outcome.UNKNOWN):
