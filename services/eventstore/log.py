@@ -169,7 +169,7 @@ class Log:
         self._flush()
         row = self._connection.execute(
             f"{_SELECT_KNOWN} INDEXED BY events_by_id WHERE event_id=? AND stream_id=?"
-             " ORDER BY pos LIMIT 1",
+            " ORDER BY pos LIMIT 1",
             (event_id, state.id),
         ).fetchone()
         return None if row is None else Known(*row)
