@@ -73,7 +73,8 @@ class BusinessDay:
     async def play(self) -> Played:
         """The whole day. Raises `DayStuck`."""
         begun = time.monotonic()
-        watching = asyncio.create_task(self._watch())
+        # What came before is in the answers to what is asked for now.
+        watching = asyncio.create_task(self._watch(await self._link.store.head()))
         try:
             await self._open_wallets()
             top_ups = await self._top_up()
@@ -212,8 +213,9 @@ class BusinessDay:
 
     # -- watching payments
 
-    async def _watch(self) -> None:
-        async for change in self._link.client.payments.watch():
+    async def _watch(self, after: int) -> None:
+        watching = self._link.client.payments.watch(after=after, public_only=True)
+        async for change in watching:
             await self._keep([change.payment])
 
     async def _keep(self, found: Iterable[Watched]) -> None:

@@ -1,6 +1,5 @@
 """Everything a command may talk to: as the operator, and for payments as the wallet."""
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import grpc
 import typer
+import uvloop
 from rich.console import Console
 
 from hefu.accounts.v1.accounts_pb2_grpc import AccountsServiceStub
@@ -95,7 +95,7 @@ def connected(run_dir: Path, work: Work) -> None:
 def told(run: Callable[[], Awaitable[int]]) -> int:
     """The exit code of a piece of work, its failure told in one line."""
     try:
-        return asyncio.run(_awaited(run))
+        return uvloop.run(_awaited(run))
     except (StartFailed, HefuError, StoreUnavailable) as error:
         console.print(f"[red]hefu: {error}[/]", highlight=False)
     except grpc.aio.AioRpcError as error:

@@ -8,7 +8,7 @@ import grpc
 
 from hefu.accounts.v1 import accounts_pb2 as pb
 from hefu.accounts.v1 import accounts_pb2_grpc, events_pb2
-from libs.client.calls import PATIENCE_S, check_shape, patiently
+from libs.client.calls import PATIENCE_S, check_shape
 from libs.client.errors import HefuError
 from libs.client.joining import IN_FLIGHT_MAX, Joiner
 from libs.money import Money
@@ -35,6 +35,13 @@ class AccountsClient:
         self._joiner: Joiner[pb.Command, pb.CommandResult] = Joiner(
             self._post,
             lambda result: result.refusal.reason,
+            in_flight_max=in_flight_max,
+            patience_s=patience_s,
+        )
+
+        self._looker: Joiner[str, pb.Account | None] = Joiner(
+            self._get_many,
+            lambda _account: "",
             in_flight_max=in_flight_max,
             patience_s=patience_s,
         )
@@ -112,16 +119,16 @@ class AccountsClient:
 
     async def get_account(self, account_id: UUID | str) -> pb.Account:
         """The account with its balances, at least as new as this client's last write."""
-        request = pb.GetAccountRequest(account_id=str(account_id), min_position=self.position)
-        check_shape(request)
-        response = await patiently(
-            lambda: self.stub.GetAccount(request, timeout=CALL_S), self._patience_s
-        )
-        return response.account
+        check_shape(pb.GetAccountRequest(account_id=str(account_id)))
+        account = await self._looker.submit(str(account_id))
+        if account is None:
+            raise HefuError("ACCOUNT_NOT_FOUND", f"there is no account {account_id}")
+        return account
 
     async def close(self) -> None:
         """Give up what is in flight."""
         await self._joiner.close()
+        await self._looker.close()
 
     async def _posted(self, command: pb.Command) -> pb.CommandResult:
         result = await self.submit(command)
@@ -134,3 +141,9 @@ class AccountsClient:
         response = await self.stub.PostCommands(request, timeout=CALL_S)
         self.position = max(self.position, response.position)
         return response.results
+
+    async def _get_many(self, account_ids: Sequence[str]) -> Sequence[pb.Account | None]:
+        request = pb.GetAccountsRequest(account_ids=account_ids, min_position=self.position)
+        response = await self.stub.GetAccounts(request, timeout=CALL_S)
+        found = {account.account_id: account for account in response.accounts}
+        return [found.get(account_id) for account_id in account_ids]

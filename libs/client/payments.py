@@ -103,11 +103,14 @@ class PaymentsClient:
         return payment
 
     async def watch(
-        self, payment_ids: Iterable[UUID | str] = (), after: int = 0
+        self, payment_ids: Iterable[UUID | str] = (), after: int = 0, *, public_only: bool = False
     ) -> AsyncIterator[pb.WatchPaymentsResponse]:
-        """Changes after a position, for ever, of these payments or of all of this caller's."""
+        """Changes after a position, for ever, of these payments or of all of this caller's.
+
+        `public_only` leaves out what changes neither status nor settlement.
+        """
         ids = [str(each) for each in payment_ids]
-        async for change in self._watching.follow(after, ids):
+        async for change in self._watching.follow(after, ids, public_only=public_only):
             yield change
 
     async def pages(

@@ -42,11 +42,13 @@ class Watching:
                 await self.close()
 
     async def follow(
-        self, after: int, payment_ids: Sequence[str] = ()
+        self, after: int, payment_ids: Sequence[str] = (), *, public_only: bool = False
     ) -> AsyncIterator[pb.WatchPaymentsResponse]:
         """Changes after a position, for ever; a broken stream goes on where it was."""
         while True:
-            request = pb.WatchPaymentsRequest(after_position=after, payment_ids=payment_ids)
+            request = pb.WatchPaymentsRequest(
+                after_position=after, payment_ids=payment_ids, public_changes_only=public_only
+            )
             try:
                 async for change in self._stub.WatchPayments(request, timeout=STREAM_S):
                     yield change

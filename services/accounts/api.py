@@ -100,6 +100,19 @@ class AccountsApi(accounts_pb2_grpc.AccountsServiceServicer):
                 request.min_position,
             )
 
+    async def GetAccounts(
+        self, request: pb.GetAccountsRequest, context: "Context"
+    ) -> pb.GetAccountsResponse:
+        def look(book: Book) -> pb.GetAccountsResponse:
+            found = (book.accounts.get(id_) for id_ in request.account_ids)
+            return pb.GetAccountsResponse(
+                accounts=[account_message(account) for account in found if account is not None],
+                position=book.page_number,
+            )
+
+        with _told():
+            return await self.writer.read(look, request.min_position)
+
     async def ListAccounts(
         self, request: pb.ListAccountsRequest, context: "Context"
     ) -> pb.ListAccountsResponse:

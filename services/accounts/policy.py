@@ -15,6 +15,7 @@ POLICY: Policy = {
     "AccountsService/UnfreezeAccount": _OPERATOR,
     "AccountsService/CloseAccount": _OPERATOR,
     "AccountsService/GetAccount": _READERS,
+    "AccountsService/GetAccounts": _READERS,
     "AccountsService/ListAccounts": _READERS,
     "AccountsService/ListEntries": _READERS,
     "AccountsService/PostTransfers": _POSTERS,

@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 PAGE_SIZE: Final = 100
 WATCHERS_MAX: Final = 256
+# Events that leave every public word of a payment as it was.
+_NOT_PUBLIC = frozenset({"PaymentFundsHeld", "PaymentPullRequested", "PaymentPullConfirmed"})
 TOKEN_LENGTH_MAX: Final = 18
 _WALLET: Final = frozenset({"wallet"})
 _READERS: Final = frozenset({"wallet", "operator"})
@@ -168,9 +170,10 @@ class PaymentsApi(payments_pb2_grpc.PaymentsServiceServicer):
         self._watchers += 1
         try:
             wanted = frozenset(request.payment_ids)
+            quiet = _NOT_PUBLIC if request.public_changes_only else frozenset()
             after = request.after_position or None
             async for stored in self._store.follow((projections.PREFIX,), after):
-                if isinstance(stored, StoredEvent):
+                if isinstance(stored, StoredEvent) and _name(stored) not in quiet:
                     change = await self._change(stored, wanted)
                     if change is not None:
                         yield change
@@ -195,7 +198,7 @@ class PaymentsApi(payments_pb2_grpc.PaymentsServiceServicer):
             view = replace(view, change_us=stored.recorded_us)
         return pb.WatchPaymentsResponse(
             payment=view_to_wire(view),
-            event=stored.type.rpartition(".")[2],
+            event=_name(stored),
             position=stored.position,
         )
 
@@ -263,6 +266,10 @@ def _shown(done: Done) -> pb.Payment:
     if isinstance(done.state, Absent):
         raise AssertionError("a command that was taken leaves a payment")  # noqa: TRY004 - a bug
     return view_to_wire(view_of(done.state))
+
+
+def _name(stored: StoredEvent) -> str:
+    return stored.type.rpartition(".")[2]
 
 
 def _may_see(owner: str) -> bool:
