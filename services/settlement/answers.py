@@ -1,7 +1,7 @@
 """What a bank's message says about a transfer's items; pure, and any disagreement is unknown."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from uuid import UUID
 
 from libs.iso20022 import Entry, Notice, StatusReport, TransactionStatus
@@ -42,19 +42,22 @@ def payments_of(message: StatusReport | Notice) -> list[str | None]:
     return [payment_id_of(part.end_to_end_id) for part in parts]
 
 
+def _by_reference(transfer: Live) -> Mapping[str, ItemState]:
+    # A report may speak of hundreds of transfers: one look for each of its lines, no parsing.
+    return {end_to_end_id_of(id_): known for id_, known in transfer.items.items()}
+
+
 def said_by_report(
     report: StatusReport, transfer: Live, capability: Capability, source: Source
 ) -> list[ItemOutcome]:
     """Outcomes of the items the report names; of all where it speaks of the whole message."""
-    said = []
-    named: set[str] = set()
-    for status in report.transactions:
-        payment_id = payment_id_of(status.end_to_end_id)
-        if payment_id is None or (known := transfer.items.get(payment_id)) is None:
-            continue
-        named.add(payment_id)
-        said.append(_of_status(status, report, known, capability, source))
-    if report.group_status and report.group_status != _PER_TRANSACTION and not named:
+    by_reference = _by_reference(transfer)
+    said = [
+        _of_status(status, report, known, capability, source)
+        for status in report.transactions
+        if (known := by_reference.get(status.end_to_end_id)) is not None
+    ]
+    if report.group_status and report.group_status != _PER_TRANSACTION and not said:
         group = TransactionStatus(None, "", report.group_status, report.group_reason)
         said = [
             _of_status(group, report, known, capability, source)
@@ -100,9 +103,9 @@ def _of_status(
 def said_by_notice(notice: Notice, account_number: str, transfer: Live) -> list[ItemOutcome]:
     """Outcomes of the items that the notice's lines name and agree with in every term."""
     said = []
+    by_reference = _by_reference(transfer)
     for entry in notice.entries:
-        payment_id = payment_id_of(entry.end_to_end_id)
-        known = transfer.items.get(payment_id) if payment_id else None
+        known = by_reference.get(entry.end_to_end_id)
         outcome = line_outcome(entry.status)
         if known is None or outcome is None:
             continue
