@@ -16,6 +16,7 @@ from libs.feed import BATCH_BYTES_MAX, BATCH_EVENTS_MAX, Batch, between
 # With nothing new for so long, the store is asked.
 SILENCE_S = 1.0
 RETRY_S = 0.5
+_JSON, _BINARY = "application/json", "application/protobuf"
 
 logger = structlog.get_logger()
 
@@ -25,20 +26,17 @@ def to_message(source: str, event: StoredEvent, previous: int) -> Message:
     aggregate = event.stream.partition("-")[0]
     name = event.type.rpartition(".")[2]
     headers = {
-        "Hefu-Event-Id": str(event.id),
-        "Hefu-Stream": event.stream,
         "Hefu-Revision": str(event.revision),
         "Hefu-Position": str(event.position),
         "Hefu-Previous": str(previous),
-        "Hefu-Type": event.type,
         "Hefu-Recorded-Us": str(event.recorded_us),
-        "Hefu-Json": "1" if event.is_json else "0",
         "Hefu-Metadata": json.dumps(dict(event.metadata), separators=(",", ":")),
         "ce-specversion": "1.0",
         "ce-id": str(event.id),
         "ce-source": f"/hefu/{source}",
         "ce-type": event.type,
         "ce-subject": event.stream,
+        "ce-datacontenttype": _JSON if event.is_json else _BINARY,
     }
     if "traceparent" in event.metadata:
         headers["traceparent"] = event.metadata["traceparent"]
@@ -49,15 +47,15 @@ def to_event(message: Message) -> StoredEvent:
     """The event as it was stored."""
     headers = message.headers
     return StoredEvent(
-        UUID(headers["Hefu-Event-Id"]),
-        headers["Hefu-Type"],
+        UUID(headers["ce-id"]),
+        headers["ce-type"],
         message.data,
         json.loads(headers["Hefu-Metadata"]),
-        headers["Hefu-Stream"],
+        headers["ce-subject"],
         int(headers["Hefu-Revision"]),
         position_of(message),
         int(headers["Hefu-Recorded-Us"]),
-        headers["Hefu-Json"] == "1",
+        headers["ce-datacontenttype"] == _JSON,
     )
 
 
@@ -121,7 +119,7 @@ class _Ear:
                 reached = self._heard
                 continue
             reached = position
-            if each.message.headers["Hefu-Stream"].startswith(self._prefixes):
+            if each.message.headers["ce-subject"].startswith(self._prefixes):
                 heard.append(to_event(each.message))
         if reached > self._heard:
             yield self._batch(heard, reached)
