@@ -21,6 +21,8 @@ from libs.ids import derived_id
 
 _STYLES = {"payments": "cyan", "accounts": "green", "settlement": "magenta", "bank": "yellow"}
 _PAGE = 1000
+# Bytes that nobody reads off a timeline; `hefu events show` has them.
+_UNREADABLE = frozenset({"header", "root", "bank_root", "body", "signature", "countersignature"})
 # Lists that hold many payments: only this payment's items are shown.
 _LISTS = ("items", "outcomes", "disputed", "payment_ids", "matches", "lines")
 
@@ -132,7 +134,7 @@ def _of_event(where: str, event: StoredEvent, id_: str) -> Moment:
     content = {
         name: _only(name, value, id_)
         for name, value in decoded(event).items()
-        if name not in {"header", "root", "body"}
+        if name not in _UNREADABLE
     }
     return Moment(event.recorded_us, where, name_of(event.type), content)
 
