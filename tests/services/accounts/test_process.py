@@ -46,9 +46,11 @@ class Accounts(Server):
         )
 
 
-@pytest.fixture(scope="module")
-def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("accounts-process")
+@pytest.fixture
+def run_dir(tmp_path: Path) -> Path:
+    # Rows belong to one store: a folder of its own for each.
+    folder = tmp_path / "run"
+    folder.mkdir()
     identities(folder)
     establish(folder, [Identity("operator")])
     return folder
@@ -156,7 +158,9 @@ async def test_no_acknowledged_entry_is_lost_or_doubled_by_kills(
             again = [await _sent(stub, command) for command, _ in acknowledged]
             listed = await stub.ListEntries(
                 pb.ListEntriesRequest(
-                    account_id=payee, page_size=1_000, min_position=again[-1].position
+                    account_id=payee,
+                    page_size=1_000,
+                    min_position=max(each.position for each in again),
                 )
             )
     finally:
@@ -164,6 +168,7 @@ async def test_no_acknowledged_entry_is_lost_or_doubled_by_kills(
     assert account.posted_minor == 7 * len(acknowledged)
     assert all(each.is_replayed for each in again)
     assert [each.position for each in again] == [result.position for _, result in acknowledged]
+    assert listed.entries[0].entry.WhichOneof("fact") == "account_opened", listed.entries[0]
     ids = [each.entry.command_id for each in listed.entries[1:]]
     assert sorted(ids) == sorted(command.transfer.transfer_id for command, _ in acknowledged)
 
