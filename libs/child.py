@@ -26,10 +26,11 @@ _ASK_UP_EVERY_S = 1.0
 LOG_BYTES_MAX = 20_000_000
 # Wrong settings, damaged files: starting again helps nobody (sysexits.h: EX_DATAERR, EX_CONFIG).
 _HOPELESS = frozenset({65, 78})
-# A supervisor that was killed leaves nothing behind. (Not by a hook between fork and exec: gRPC's
-# threads do not survive a fork.)
+# A supervisor that was killed leaves nothing behind. KILL, since an orderly end may hang on the log
+# that nobody reads; what was acknowledged survives it. (Not by a hook between fork and exec:
+# gRPC's threads do not survive a fork.)
 _SETPRIV = shutil.which("setpriv")
-_TETHER = (_SETPRIV, "--pdeathsig", "TERM") if _SETPRIV is not None else ()
+_TETHER = (_SETPRIV, "--pdeathsig", "KILL") if _SETPRIV is not None else ()
 
 State: TypeAlias = Literal["starting", "up", "unhealthy", "waiting", "failed", "stopped"]
 

@@ -120,7 +120,6 @@ async def test_started_again_it_is_joined(system: System, tilt_file: Path) -> No
     assert again.running.pid == system.running.pid
 
 
-@pytest.mark.full  # depends on who reaps orphans on the machine; seen to time out on a loaded one
 async def test_nothing_outlives_a_killed_supervisor(tmp_path: Path, tilt_file: Path) -> None:
     system = await start(tmp_path / "run", banks=[], port_offset=None, tilt_file=tilt_file)
     before = system.running
