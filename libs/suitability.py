@@ -1,8 +1,8 @@
 """Suitability: which fund an investor may buy, may buy after a warning, or may never buy.
 
 The cells are those of the Chinese rules for the suitability of securities and futures investors
-(证券期货投资者适当性管理办法): a class buys its own level and below; above it only on the investor's
-own initiative, after a written warning and a second confirmation; the lowest class never.
+(证券期货投资者适当性管理办法): a class buys its own level and below; above it only on the
+investor's own initiative, after a written warning and a second confirmation; the lowest never.
 """
 
 from enum import Enum, IntEnum
