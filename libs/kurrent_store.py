@@ -58,8 +58,9 @@ logger = structlog.get_logger()
 class KurrentStore(EventStore):
     """One client for commands and reads, and another for each subscription."""
 
-    def __init__(self, uri: str) -> None:
+    def __init__(self, uri: str, attempts_max: int = READ_ATTEMPTS_MAX) -> None:
         self._uri = _with_keep_alive(uri)
+        self._attempts_max = attempts_max
         self._client = kurrent.AsyncKurrentDBClient(self._uri)
         self._joins = True
         self._joined = JoinedAppends(self._send)
@@ -67,9 +68,14 @@ class KurrentStore(EventStore):
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, uri: str) -> AsyncIterator["KurrentStore"]:
-        """Open `kdb://user:password@host:port?TlsCaFile=...`; it dials on first use."""
-        store = cls(uri)
+    async def open(
+        cls, uri: str, attempts_max: int = READ_ATTEMPTS_MAX
+    ) -> AsyncIterator["KurrentStore"]:
+        """Open `kdb://user:password@host:port?TlsCaFile=...`; it dials on first use.
+
+        A read is tried `attempts_max` times, about a second apart from the sixth on.
+        """
+        store = cls(uri, attempts_max)
         try:
             yield store
         finally:
@@ -103,7 +109,7 @@ class KurrentStore(EventStore):
                 return None
             return _stored(found[0]) if found else None
 
-        return await _asked(ask)
+        return await _asked(ask, self._attempts_max)
 
     async def read_all(
         self, prefixes: Sequence[str], after: int | None = None
@@ -210,7 +216,9 @@ class KurrentStore(EventStore):
 
     async def head(self) -> int:
         """Position of the newest event. Raises `StoreUnavailable`."""
-        return await _asked(lambda: self._client.get_commit_position(timeout=CALL_TIMEOUT_S))
+        return await _asked(
+            lambda: self._client.get_commit_position(timeout=CALL_TIMEOUT_S), self._attempts_max
+        )
 
     async def keep_last(self, stream: str, count: int) -> None:
         """Keep only the newest events of a stream. Raises `StoreUnavailable`."""
@@ -227,7 +235,7 @@ class KurrentStore(EventStore):
                     timeout=CALL_TIMEOUT_S,
                 )
 
-        await _asked(ask)
+        await _asked(ask, self._attempts_max)
 
     async def _send(self, group: Sequence[Append]) -> Sequence[Appended]:
         """One call, all or nothing, its failures in our terms."""
@@ -349,7 +357,7 @@ class KurrentStore(EventStore):
                     with suppress(Exception):
                         await response.stop()
             failures += 1
-            if failures >= READ_ATTEMPTS_MAX:
+            if failures >= self._attempts_max:
                 raise StoreUnavailable(reason)
             await _pause(failures)
 
@@ -390,16 +398,16 @@ async def _subscribed(
             await subscription.stop()
 
 
-async def _asked(ask: Callable[[], Awaitable[T]]) -> T:
+async def _asked(ask: Callable[[], Awaitable[T]], attempts_max: int) -> T:
     """The answer to a bounded question, asked a few times. Raises `StoreUnavailable`."""
-    for failures in range(1, READ_ATTEMPTS_MAX + 1):
+    for failures in range(1, attempts_max + 1):
         try:
             return await ask()
         except asyncio.CancelledError as error:
             reason = _unless_ours(error)
         except Exception as error:  # noqa: BLE001 - judged by the next try
             reason = f"{type(error).__name__}: {error}"
-        if failures < READ_ATTEMPTS_MAX:
+        if failures < attempts_max:
             await _pause(failures)
     raise StoreUnavailable(reason)
 

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 RUN_DIR = Path(".run")
 EXIT_FAILED = 1
+# A person waits while a killed process comes back, a service does not.
+STORE_ATTEMPTS_MAX = 30
 SERVICES = ("accounts", "payments", "settlement")
 
 console = Console()
@@ -72,7 +74,7 @@ async def connect(run_dir: Path, system: Running) -> AsyncIterator[Connections]:
         yield Connections(
             client=await stack.enter_async_context(HefuClient.open(addresses, wallet)),
             store=await stack.enter_async_context(
-                KurrentStore.open(event_store_uri(run_dir, "operator"))
+                KurrentStore.open(event_store_uri(run_dir, "operator"), STORE_ATTEMPTS_MAX)
             ),
             accounts=AccountsServiceStub(where["accounts"]),
             payments=PaymentsServiceStub(where["payments"]),
