@@ -4,8 +4,8 @@ import logging
 import sys
 import threading
 from collections.abc import Iterator, Mapping, MutableMapping
-from contextlib import contextmanager
-from typing import Any, cast
+from contextlib import contextmanager, suppress
+from typing import Any, BinaryIO, cast
 
 import orjson
 import structlog
@@ -153,7 +153,7 @@ def _set_up_logs(service: str, log_level: str) -> None:
             structlog.processors.JSONRenderer(serializer=_dumps),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.BytesLoggerFactory(sys.stdout.buffer),
+        logger_factory=structlog.BytesLoggerFactory(cast("BinaryIO", _Lines(sys.stdout.buffer))),
         cache_logger_on_first_use=True,
     )
     # Libraries log through the standard module: the same lines, from warnings up.
@@ -166,6 +166,21 @@ def _add_trace(_: Any, __: str, line: MutableMapping[str, Any]) -> MutableMappin
         line["trace_id"] = f"{found.trace_id:032x}"
         line["span_id"] = f"{found.span_id:016x}"
     return line
+
+
+class _Lines:
+    """Where log lines go. Nobody may be reading any more; work, and its orderly end, go on."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def write(self, line: bytes) -> None:
+        with suppress(OSError):
+            self._file.write(line)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            self._file.flush()
 
 
 class _Allowed:

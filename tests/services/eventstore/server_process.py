@@ -127,6 +127,14 @@ class ServerProcess:
         self._process.communicate(timeout=_EXIT_S)
         return self._process.returncode
 
+    def stop_unheard(self) -> int:
+        """Ask it to end when nobody reads what it says any more; its exit code."""
+        for pipe in (self._process.stdout, self._process.stderr):
+            assert pipe is not None
+            pipe.close()
+        self._process.send_signal(signal.SIGTERM)
+        return self._process.wait(_EXIT_S)
+
     def stop(self) -> int:
         """Ask it to end; its exit code."""
         if self._process.poll() is None:

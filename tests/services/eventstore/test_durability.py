@@ -137,6 +137,20 @@ async def test_a_clean_stop_leaves_no_log_behind(identity: Identity, data_dir: P
     assert not log.exists() or log.stat().st_size == 0
 
 
+async def test_a_stop_is_as_clean_when_nobody_reads_the_log_any_more(
+    identity: Identity, data_dir: Path
+) -> None:
+    with serving(identity, data_dir) as server:
+        client = server.client()
+        await client.append_to_stream(
+            "s", events=(NewEvent(type="Cut", data=b"{}"),), current_version=NO_STREAM
+        )
+        assert server.stop_unheard() == 0
+        await client.close()
+    log = data_dir / "events.db-wal"
+    assert not log.exists() or log.stat().st_size == 0
+
+
 async def test_a_second_process_is_refused(identity: Identity, data_dir: Path) -> None:
     with serving(identity, data_dir):
         assert "in use by another event store" in refusal(identity, data_dir)
