@@ -15,6 +15,7 @@ from libs.byte_layout import (
     number_bytes,
     text_bytes,
 )
+from libs.merkle import leaf_hash, level_above, node_hash
 
 __all__ = [
     "NO_DIGEST",
@@ -148,7 +149,7 @@ class Tree:
         self._leaves = tuple(leaves)
         self.levels = [[leaf_hash(leaf) for leaf in self._leaves]]
         while len(self.levels[-1]) > 1:
-            self.levels.append(_above(self.levels[-1]))
+            self.levels.append(level_above(self.levels[-1]))
 
     @property
     def root(self) -> bytes:
@@ -162,16 +163,6 @@ class Tree:
     def leaf(self, index: int) -> bytes:
         """The bytes of one leaf. Raises `IndexError`."""
         return _at(self._leaves, index)
-
-
-def leaf_hash(leaf: bytes) -> bytes:
-    """The node of level 0."""
-    return hashlib.sha256(b"\x00" + leaf).digest()
-
-
-def node_hash(left: bytes, right: bytes | None) -> bytes:
-    """The node above two; alone, the left one moves up unchanged."""
-    return left if right is None else hashlib.sha256(b"\x01" + left + right).digest()
 
 
 def key_list_hash(uetrs: Iterable[UUID]) -> bytes:
@@ -296,14 +287,6 @@ def uetr_of(payment_id: UUID, attempt: int) -> UUID:
     """The UETR of a payment's attempt: a UUIDv4 in form, always the same for one attempt."""
     seed = hashlib.sha256(b"HEFU-UETR-1" + payment_id.bytes + number_bytes(attempt, 1)).digest()
     return UUID(bytes=seed[:16], version=4)
-
-
-def _above(level: list[bytes]) -> list[bytes]:
-    pairs = [
-        hashlib.sha256(b"\x01" + left + right).digest()
-        for left, right in zip(level[::2], level[1::2], strict=False)
-    ]
-    return pairs + level[-1:] if len(level) % 2 else pairs
 
 
 def _at(items: Sequence[T], index: int) -> T:
