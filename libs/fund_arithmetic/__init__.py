@@ -1,0 +1,102 @@
+"""Arithmetic of open-ended funds in whole numbers: prices, fees, lots, gates, income."""
+
+from libs.fund_arithmetic.buying import (
+    FeeBand,
+    FeeMethod,
+    FrontEnd,
+    Purchase,
+    front_end_fee,
+    offer,
+    subscribe,
+    subscribe_whole_units,
+)
+from libs.fund_arithmetic.dividends import DividendMode, dividend_cash, reinvested
+from libs.fund_arithmetic.fee_rules import (
+    RULES,
+    FeeRules,
+    FundType,
+    HoldingBand,
+    InvestorKind,
+    floor_rate,
+    rate_above_cap,
+    rules_on,
+)
+from libs.fund_arithmetic.gating import Flows, is_large, least_accepted, share_out
+from libs.fund_arithmetic.lots import Lot, TooFewShares, cost, take, total
+from libs.fund_arithmetic.money_fund import (
+    Accrued,
+    accrue,
+    compound_yield,
+    day_income,
+    simple_yield,
+)
+from libs.fund_arithmetic.redeeming import (
+    BackEnd,
+    Redemption,
+    Terms,
+    YearBand,
+    redeem,
+    redemption_rate,
+)
+from libs.fund_arithmetic.rounding import (
+    RATE_ONE,
+    Rounding,
+    Scales,
+    divided,
+    shares_for,
+    value_of,
+)
+from libs.fund_arithmetic.switching import Entering, Leaving, Switch, recuperate_fee, switch
+
+__all__ = [
+    "RATE_ONE",
+    "RULES",
+    "Accrued",
+    "BackEnd",
+    "DividendMode",
+    "Entering",
+    "FeeBand",
+    "FeeMethod",
+    "FeeRules",
+    "Flows",
+    "FrontEnd",
+    "FundType",
+    "HoldingBand",
+    "InvestorKind",
+    "Leaving",
+    "Lot",
+    "Purchase",
+    "Redemption",
+    "Rounding",
+    "Scales",
+    "Switch",
+    "Terms",
+    "TooFewShares",
+    "YearBand",
+    "accrue",
+    "compound_yield",
+    "cost",
+    "day_income",
+    "divided",
+    "dividend_cash",
+    "floor_rate",
+    "front_end_fee",
+    "is_large",
+    "least_accepted",
+    "offer",
+    "rate_above_cap",
+    "recuperate_fee",
+    "redeem",
+    "redemption_rate",
+    "reinvested",
+    "rules_on",
+    "share_out",
+    "shares_for",
+    "simple_yield",
+    "subscribe",
+    "subscribe_whole_units",
+    "switch",
+    "take",
+    "total",
+    "value_of",
+]
