@@ -15,6 +15,7 @@ from libs.topology import TILT_FILE, Listed, Topology
 _PREFIX = "HEFU_"
 # Of our own variables, these are handed on from who starts the system.
 _HANDED_ON = ("HEFU_LOG_LEVEL", "HEFU_OTLP_ENDPOINT")
+# And `HEFU_DATABASES=postgresql://user@host/{service}` gives each service a database of its own.
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +97,9 @@ def _environment(run_dir: Path, listed: Listed, plan: Plan, name: str) -> dict[s
     if "eventstore" in listed.needs:
         ours["EVENT_STORE"] = event_store_uri(run_dir, name, plan.addresses["eventstore"])
         ours["BUS"] = f"tls://{plan.addresses['nats']}"
+        databases = os.environ.get(f"{_PREFIX}DATABASES", "")
+        if databases:
+            ours["DATABASE"] = databases.replace("{service}", listed.name)
     if listed.name == "eventstore":
         ours["TLS_CERT"] = str(identity / "cert.pem")
         ours["TLS_KEY"] = str(identity / "key.pem")

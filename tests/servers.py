@@ -8,8 +8,11 @@ import socket
 import subprocess
 import sys
 import threading
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+
+from sqlalchemy import create_engine, make_url, text
 
 from libs.authority import Identity, establish
 from libs.passwords import hash_password
@@ -177,3 +180,14 @@ authorization {{
     def lose_disk(self) -> None:
         """Delete all that JetStream keeps, under the running server."""
         shutil.rmtree(self.store_dir, ignore_errors=True)
+
+
+def new_database(server: str, name: str = "") -> str:
+    """A fresh database on a PostgreSQL server; its address."""
+    name = name or f"test_{uuid.uuid4().hex}"
+    address = make_url(server).set(drivername="postgresql+psycopg")
+    engine = create_engine(address, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name} TEMPLATE template0 LC_COLLATE 'C'"))
+    engine.dispose()
+    return address.set(database=name).render_as_string(hide_password=False)

