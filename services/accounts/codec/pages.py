@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from hefu.accounts.v1 import events_pb2 as pb
+from libs.merkle import root_over
 from libs.wire import time_from_wire, time_to_wire
 from services.accounts.codec.facts import entry_from_wire, entry_to_wire
 from services.accounts.domain.entries import Entry, Page
@@ -14,6 +15,7 @@ SNAPSHOT_TYPE = "hefu.accounts.v1.SnapshotTaken"
 JOURNAL = "journal-0"
 SNAPSHOTS = "journal_snapshot-0"
 _ENTRIES_TAG = b"\x2a"  # field 5, length-delimited
+_ROOT_TAG = b"\x72\x20"  # field 14, 32 bytes
 _SEVEN_BITS = 0x7F
 _MORE = 0x80
 
@@ -40,6 +42,7 @@ def encode_page(
     parts = [head.SerializeToString(deterministic=True)]
     for entry in encoded_entries:
         parts += (_ENTRIES_TAG, _varint(len(entry)), entry)
+    parts += (_ROOT_TAG, root_over(encoded_entries))
     return seal(b"".join(parts))
 
 
