@@ -26,6 +26,7 @@ _CUSTOMERS = frozenset({Kind.CUSTOMER_WALLET, Kind.MERCHANT})
 _IN_TRANSIT = frozenset({Kind.IN_TRANSIT_OUT, Kind.IN_TRANSIT_IN})
 _SUSPENSE = frozenset({Kind.SUSPENSE_LONG, Kind.SUSPENSE_SHORT})
 _OURS = frozenset({Kind.FEE_INCOME, Kind.FX_POSITION})
+_FUNDS = frozenset({Kind.FUND_CLEARING, Kind.ADVANCE})
 
 
 @cache
@@ -33,7 +34,7 @@ def caller_of(name: str, role: str) -> Caller:
     """The rights of an authenticated caller; who is in no table may neither post nor open."""
     match role, name:
         case "service", "payments":
-            posts = _CUSTOMERS | _IN_TRANSIT | _OURS | {Kind.CLEARING}
+            posts = _CUSTOMERS | _IN_TRANSIT | _OURS | _FUNDS | {Kind.CLEARING}
             return Caller(name, posts, _CUSTOMERS | _OURS, BACKDATE_DAYS, 0, may_hold_for_ever=True)
         case "service", "settlement":
             banks = _IN_TRANSIT | _SUSPENSE | {Kind.BANK_MIRROR, Kind.HOUSE}
@@ -42,6 +43,9 @@ def caller_of(name: str, role: str) -> Caller:
             return Caller(
                 name, posts, opens, BACKDATE_DAYS, BANK_AHEAD_DAYS, may_hold_for_ever=True
             )
+        case "service", "funds":
+            opens = _FUNDS | _SUSPENSE | {Kind.FEE_INCOME}
+            return Caller(name, _CUSTOMERS | opens, opens, BACKDATE_DAYS, may_hold_for_ever=True)
         case "wallet", _:
             return Caller(name, _CUSTOMERS, _CUSTOMERS)
         case "operator", _:
