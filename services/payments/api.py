@@ -42,15 +42,17 @@ WATCHERS_MAX: Final = 256
 # Events that leave every public word of a payment as it was.
 _NOT_PUBLIC = frozenset({"PaymentFundsHeld", "PaymentPullRequested", "PaymentPullConfirmed"})
 TOKEN_LENGTH_MAX: Final = 18
+# Funds pay registrars and are paid by them as anybody pays: through a bank's settlement window.
+_PAYERS: Final = frozenset({"wallet", "service:funds"})
 _WALLET: Final = frozenset({"wallet"})
-_READERS: Final = frozenset({"wallet", "operator"})
+_READERS: Final = _PAYERS | {"operator"}
 
 POLICY: Final[Policy] = {
-    "PaymentsService/CreatePayment": _WALLET,
-    "PaymentsService/CreatePayments": _WALLET,
+    "PaymentsService/CreatePayment": _PAYERS,
+    "PaymentsService/CreatePayments": _PAYERS,
     "PaymentsService/GetPayment": _READERS,
     "PaymentsService/ListPayments": _READERS,
-    "PaymentsService/CancelPayment": _WALLET,
+    "PaymentsService/CancelPayment": _PAYERS,
     "PaymentsService/RefundPayment": _WALLET,
     "PaymentsService/WatchPayments": _READERS,
 }

@@ -30,6 +30,10 @@ _NOT_YET: Final = frozenset({"ID_FROM_FUTURE", "WINDOW_NOT_OPEN", "PARTNER_NOT_O
 _WALLETS: Final = frozenset(
     {journal_pb.ACCOUNT_KIND_CUSTOMER_WALLET, journal_pb.ACCOUNT_KIND_MERCHANT}
 )
+_OF_FUNDS: Final = _WALLETS | {
+    journal_pb.ACCOUNT_KIND_FUND_CLEARING,
+    journal_pb.ACCOUNT_KIND_ADVANCE,
+}
 
 
 class Accounts(Protocol):
@@ -39,8 +43,13 @@ class Accounts(Protocol):
         """Post, or learn what was posted under this id."""
         ...
 
-    async def check_wallet(self, account_id: str, currency: str) -> Refused | None:
-        """Why this account could not be credited, as far as can be seen now."""
+    async def check_wallet(
+        self, account_id: str, currency: str, *, is_of_funds: bool = False
+    ) -> Refused | None:
+        """Why this account could not be used, as far as can be seen now.
+
+        `is_of_funds`: the accounts of fund distribution may be used too.
+        """
         ...
 
     async def open_fee_income(self, currency: str) -> None:
@@ -74,7 +83,9 @@ class GrpcAccounts(Accounts):
             return Posted(result.position, result.window_id)
         return _refused(result.refusal.reason, result.refusal.description)
 
-    async def check_wallet(self, account_id: str, currency: str) -> Refused | None:
+    async def check_wallet(
+        self, account_id: str, currency: str, *, is_of_funds: bool = False
+    ) -> Refused | None:
         try:
             account = await self._client.get_account(account_id)
         except HefuError as error:
@@ -83,7 +94,7 @@ class GrpcAccounts(Accounts):
             return _refused_or_raise(error)
         if account.currency_code != currency:
             return Refused("ACCOUNT_CURRENCY_DIFFERS", f"it is kept in {account.currency_code}")
-        if account.kind not in _WALLETS:
+        if account.kind not in (_OF_FUNDS if is_of_funds else _WALLETS):
             return Refused("ROUTE_NOT_ALLOWED", "not a customer's or merchant's account")
         return Refused("ACCOUNT_CLOSED") if account.is_closed else None
 

@@ -5,12 +5,14 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
+from uuid import UUID
 
 import structlog
 
 from libs.clock import Clock
 from libs.decider import Cause, Rejected, Streams
 from libs.event_store import StoredEvent
+from libs.ids import time_ms
 from libs.process import Recorded
 from services.payments.clients import Accounts, Settlement
 from services.payments.codec import commands_of
@@ -35,6 +37,7 @@ from services.payments.domain.terms import (
     Terms,
     TopUp,
     WalletTransfer,
+    payer_and_payee,
 )
 from services.payments.postings import (
     Hold,
@@ -59,6 +62,8 @@ TELL_MAX: Final = 1_000
 STUCK_FIRST_MS: Final = 60_000
 STUCK_TRIES_MAX: Final = 12
 _ACTOR: Final = "payments"
+# The caller whose payments may touch the accounts of fund distribution.
+_FUNDS: Final = "funds"
 
 logger = structlog.get_logger()
 
@@ -81,8 +86,25 @@ class Steps:
             raise AssertionError("what is not there has no steps")  # noqa: TRY004 - a bug of ours
         if isinstance(step, BeginRefund):
             return await self._begin_refund(payment, step.refund_id)
-        fact = await self._fact(payment, step)
+        fact = await self._barred(payment, step) or await self._fact(payment, step)
         return None if fact is None else _record(payment_id, step.name, Record(fact))
+
+    async def _barred(self, payment: Begun, step: Action) -> life.Failed | None:
+        """Only funds may name what is not a wallet: the journal lets us move all of these.
+
+        Accounts that are no wallets are known by their names: their ids have no time in them. What
+        else may be wrong the journal says; a kind never changes, so the answer never does.
+        """
+        if payment.caller == _FUNDS or step not in (Action.PLACE_HOLD, Action.MOVE):
+            return None
+        for account_id in payer_and_payee(payment.terms.kind):
+            if account_id and time_ms(UUID(account_id)) == 0:
+                refused = await self.accounts.check_wallet(
+                    account_id, payment.terms.amount.currency
+                )
+                if refused is not None and refused.reason == "ROUTE_NOT_ALLOWED":
+                    return life.Failed(refused.reason, refused.description)
+        return None
 
     async def _fact(self, payment: Begun, action: Action) -> life.Fact | None:
         kind = payment.terms.kind
@@ -164,7 +186,9 @@ class Steps:
     async def _request_pull(self, payment: Begun, kind: TopUp) -> life.Fact:
         amount = payment.terms.amount
         # Before the bank is asked: money that cannot be credited should not be taken.
-        refused = await self.accounts.check_wallet(kind.wallet_account_id, amount.currency)
+        refused = await self.accounts.check_wallet(
+            kind.wallet_account_id, amount.currency, is_of_funds=payment.caller == _FUNDS
+        )
         refused = refused or await self.settlement.pull(
             payment.payment_id, kind.bank_id, kind.bank_account, amount
         )

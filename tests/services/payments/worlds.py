@@ -47,6 +47,7 @@ class Journal(Accounts):
 
     balances: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     open_accounts: set[str] = field(default_factory=lambda: {WALLET, OTHER, MERCHANT, FEES})
+    fund_accounts: set[str] = field(default_factory=set)
     held: dict[str, tuple[str, int]] = field(default_factory=dict)
     ended: dict[str, str] = field(default_factory=dict)
     outcomes: dict[str, tuple[Posting, Posted | Refused]] = field(default_factory=dict)
@@ -80,12 +81,16 @@ class Journal(Accounts):
                 raise Unavailable("the answer was lost")
         return outcome
 
-    async def check_wallet(self, account_id: str, currency: str) -> Refused | None:
+    async def check_wallet(
+        self, account_id: str, currency: str, *, is_of_funds: bool = False
+    ) -> Refused | None:
         await asyncio.sleep(0)
         if self.is_away:
             raise Unavailable("the journal is away")
         if account_id not in self.open_accounts:
             return Refused("ACCOUNT_NOT_FOUND")
+        if account_id in self.fund_accounts and not is_of_funds:
+            return Refused("ROUTE_NOT_ALLOWED")
         return None if currency == "CZK" else Refused("ACCOUNT_CURRENCY_DIFFERS")
 
     async def open_fee_income(self, currency: str) -> None:
