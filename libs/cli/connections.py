@@ -98,12 +98,24 @@ def told(run: Callable[[], Awaitable[int]]) -> int:
     """The exit code of a piece of work, its failure told in one line."""
     try:
         return uvloop.run(_awaited(run))
-    except (StartFailed, HefuError, StoreUnavailable) as error:
-        console.print(f"[red]hefu: {error}[/]", highlight=False)
-    except grpc.aio.AioRpcError as error:
-        reason = reason_of(error) or error.code().name
-        console.print(f"[red]hefu: {reason}: {error.details()}[/]", highlight=False)
+    except Exception as error:
+        line = _line_of(error)
+        if line is None:
+            raise
+        console.print(f"[red]hefu: {line}[/]", highlight=False)
     return EXIT_FAILED
+
+
+def _line_of(error: BaseException) -> str | None:
+    """What a person is told; of work done side by side, the first failure that has words."""
+    match error:
+        case StartFailed() | HefuError() | StoreUnavailable():
+            return str(error)
+        case grpc.aio.AioRpcError():
+            return f"{reason_of(error) or error.code().name}: {error.details()}"
+        case BaseExceptionGroup():
+            return next((line for each in error.exceptions if (line := _line_of(each))), None)
+    return None
 
 
 async def _awaited(run: Callable[[], Awaitable[T]]) -> T:
