@@ -2,13 +2,15 @@
 
 from collections.abc import Callable, Sequence
 from datetime import date
+from typing import TypeVar
 
 from libs.registrar_files.faults import FAULTS_MAX, FileFault, FileReason, FileRefused
 from libs.registrar_files.profile import Field, Profile
 
+T = TypeVar("T")
+U = TypeVar("U")
 _BLANK_DATE = b" " * 8
-# A value that comes again is looked up: most fields say the same in most rows.
-_KNOWN_MAX = 4_096
+_VISIBLE = bytes(range(0x21, 0x7F))
 
 
 class _Unfit(ValueError):
@@ -25,41 +27,50 @@ def read_column(
     values: Sequence[bytes],
     profile: Profile,
     faults: list[FileFault],
-) -> list[object]:
+) -> Sequence[object]:
     """The values of a field; what is wrong is added to `faults`."""
     read = _reader(field, profile.encoding)
-    known: dict[bytes, object] = {}
-    found: list[object] = []
-    for row, value in enumerate(values, 1):
-        if value in known:
-            found.append(known[value])
-            continue
-        try:
-            each = read(value)
-        except _Unfit as error:
-            faults.append(FileFault(error.reason, name, row, field.name, str(error)))
-            if len(faults) >= FAULTS_MAX:
-                break
-            continue
-        if len(known) < _KNOWN_MAX:
-            known[value] = each
-        found.append(each)
-    return found
+    try:
+        return _each_once(read, values)
+    except _Unfit:
+        # Told again, slowly, with the rows.
+        faults += _faults(name, field, values, read)
+        return ()
 
 
 def write_column(
     name: str, field: Field, values: Sequence[object], profile: Profile
-) -> list[bytes]:
+) -> Sequence[bytes]:
     """The bytes of a field. Raises `FileRefused`."""
     write = _writer(field, profile.encoding)
-    written = []
+    try:
+        # Not numbers: 1, 1.0 and True are one value to a set, and only the first may be written.
+        return list(map(write, values)) if field.kind == "N" else _each_once(write, values)
+    except _Unfit:
+        raise FileRefused(_faults(name, field, values, write)) from None
+
+
+def _each_once(convert: Callable[[T], U], values: Sequence[T]) -> Sequence[U]:
+    # A value that comes again is looked up: most fields say the same in most rows.
+    distinct = set(values)
+    if len(distinct) > len(values) // 2:
+        return list(map(convert, values))
+    known = {value: convert(value) for value in distinct}
+    return list(map(known.__getitem__, values))
+
+
+def _faults(
+    name: str, field: Field, values: Sequence[T], convert: Callable[[T], object]
+) -> list[FileFault]:
+    found = []
     for row, value in enumerate(values, 1):
         try:
-            written.append(write(value))
+            convert(value)
         except _Unfit as error:
-            fault = FileFault(error.reason, name, row, field.name, str(error))
-            raise FileRefused([fault]) from error
-    return written
+            found.append(FileFault(error.reason, name, row, field.name, str(error)))
+            if len(found) >= FAULTS_MAX:
+                break
+    return found
 
 
 def _reader(field: Field, encoding: str) -> Callable[[bytes], object]:
@@ -102,7 +113,8 @@ def _code(value: bytes) -> str:
 
 
 def _is_code(code: bytes) -> bool:
-    return not code or (code.isascii() and b" " not in code and code.decode("ascii").isprintable())
+    # What is deleted are the characters that may stand in a code: the visible ones of ASCII.
+    return not code.translate(None, _VISIBLE)
 
 
 def _text(value: bytes, encoding: str) -> str:

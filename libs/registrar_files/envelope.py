@@ -192,12 +192,12 @@ def _check_required(
     for field in layout.fields:
         if field.attribute in row_type._field_defaults or field.kind == "N":
             continue
-        for row, value in enumerate(columns[field.attribute], 1):
-            if value is None or value == "":
-                faults.append(
-                    FileFault(FileReason.FIELD, name, row, field.name, "it must not be blank")
-                )
-                break
+        values = columns[field.attribute]
+        for blank in (None, ""):
+            if blank in values:
+                row = values.index(blank) + 1
+                told = "it must not be blank"
+                faults.append(FileFault(FileReason.FIELD, name, row, field.name, told))
 
 
 def _totals(name: str, layout: Layout, rows: Sequence[Row]) -> list[int]:

@@ -90,6 +90,8 @@ def make_package(
     contents: Mapping[str, Sequence[Row]],
     profile: Profile,
     received: Received | None = None,
+    *,
+    rows_per_file: int = ROWS_PER_FILE,
 ) -> Package:
     """Files of the rows by type, as many batches as are needed, and their index.
 
@@ -100,10 +102,10 @@ def make_package(
     files = []
     for file_type in sorted(contents):
         rows, batch = contents[file_type], before.batches.get(file_type, 0)
-        for at in range(0, max(len(rows), 1), ROWS_PER_FILE):
+        for at in range(0, max(len(rows), 1), rows_per_file):
             batch += 1
             file_key = FileKey(key.sender, key.receiver, key.trade_date, file_type, batch)
-            part = rows[at : at + ROWS_PER_FILE]
+            part = rows[at : at + rows_per_file]
             body = build_file(file_key, part, profile)
             files.append((File(file_type, batch, file_key.name, body), len(part)))
     return Package(key, build_index(key, files, profile), tuple(file for file, _ in files))
