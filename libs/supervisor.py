@@ -249,6 +249,8 @@ async def _launch(run_dir: Path, progress: Progress | None) -> System:
 
 async def _watch_start(system: System, progress: Progress | None) -> None:
     seen: set[str] = set()
+    # A system that runs already may have lost processes before: only what happens now counts.
+    restarts_before: dict[str, int] = {}
 
     def is_up() -> bool:
         if system.supervisor is not None and system.supervisor.poll() is not None:
@@ -257,7 +259,12 @@ async def _watch_start(system: System, progress: Progress | None) -> None:
         if found is None:
             return False
         for process in found.processes:
-            _check_not_failed(process, seen)
+            before = restarts_before.setdefault(
+                process.name, process.restarts if system.is_attached else 0
+            )
+            is_lost = process.restarts - before >= RESTARTS_BEFORE_UP_MAX
+            if process.state == "failed" or (is_lost and process.name not in seen):
+                raise StartFailed(_why_not(process))
             if process.state == "up" and process.name not in seen:
                 seen.add(process.name)
                 if progress is not None:
@@ -267,13 +274,9 @@ async def _watch_start(system: System, progress: Progress | None) -> None:
     await _until(is_up, START_S, f"not everything serves; see {system.run_dir / 'logs'}")
 
 
-def _check_not_failed(process: ProcessState, seen: set[str]) -> None:
-    is_lost = process.state == "failed" or (
-        process.restarts >= RESTARTS_BEFORE_UP_MAX and process.name not in seen
-    )
-    if is_lost:
-        line = _last_line(Path(process.log))
-        raise StartFailed(f"{process.name} does not start: {line} (see {process.log})")
+def _why_not(process: ProcessState) -> str:
+    line = _last_line(Path(process.log))
+    return f"{process.name} does not start: {line} (see {process.log})"
 
 
 def _is_asked_for(

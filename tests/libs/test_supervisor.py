@@ -12,7 +12,14 @@ import yaml
 
 from libs.failure import StartFailed
 from libs.ports import free_ports, is_free
-from libs.supervisor import Running, System, running, running_or_none, start
+from libs.supervisor import (
+    RESTARTS_BEFORE_UP_MAX,
+    Running,
+    System,
+    running,
+    running_or_none,
+    start,
+)
 from libs.topology import TILT_FILE
 
 pytestmark = pytest.mark.timeout(180)
@@ -118,6 +125,29 @@ async def test_started_again_it_is_joined(system: System, tilt_file: Path) -> No
 
     assert again.is_attached
     assert again.running.pid == system.running.pid
+
+
+async def test_a_system_that_was_killed_often_is_joined_while_it_comes_back(
+    tmp_path: Path, tilt_file: Path
+) -> None:
+    system = await start(tmp_path / "run", banks=[], port_offset=None, tilt_file=tilt_file)
+    try:
+        for _ in range(RESTARTS_BEFORE_UP_MAX):
+            await _kill_and_await_another(system, "nats")
+            await system.wait_until_up()
+        await _kill_and_await_another(system, "nats")
+        again = await start(tmp_path / "run", banks=[], port_offset=None, tilt_file=tilt_file)
+
+        assert again.is_attached
+        assert again.running.is_up
+    finally:
+        await system.stop()
+
+
+async def _kill_and_await_another(system: System, name: str) -> None:
+    before = system.running.process(name)
+    await system.kill(name)
+    await _until(lambda: system.running.process(name).restarts > before.restarts)
 
 
 async def test_nothing_outlives_a_killed_supervisor(tmp_path: Path, tilt_file: Path) -> None:
