@@ -56,6 +56,11 @@ class Bus(Protocol):
         """
         ...
 
-    def consume(self, source: str, consumer: str) -> AsyncIterator[Sequence[Delivered]]:
-        """Batches in order, acknowledged when the next is asked for. Empty: nothing for a while."""
+    def consume(
+        self, source: str, consumer: str, *, only: str = ""
+    ) -> AsyncIterator[Sequence[Delivered]]:
+        """Batches in order, acknowledged when the next is asked for. Empty: nothing for a while.
+
+        With `only`, messages whose subject ends in that name.
+        """
         ...

@@ -115,9 +115,12 @@ class EventStore(Protocol):
         ...
 
     def read_all(
-        self, prefixes: Sequence[str], after: int | None = None
+        self, prefixes: Sequence[str], after: int | None = None, *, only: str = ""
     ) -> AsyncIterator[StoredEvent]:
-        """Events of streams whose names begin so, after a position, up to the present end."""
+        """Events of streams whose names begin so, after a position, up to the present end.
+
+        With `only`, events of that one type.
+        """
         ...
 
     def follow(self, prefixes: Sequence[str], after: int | None = None) -> AsyncIterator[Followed]:

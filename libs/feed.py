@@ -75,10 +75,10 @@ class _Buffer:
 
 
 async def between(
-    store: EventStore, prefixes: Sequence[str], after: int | None, upto: int
+    store: EventStore, prefixes: Sequence[str], after: int | None, upto: int, *, only: str = ""
 ) -> AsyncGenerator[StoredEvent, None]:
     """Matching events after one position, up to another and with it. Raises `StoreUnavailable`."""
-    reading = cast("AsyncGenerator[StoredEvent, None]", store.read_all(prefixes, after))
+    reading = cast("AsyncGenerator[StoredEvent, None]", store.read_all(prefixes, after, only=only))
     async with aclosing(reading):
         async for event in reading:
             if event.position > upto:

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from typing import cast
 from uuid import UUID
@@ -16,19 +16,25 @@ from libs.feed import BATCH_BYTES_MAX, BATCH_EVENTS_MAX, Batch, between
 # With nothing new for so long, the store is asked.
 SILENCE_S = 1.0
 RETRY_S = 0.5
+_PREVIOUS, _PREVIOUS_OF_NAME = "Hefu-Previous", "Hefu-Previous-Of-Name"
 _JSON, _BINARY = "application/json", "application/protobuf"
 
 logger = structlog.get_logger()
 
 
-def to_message(source: str, event: StoredEvent, previous: int) -> Message:
-    """The event as it travels. `previous`: position of the event the relay sent before it."""
+def to_message(source: str, event: StoredEvent, previous: int, previous_of_name: int) -> Message:
+    """The event as it travels.
+
+    `previous` is the position of the event the relay sent before it, `previous_of_name` that of the
+    one of the same name before it: by these a listener to all, or to one name, sees a gap.
+    """
     aggregate = event.stream.partition("-")[0]
-    name = event.type.rpartition(".")[2]
+    name = name_of(event)
     headers = {
         "Hefu-Revision": str(event.revision),
         "Hefu-Position": str(event.position),
-        "Hefu-Previous": str(previous),
+        _PREVIOUS: str(previous),
+        _PREVIOUS_OF_NAME: str(previous_of_name),
         "Hefu-Recorded-Us": str(event.recorded_us),
         "Hefu-Metadata": json.dumps(dict(event.metadata), separators=(",", ":")),
         "ce-specversion": "1.0",
@@ -59,12 +65,17 @@ def to_event(message: Message) -> StoredEvent:
     )
 
 
+def name_of(event: StoredEvent) -> str:
+    """The last word of the event's type, and of its subject."""
+    return event.type.rpartition(".")[2]
+
+
 def position_of(message: Message) -> int:
     """Position of the event inside."""
     return int(message.headers["Hefu-Position"])
 
 
-async def hear(
+async def hear(  # noqa: PLR0913 - who hears what, from where
     source: str,
     consumer: str,
     prefixes: Sequence[str],
@@ -72,11 +83,18 @@ async def hear(
     *,
     store: EventStore,
     bus: Bus,
+    only: str = "",
 ) -> AsyncGenerator[Batch, None]:
-    """Hear for ever, each event once and in order, whatever the bus repeats, loses or reorders."""
-    ear = _Ear(prefixes, after or 0, store)
+    """Hear for ever, each event once and in order, whatever the bus repeats, loses or reorders.
+
+    With `only`, events of that one type.
+    """
+    ear = _Ear(prefixes, after or 0, store, only)
+    name = only.rpartition(".")[2]
     while True:
-        consuming = cast("AsyncGenerator[Sequence[Delivered], None]", bus.consume(source, consumer))
+        consuming = cast(
+            "AsyncGenerator[Sequence[Delivered], None]", bus.consume(source, consumer, only=name)
+        )
         try:
             async with aclosing(consuming):
                 async for delivered in consuming:
@@ -95,9 +113,11 @@ async def hear(
 class _Ear:
     """Where a listener is: everything up to `heard` was given."""
 
-    def __init__(self, prefixes: Sequence[str], after: int, store: EventStore) -> None:
+    def __init__(self, prefixes: Sequence[str], after: int, store: EventStore, only: str) -> None:
         self._prefixes = tuple(prefixes)
         self._store = store
+        self._only = only
+        self._previous = _PREVIOUS_OF_NAME if only else _PREVIOUS
         self._heard = after
         self._news_at_s = 0.0
 
@@ -110,7 +130,7 @@ class _Ear:
             position = position_of(each.message)
             if position <= reached:
                 continue
-            if int(each.message.headers["Hefu-Previous"]) > reached:
+            if int(each.message.headers[self._previous]) > reached:
                 if heard:
                     yield self._batch(heard, reached)
                     heard = []
@@ -119,7 +139,7 @@ class _Ear:
                 reached = self._heard
                 continue
             reached = position
-            if each.message.headers["ce-subject"].startswith(self._prefixes):
+            if self._is_wanted(each.message.headers):
                 heard.append(to_event(each.message))
         if reached > self._heard:
             yield self._batch(heard, reached)
@@ -141,7 +161,8 @@ class _Ear:
     async def _fill(self, upto: int) -> AsyncIterator[Batch]:
         events: list[StoredEvent] = []
         size = 0
-        async with aclosing(between(self._store, self._prefixes, self._heard, upto)) as reading:
+        missing = between(self._store, self._prefixes, self._heard, upto, only=self._only)
+        async with aclosing(missing) as reading:
             async for event in reading:
                 events.append(event)
                 size += len(event.data)
@@ -149,6 +170,10 @@ class _Ear:
                     yield self._batch(events, event.position)
                     events, size = [], 0
         yield self._batch(events, upto)
+
+    def _is_wanted(self, headers: Mapping[str, str]) -> bool:
+        is_of_type = self._only in ("", headers["ce-type"])
+        return is_of_type and headers["ce-subject"].startswith(self._prefixes)
 
     def _batch(self, events: Sequence[StoredEvent], position: int) -> Batch:
         self._heard = position

@@ -112,18 +112,21 @@ class KurrentStore(EventStore):
         return await _asked(ask, self._attempts_max)
 
     async def read_all(
-        self, prefixes: Sequence[str], after: int | None = None
+        self, prefixes: Sequence[str], after: int | None = None, *, only: str = ""
     ) -> AsyncIterator[StoredEvent]:
         """Matching events after a position, up to the present end. Raises `StoreUnavailable`."""
+        wanted = _of_type(only) if only else _filter(prefixes)
 
         async def begin(last: StoredEvent | None) -> AsyncIterator[Any]:
             start = after if last is None else last.position
-            return await self._client.read_all(commit_position=start, **_filter(prefixes))
+            return await self._client.read_all(commit_position=start, **wanted)
 
         async with aclosing(self._reading(begin)) as reading:
             async for event in reading:
-                # The start is a place, not an exclusion.
-                if after is None or event.position > after:
+                # The start is a place, not an exclusion; and a type's name may begin another's.
+                if after is not None and event.position <= after:
+                    continue
+                if not only or (event.type == only and _begins(event, prefixes)):
                     yield event
 
     async def follow(
@@ -453,6 +456,10 @@ def _filter(prefixes: Sequence[str]) -> dict[str, Any]:
         "filter_by_stream_name": True,
         "filter_by_prefix": True,
     }
+
+
+def _of_type(type_: str) -> dict[str, Any]:
+    return {"filter_include": (type_,), "filter_by_stream_name": False, "filter_by_prefix": True}
 
 
 def _expected(expected: int) -> kurrent.StreamState | int:

@@ -44,7 +44,9 @@ class MemoryBus(Bus):
         grown.set()
         return last
 
-    async def consume(self, source: str, consumer: str) -> AsyncIterator[Sequence[Delivered]]:
+    async def consume(
+        self, source: str, consumer: str, *, only: str = ""
+    ) -> AsyncIterator[Sequence[Delivered]]:
         """Batches in order, from where this consumer was; an empty one after a while of silence."""
         while True:
             # Looked up each time: a lost stream is another object.
@@ -59,7 +61,9 @@ class MemoryBus(Bus):
                 except TimeoutError:
                     yield ()
                 continue
-            yield batch
+            wanted = [each for each in batch if _is_of(each, only)]
+            if wanted:
+                yield wanted
             if self._sources.get(source) is at:
                 at.consumed[consumer] = place + len(batch)
 
@@ -75,3 +79,7 @@ class MemoryBus(Bus):
 
     def _source(self, source: str) -> _Source:
         return self._sources.setdefault(source, _Source())
+
+
+def _is_of(delivered: Delivered, name: str) -> bool:
+    return not name or delivered.message.subject.endswith(f".{name}")

@@ -66,11 +66,11 @@ class MemoryStore(EventStore):
         return known[-1] if known else None
 
     async def read_all(
-        self, prefixes: Sequence[str], after: int | None = None
+        self, prefixes: Sequence[str], after: int | None = None, *, only: str = ""
     ) -> AsyncIterator[StoredEvent]:
         """Matching events after a position, up to the present end."""
         for event in self._log[self._index_after(after) :]:
-            if event.stream.startswith(tuple(prefixes)):
+            if event.stream.startswith(tuple(prefixes)) and only in ("", event.type):
                 yield event
 
     async def follow(

@@ -186,12 +186,14 @@ class NatsBus(Bus):
                     raise
         self._made.discard(source)
 
-    async def consume(self, source: str, consumer: str) -> AsyncIterator[Sequence[Delivered]]:
+    async def consume(
+        self, source: str, consumer: str, *, only: str = ""
+    ) -> AsyncIterator[Sequence[Delivered]]:
         """Batches in order; an empty one each second of silence, also while the bus is away."""
         while True:
             pull: _Pull | None = None
             try:
-                pull = await self._pull(source, consumer)
+                pull = await self._pull(source, consumer, only)
                 async for batch in pull.batches():
                     yield batch
             except (nats.errors.Error, BusUnavailable, TimeoutError) as error:
@@ -204,7 +206,7 @@ class NatsBus(Bus):
             yield ()
             await asyncio.sleep(IDLE_S)
 
-    async def _pull(self, source: str, consumer: str) -> "_Pull":
+    async def _pull(self, source: str, consumer: str, only: str) -> "_Pull":
         stream = await self._ensure(source)
         durable = "".join(each if each.isalnum() else "_" for each in consumer)
         await self._stream_api.add_consumer(
@@ -216,6 +218,7 @@ class NatsBus(Bus):
                 ack_wait=ACK_WAIT_S,
                 max_deliver=-1,
                 max_ack_pending=4 * PULLED_MAX,
+                filter_subject=f"hefu.{source}.*.{only}" if only else None,
             ),
         )
         pull = _Pull(self._client, f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{durable}")

@@ -107,7 +107,8 @@ class Projection:
 
     async def _ask(self, position: int) -> None:
         # The position may be of an event that is not for this model: then nothing will come.
-        missing = between(self._store, self.model.prefixes, self.position, position)
+        model = self.model
+        missing = between(self._store, model.prefixes, self.position, position, only=model.only)
         async with aclosing(missing):
             if await anext(missing, None) is None:
                 self._reach(max(self.position, position))
@@ -130,6 +131,7 @@ class Projection:
             after,
             store=self._store,
             bus=self._bus,
+            only=self.model.only,
         )
 
     async def _take(self, batch: Batch) -> None:

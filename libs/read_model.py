@@ -67,6 +67,8 @@ class ReadModel:
     prefixes: tuple[str, ...]
     metadata: MetaData
     project: Callable[[StoredEvent], Iterable[Write]]
+    # The one type of event it takes, where it takes but one: then the bus brings no other.
+    only: str = ""
 
 
 def refuse_old_sqlite(version: Sequence[int]) -> None:

@@ -11,7 +11,7 @@ from libs.bus import Bus, BusRefuses, BusUnavailable, Delivered, Fenced, Message
 from libs.cancelling import heed_cancellation
 from libs.event_store import EventStore, StoredEvent
 from libs.feed import batches
-from libs.hearing import position_of, to_message
+from libs.hearing import name_of, position_of, to_message
 
 BATCH_BYTES_MAX = 4 << 20
 BATCH_MESSAGES_MAX = 500
@@ -112,7 +112,10 @@ class Relay:
     async def _carry(self, last: Delivered | None) -> None:
         self._sequence = last.sequence if last is not None else 0
         self.position = position_of(last.message) if last is not None else 0
-        previous = self.position
+        # Where the last of a name lies is known once one was carried here; until then the last of
+        # any name stands in for it: a gap that is none costs its listeners a look at the store.
+        before = previous = self.position
+        last_of_name: dict[str, int] = {}
         feed = batches(self._store, self._prefixes, self.position or None)
         async with aclosing(feed):
             async for batch in feed:
@@ -121,8 +124,9 @@ class Relay:
                 for events in _parts(batch.events):
                     messages: list[Message] = []
                     for event in events:
-                        messages.append(to_message(self.source, event, previous))
-                        previous = event.position
+                        of_name = last_of_name.get(name_of(event), before)
+                        messages.append(to_message(self.source, event, previous, of_name))
+                        previous = last_of_name[name_of(event)] = event.position
                     self._sequence = await self._bus.publish(self.source, messages, self._sequence)
                     self._carried += len(messages)
                     self._reach(previous)

@@ -436,6 +436,12 @@ def _payout_details(stored: StoredEvent) -> Iterator[Write]:
 OWN = ReadModel("settlement", 1, "settlement", OWN_PREFIXES, tables.own, _own)
 MOVEMENTS = ReadModel("movements", 1, "accounts", ("journal-",), tables.journal, _movements)
 PAYOUT_DETAILS = ReadModel(
-    "payout_details", 1, "payments", ("payment-",), tables.orders, _payout_details
+    "payout_details",
+    1,
+    "payments",
+    ("payment-",),
+    tables.orders,
+    _payout_details,
+    only="hefu.payments.v1.PaymentRequested",
 )
 READ_MODELS = (OWN, MOVEMENTS, PAYOUT_DETAILS)

@@ -4,6 +4,7 @@ import asyncio
 import uuid
 from collections.abc import Sequence
 from contextlib import aclosing
+from dataclasses import replace
 
 import pytest
 
@@ -51,6 +52,21 @@ async def test_what_was_published_comes_in_order_and_whole(bus: Bus, source: str
     assert taken[-1].sequence == last
     for delivered, one in zip(taken, given, strict=True):
         assert one.headers.items() <= dict(delivered.message.headers).items()
+
+
+async def test_one_name_alone_comes_where_only_that_is_wanted(bus: Bus, source: str) -> None:
+    given = [message(source, number) for number in range(6)]
+    other = [replace(each, subject=f"hefu.{source}.payment.Other") for each in given[::2]]
+    await bus.publish(source, [*other, *given[1::2]], 0)
+
+    async with aclosing(bus.consume(source, "one", only="Counted")) as batches:  # type: ignore[type-var]
+        taken: list[Delivered] = []
+        async for batch in batches:
+            taken.extend(batch)
+            if len(taken) >= 3:
+                break
+
+    assert [d.message.id for d in taken] == [each.id for each in given[1::2]]
 
 
 async def test_the_last_message_is_the_newest(bus: Bus, source: str) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import uuid
 from contextlib import aclosing
+from dataclasses import replace
 
 import pytest
 
@@ -176,6 +177,21 @@ async def test_positions_rise_over_the_store_and_all_is_read_in_their_order(
     assert len(found) == 40
     assert [e.position for e in found] == sorted({e.position for e in found})
     assert {e.stream[: len(category) + 1] for e in found} == {f"{category}a", f"{category}c"}
+
+
+async def test_one_type_alone_is_read_where_only_that_is_wanted(
+    store: EventStore, category: str
+) -> None:
+    types = [f"{category}.Wanted", f"{category}.WantedNot", f"{category}.Other"] * 3
+    for number, type_ in enumerate(types):
+        stream = f"{category}{'ab'[number // 6]}-{number}"
+        await store.append(stream, [replace(event(number), type=type_)], NO_STREAM)
+
+    found = [
+        number_of(e) async for e in store.read_all((f"{category}a-",), only=f"{category}.Wanted")
+    ]
+
+    assert found == [0, 3]
 
 
 async def test_reading_after_a_position_leaves_it_out(store: EventStore, category: str) -> None:

@@ -5,6 +5,7 @@ import random
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -92,6 +93,28 @@ async def stored(store: EventStore) -> list[StoredEvent]:
     return [each async for each in store.read_all(PREFIXES)]
 
 
+class Reads(MemoryStore):
+    """The same events, and what was asked for."""
+
+    def __init__(self, of: MemoryStore) -> None:
+        super().__init__()
+        self.__dict__.update(of.__dict__)
+        self.asked: list[int | None] = []
+
+    async def read_all(
+        self, prefixes: Sequence[str], after: int | None = None, *, only: str = ""
+    ) -> AsyncIterator[StoredEvent]:
+        self.asked.append(after)
+        async for each in super().read_all(prefixes, after, only=only):
+            yield each
+
+
+async def until_on_bus(bus: MemoryBus, count: int) -> None:
+    async with asyncio.timeout(30):
+        while len(await messages(bus)) < count:  # noqa: ASYNC110 - a bus tells nobody
+            await asyncio.sleep(0)
+
+
 async def relayed(relay: Relay, position: int) -> None:
     async with asyncio.timeout(30):
         await relay.wait_for(position)
@@ -102,13 +125,14 @@ async def test_an_event_is_on_the_bus_as_it_is_in_the_store() -> None:
     await store.append("payment-1", [event(1, actor="a", traceparent="00-ab-cd-01")], NO_STREAM)
     (there,) = await stored(store)
 
-    message = to_message(SOURCE, there, 77)
+    message = to_message(SOURCE, there, 77, 55)
 
     assert to_event(message) == there
     assert message.id == str(there.id)
     assert message.subject == "hefu.payments.payment.Counted"
     assert message.headers["traceparent"] == "00-ab-cd-01"
     assert message.headers["Hefu-Previous"] == "77"
+    assert message.headers["Hefu-Previous-Of-Name"] == "55"
     assert message.headers["ce-id"] == str(there.id)
 
 
@@ -320,9 +344,11 @@ class Disorderly(MemoryBus):
         super().__init__(idle_s=0.01)
         self._plan = plan
 
-    async def consume(self, source: str, consumer: str) -> AsyncIterator[Sequence[Delivered]]:
+    async def consume(
+        self, source: str, consumer: str, *, only: str = ""
+    ) -> AsyncIterator[Sequence[Delivered]]:
         given: list[Delivered] = []
-        async for batch in super().consume(source, consumer):
+        async for batch in super().consume(source, consumer, only=only):
             given.extend(batch)
             mixed = [d for d in batch if self._plan.random() > 0.3]
             mixed += self._plan.sample(given, min(len(given), 5))
@@ -360,6 +386,86 @@ def test_whatever_a_bus_does_each_fact_is_heard_once_and_in_order(seed: int) -> 
         assert heard == await stored(store)
 
     asyncio.run(run())
+
+
+@settings(max_examples=15)
+@given(st.integers(0, 2**32))
+def test_who_hears_one_type_hears_all_of_it_whatever_a_bus_does(seed: int) -> None:
+    async def run() -> None:
+        plan = random.Random(seed)  # noqa: S311 - a plan, not a secret
+        store, bus = MemoryStore(), Disorderly(plan)
+        heard: list[StoredEvent] = []
+
+        async def fill_up(kind: str, names: Sequence[str]) -> None:
+            for name in names:
+                one = replace(event(1), type=f"test.{kind}")
+                await store.append(f"payment-{kind}-{name}", [one], NO_STREAM)
+
+        async def listen() -> None:
+            feed = hear(SOURCE, "one", PREFIXES, None, store=store, bus=bus, only="test.Wanted")
+            async for batch in feed:
+                heard.extend(batch.events)
+                if len(heard) >= 40:
+                    return
+
+        listening = asyncio.create_task(listen())
+        for part in range(4):
+            # Each time another relay: it does not know where the last of a name lies.
+            relay = Relay(SOURCE, PREFIXES, store, bus)
+            async with running(relay.run):
+                for n in range(10):
+                    await fill_up("Wanted", [f"{part}-{n}"])
+                    others = range(plan.randint(0, 3))
+                    await fill_up("Other", [f"{part}-{n}-{other}" for other in others])
+                await relayed(relay, (await stored(store))[-1].position)
+                if plan.random() < 0.3:
+                    bus.lose(SOURCE)
+        await asyncio.wait_for(listening, 30)
+
+        assert heard == [e for e in await stored(store) if e.type == "test.Wanted"]
+
+    asyncio.run(run())
+
+
+async def test_what_a_bus_lost_is_missed_though_another_relay_carries_what_follows() -> None:
+    store, bus = MemoryStore(), MemoryBus(idle_s=0.01)
+    for number in range(3):
+        one = replace(event(number), type="test.Wanted")
+        done = await store.append(f"payment-{number}", [one], NO_STREAM)
+        relay = Relay(SOURCE, PREFIXES, store, bus)
+        async with running(relay.run):
+            await relayed(relay, done.position)
+    del bus._source(SOURCE).messages[1]  # noqa: SLF001 - it is lost
+    heard: list[StoredEvent] = []
+    async for batch in hear(
+        SOURCE, "one", PREFIXES, None, store=store, bus=bus, only="test.Wanted"
+    ):
+        heard.extend(batch.events)
+        if len(heard) >= 3:
+            break
+
+    assert [number_of(e) for e in heard] == [0, 1, 2]
+
+
+async def test_who_hears_one_type_asks_neither_bus_nor_store_for_others() -> None:
+    store, bus = MemoryStore(), MemoryBus(idle_s=0.01)
+    kinds = ["Wanted", "Other", "Other", "Wanted", "Other", "Wanted"]
+    for number, kind in enumerate(kinds):
+        one = replace(event(number), type=f"test.{kind}")
+        await store.append(f"payment-{number}", [one], NO_STREAM)
+    async with running(Relay(SOURCE, PREFIXES, store, bus).run):
+        await until_on_bus(bus, len(kinds))
+    reads = Reads(store)
+    heard: list[StoredEvent] = []
+    async for batch in hear(
+        SOURCE, "one", PREFIXES, None, store=reads, bus=bus, only="test.Wanted"
+    ):
+        heard.extend(batch.events)
+        if len(heard) >= 3:
+            break
+
+    assert [number_of(e) for e in heard] == [0, 3, 5]
+    assert not reads.asked
 
 
 async def test_a_message_of_a_stream_not_wanted_is_passed_over() -> None:

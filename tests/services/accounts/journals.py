@@ -68,9 +68,9 @@ class Through(EventStore):
         return await self._store.read_last(stream)
 
     def read_all(
-        self, prefixes: Sequence[str], after: int | None = None
+        self, prefixes: Sequence[str], after: int | None = None, *, only: str = ""
     ) -> AsyncIterator[StoredEvent]:
-        return self._store.read_all(prefixes, after)
+        return self._store.read_all(prefixes, after, only=only)
 
     def follow(self, prefixes: Sequence[str], after: int | None = None) -> AsyncIterator[Followed]:
         return self._store.follow(prefixes, after)
