@@ -19,6 +19,7 @@ from services.accounts import projections
 from services.accounts.codec import commands
 from services.accounts.codec.answers import (
     account_message,
+    quote_message,
     result_of,
     trial_balance,
     window_message,
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     Context: TypeAlias = grpc.aio.ServicerContext[object, object]
 
 PAGE_SIZE_DEFAULT = 100
-_HOLDS = frozenset({"place_hold", "capture_hold", "release_hold"})
+_HOLDS = frozenset({"place_hold", "capture_hold", "release_hold", "give_quote"})
 _TRANSFERS = frozenset({"transfer"})
 # Kinds of command that a role may not send, one by one or in bulk.
 _BARRED = {"wallet": _HOLDS, "operator": _HOLDS | _TRANSFERS}
@@ -86,6 +87,30 @@ class AccountsApi(accounts_pb2_grpc.AccountsServiceServicer):
         answer, account = await self._on_account(commands.close_of(request), request.account_id)
         return pb.CloseAccountResponse(
             account=account, position=answer.position, is_replayed=answer.is_replayed
+        )
+
+    async def ReopenAccount(
+        self, request: pb.ReopenAccountRequest, context: "Context"
+    ) -> pb.ReopenAccountResponse:
+        answer, account = await self._on_account(commands.reopening_of(request), request.account_id)
+        return pb.ReopenAccountResponse(
+            account=account, position=answer.position, is_replayed=answer.is_replayed
+        )
+
+    async def SetBounds(
+        self, request: pb.SetBoundsRequest, context: "Context"
+    ) -> pb.SetBoundsResponse:
+        answer, account = await self._on_account(commands.bounds_of(request), request.account_id)
+        return pb.SetBoundsResponse(
+            account=account, position=answer.position, is_replayed=answer.is_replayed
+        )
+
+    async def GiveQuote(
+        self, request: pb.GiveQuoteRequest, context: "Context"
+    ) -> pb.GiveQuoteResponse:
+        answer = await self._one(commands.quote_of(request.quote))
+        return pb.GiveQuoteResponse(
+            quote=quote_message(answer), position=answer.position, is_replayed=answer.is_replayed
         )
 
     async def GetAccount(
@@ -245,6 +270,12 @@ class AccountsApi(accounts_pb2_grpc.AccountsServiceServicer):
     ) -> pb.MoveBusinessDateResponse:
         answer = await self._one(commands.date_move_of(request))
         return pb.MoveBusinessDateResponse(business_date=request.to_date, position=answer.position)
+
+    async def LockPeriod(
+        self, request: pb.LockPeriodRequest, context: "Context"
+    ) -> pb.LockPeriodResponse:
+        answer = await self._one(commands.lock_of(request))
+        return pb.LockPeriodResponse(last_date=request.last_date, position=answer.position)
 
     async def WatchJournal(
         self, request: pb.WatchJournalRequest, context: "Context"

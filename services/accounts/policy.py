@@ -14,6 +14,8 @@ POLICY: Policy = {
     "AccountsService/FreezeAccount": _OPERATOR,
     "AccountsService/UnfreezeAccount": _OPERATOR,
     "AccountsService/CloseAccount": _OPERATOR,
+    "AccountsService/ReopenAccount": _OPERATOR,
+    "AccountsService/SetBounds": _OPERATOR,
     "AccountsService/GetAccount": _READERS,
     "AccountsService/GetAccounts": _READERS,
     "AccountsService/ListAccounts": _READERS,
@@ -22,6 +24,7 @@ POLICY: Policy = {
     "AccountsService/PlaceHold": _SERVICES,
     "AccountsService/CaptureHold": _SERVICES,
     "AccountsService/ReleaseHold": _SERVICES,
+    "AccountsService/GiveQuote": frozenset({_PAYMENTS}),
     # What a wallet or an operator may not do singly is refused inside a bulk call too.
     "AccountsService/PostCommands": _READERS,
     "AccountsService/OpenWindow": _WINDOWS,
@@ -30,5 +33,6 @@ POLICY: Policy = {
     "AccountsService/GetWindow": _SERVICES | _OPERATOR,
     "AccountsService/GetTrialBalance": _SERVICES | _OPERATOR,
     "AccountsService/MoveBusinessDate": _OPERATOR,
+    "AccountsService/LockPeriod": _OPERATOR,
     "AccountsService/WatchJournal": _SERVICES | _OPERATOR,
 }

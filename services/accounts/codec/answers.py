@@ -2,9 +2,10 @@
 
 from hefu.accounts.v1 import accounts_pb2 as pb
 from hefu.accounts.v1 import events_pb2
+from services.accounts.codec.facts import quote_to_wire
 from services.accounts.domain.answers import Answer
 from services.accounts.domain.book import Account, Book, Window, WindowState
-from services.accounts.domain.entries import BalanceAfter
+from services.accounts.domain.entries import BalanceAfter, QuoteGiven
 from services.accounts.domain.totals import KindTotal
 
 _STATES = {
@@ -49,6 +50,8 @@ def account_message(account: Account) -> pb.Account:
         available_minor=account.available,
         account_seq=account.seq,
         is_closed=account.is_closed,
+        floor_minor=account.floor,
+        ceiling_minor=account.ceiling,
         freezes=[
             events_pb2.AccountFrozen(
                 freeze_id=freeze.freeze_id,
@@ -60,6 +63,13 @@ def account_message(account: Account) -> pb.Account:
             for freeze in account.freezes.values()
         ],
     )
+
+
+def quote_message(answer: Answer) -> events_pb2.QuoteGiven:
+    """The quote that an answer stands for."""
+    if answer.entry is None or not isinstance(answer.entry.fact, QuoteGiven):
+        raise AssertionError(f"{answer} is not of a quote")
+    return quote_to_wire(answer.entry.fact)
 
 
 def window_message(window: Window) -> pb.Window:

@@ -22,6 +22,8 @@ def command_of(message: pb.Command) -> d.Command:
             return release_of(message.release_hold)
         case "open_account":
             return opening_of(message.open_account)
+        case "give_quote":
+            return quote_of(message.give_quote)
         case _:
             raise AssertionError("the contract requires one of them")
 
@@ -35,6 +37,67 @@ def transfer_of(message: pb.Transfer) -> d.Transfer:
         message.fact_key,
         message.value_date,
         _obligation(message.obligation) if message.HasField("obligation") else None,
+        _computed(message),
+        d.Correction(message.corrects, message.corrects_date) if message.corrects else None,
+    )
+
+
+def _computed(message: pb.Transfer) -> d.Computed | None:
+    match message.WhichOneof("computed"):
+        case "template":
+            return _template(message.template)
+        case "exchange":
+            return _exchange(message.exchange)
+    balancing = [n for n, leg in enumerate(message.legs) if leg.HasField("up_to")]
+    if not balancing:
+        return None
+    # On more than one leg it is on none that may have it.
+    at = balancing[0] if len(balancing) == 1 else -1
+    return d.Balancing(at, message.legs[balancing[0]].up_to.keep_minor)
+
+
+def _template(message: pb.PostingTemplate) -> d.Template:
+    sources = tuple(
+        d.Source(source.account_id, source.max_minor if source.HasField("max_minor") else None)
+        for source in message.sources
+    )
+    parts = tuple(
+        d.Part(
+            part.account_id,
+            part.fixed_minor if part.HasField("fixed_minor") else None,
+            part.share if part.HasField("share") else None,
+            part.is_rest,
+        )
+        for part in message.parts
+    )
+    return d.Template(message.version, _amount(message.amount), sources, message.whole, parts)
+
+
+def _exchange(message: pb.Exchange) -> d.Exchange:
+    return d.Exchange(
+        message.quote_id,
+        _amount(message.sold),
+        _amount(message.bought),
+        message.seller_account_id,
+        message.buyer_account_id,
+        message.sold_position_account_id,
+        message.bought_position_account_id,
+        message.spread_account_id,
+    )
+
+
+def quote_of(message: pb.QuoteTerms) -> d.GiveQuote:
+    return d.GiveQuote(
+        message.quote_id,
+        message.sold_currency_code,
+        message.bought_currency_code,
+        message.rate_numerator,
+        message.rate_denominator,
+        message.side,
+        message.given_minor,
+        message.spread_minor,
+        message.expires_after_s,
+        message.correlation_id,
     )
 
 
@@ -46,6 +109,7 @@ def opening_of(message: pb.Opening) -> d.OpenAccount:
         message.currency_code,
         message.ordinal,
         message.correlation_id,
+        message.ceiling_minor if message.HasField("ceiling_minor") else None,
     )
 
 
@@ -103,6 +167,20 @@ def close_of(message: pb.CloseAccountRequest) -> d.CloseAccount:
     return d.CloseAccount(message.request_id, message.account_id)
 
 
+def reopening_of(message: pb.ReopenAccountRequest) -> d.ReopenAccount:
+    return d.ReopenAccount(message.request_id, message.account_id, message.purpose)
+
+
+def bounds_of(message: pb.SetBoundsRequest) -> d.SetBounds:
+    return d.SetBounds(
+        message.request_id,
+        message.account_id,
+        message.floor_minor if message.HasField("floor_minor") else None,
+        message.ceiling_minor if message.HasField("ceiling_minor") else None,
+        message.purpose,
+    )
+
+
 def window_of(message: _WindowRequest) -> d.WindowCommand:
     match message:
         case pb.OpenWindowRequest():
@@ -114,7 +192,11 @@ def window_of(message: _WindowRequest) -> d.WindowCommand:
 
 
 def date_move_of(message: pb.MoveBusinessDateRequest) -> d.MoveBusinessDate:
-    return d.MoveBusinessDate(message.request_id, message.to_date)
+    return d.MoveBusinessDate(message.request_id, message.to_date, message.closing_date)
+
+
+def lock_of(message: pb.LockPeriodRequest) -> d.LockPeriod:
+    return d.LockPeriod(message.request_id, message.last_date)
 
 
 def _leg(message: pb.Leg) -> d.Leg:

@@ -34,6 +34,8 @@ def entry_to_wire(entry: d.Entry, ordinal: int) -> pb.Entry:
             for account_id, seq, posted, held, incoming in entry.balances
         ],
         transfer_posted=_transfer(fact) if isinstance(fact, d.TransferPosted) else None,
+        group_id=entry.group_id,
+        is_past_day_negative=entry.is_past_day_negative,
     )
     if not isinstance(fact, d.TransferPosted):
         _fact_to_wire(fact, message)
@@ -41,7 +43,22 @@ def entry_to_wire(entry: d.Entry, ordinal: int) -> pb.Entry:
 
 
 def _transfer(fact: d.TransferPosted) -> pb.TransferPosted:
-    return pb.TransferPosted(legs=_legs(fact.legs), purpose=fact.purpose, fact_key=fact.fact_key)
+    legs, purpose, fact_key, corrects, corrects_date, rounding, quote_id = fact
+    message = pb.TransferPosted(legs=legs_to_wire(legs), purpose=purpose, fact_key=fact_key)
+    if corrects:
+        message.corrects, message.corrects_date = corrects, corrects_date
+    if rounding is not None:
+        message.rounding.CopyFrom(_rounding(rounding))
+        message.quote_id = quote_id
+    return message
+
+
+def _rounding(rounding: d.Rounding) -> pb.Rounding:
+    parts = [
+        pb.RoundingPart(account_id=account_id, numerator=numerator, denominator=denominator)
+        for account_id, numerator, denominator in rounding.parts
+    ]
+    return pb.Rounding(rule=rounding.rule, parts=parts)
 
 
 def _obligation(obligation: d.Obligation) -> pb.Obligation:
@@ -84,10 +101,12 @@ def entry_from_wire(message: pb.Entry) -> d.Entry:
             )
             for b in message.balances
         ),
+        message.group_id,
+        message.is_past_day_negative,
     )
 
 
-def _fact_to_wire(fact: d.Fact, message: pb.Entry) -> None:  # noqa: C901, PLR0912 - one case each
+def _fact_to_wire(fact: d.Fact, message: pb.Entry) -> None:  # noqa: C901, PLR0912, PLR0915 - one case each
     match fact:
         case d.TransferPosted():
             raise AssertionError("handled before, because it is nearly every entry")
@@ -106,7 +125,7 @@ def _fact_to_wire(fact: d.Fact, message: pb.Entry) -> None:  # noqa: C901, PLR09
             message.hold_captured.CopyFrom(
                 pb.HoldCaptured(
                     hold_id=hold_id,
-                    legs=_legs(legs),
+                    legs=legs_to_wire(legs),
                     amount=_money(*amount),
                     released_minor=released,
                     remaining_minor=remaining,
@@ -126,7 +145,7 @@ def _fact_to_wire(fact: d.Fact, message: pb.Entry) -> None:  # noqa: C901, PLR09
                     reason=reason, field=field, description=description, command=command
                 )
             )
-        case d.AccountOpened(account_id, owner, kind, currency, ordinal):
+        case d.AccountOpened(account_id, owner, kind, currency, ordinal, ceiling):
             message.account_opened.CopyFrom(
                 pb.AccountOpened(
                     account_id=account_id,
@@ -134,6 +153,7 @@ def _fact_to_wire(fact: d.Fact, message: pb.Entry) -> None:  # noqa: C901, PLR09
                     kind=pb.AccountKind.ValueType(kind),
                     currency_code=currency,
                     ordinal=ordinal,
+                    ceiling_minor=ceiling,
                 )
             )
         case d.AccountFrozen(freeze_id, account_id, side, purpose, stops):
@@ -185,16 +205,45 @@ def _fact_to_wire(fact: d.Fact, message: pb.Entry) -> None:  # noqa: C901, PLR09
             message.business_date_moved.CopyFrom(
                 pb.BusinessDateMoved(from_date=from_date, to_date=to_date)
             )
+        case d.AccountReopened(account_id, purpose):
+            message.account_reopened.CopyFrom(
+                pb.AccountReopened(account_id=account_id, purpose=purpose)
+            )
+        case d.BoundsSet(account_id, floor, ceiling, purpose):
+            message.bounds_set.CopyFrom(
+                pb.BoundsSet(
+                    account_id=account_id,
+                    floor_minor=floor,
+                    ceiling_minor=ceiling,
+                    purpose=purpose,
+                )
+            )
+        case d.QuoteGiven():
+            message.quote_given.CopyFrom(quote_to_wire(fact))
+        case d.PeriodLocked(last_date):
+            message.period_locked.CopyFrom(pb.PeriodLocked(last_date=last_date))
         case _:
             assert_never(fact)
+
+
+def quote_to_wire(quote: d.QuoteGiven) -> pb.QuoteGiven:
+    return pb.QuoteGiven(
+        quote_id=quote.quote_id,
+        sold=_money(*quote.sold),
+        bought=_money(*quote.bought),
+        rate_numerator=quote.numerator,
+        rate_denominator=quote.denominator,
+        side=pb.QuoteSide.ValueType(quote.side),
+        spread_minor=quote.spread,
+        expire_time=time_to_wire(quote.expires_us),
+    )
 
 
 def _fact_from_wire(message: pb.Entry) -> d.Fact:  # noqa: C901, PLR0911, PLR0912 - one case each
     name = message.WhichOneof("fact")
     match name:
         case "transfer_posted":
-            posted = message.transfer_posted
-            return d.TransferPosted(_legs_from(posted.legs), posted.purpose, posted.fact_key)
+            return _transfer_from(message.transfer_posted)
         case "hold_placed":
             placed = message.hold_placed
             return d.HoldPlaced(
@@ -236,6 +285,7 @@ def _fact_from_wire(message: pb.Entry) -> d.Fact:  # noqa: C901, PLR0911, PLR091
                 opened.kind,
                 opened.currency_code,
                 opened.ordinal,
+                opened.ceiling_minor if opened.HasField("ceiling_minor") else None,
             )
         case "account_frozen":
             frozen = message.account_frozen
@@ -279,8 +329,58 @@ def _fact_from_wire(message: pb.Entry) -> d.Fact:  # noqa: C901, PLR0911, PLR091
         case "business_date_moved":
             moved = message.business_date_moved
             return d.BusinessDateMoved(moved.from_date, moved.to_date)
+        case "account_reopened":
+            reopened = message.account_reopened
+            return d.AccountReopened(reopened.account_id, reopened.purpose)
+        case "bounds_set":
+            bounds = message.bounds_set
+            return d.BoundsSet(
+                bounds.account_id,
+                bounds.floor_minor if bounds.HasField("floor_minor") else None,
+                bounds.ceiling_minor if bounds.HasField("ceiling_minor") else None,
+                bounds.purpose,
+            )
+        case "quote_given":
+            return _quote_from(message.quote_given)
+        case "period_locked":
+            return d.PeriodLocked(message.period_locked.last_date)
         case _:
             raise AssertionError(f"an entry of a kind this version does not know: {name}")
+
+
+def _transfer_from(posted: pb.TransferPosted) -> d.TransferPosted:
+    legs = _legs_from(posted.legs)
+    if not posted.corrects and not posted.HasField("rounding"):
+        return d.TransferPosted(legs, posted.purpose, posted.fact_key)
+    rounding = None
+    if posted.HasField("rounding"):
+        parts = posted.rounding.parts
+        rounding = d.Rounding(
+            posted.rounding.rule,
+            tuple(d.RoundingPart(p.account_id, p.numerator, p.denominator) for p in parts),
+        )
+    return d.TransferPosted(
+        legs,
+        posted.purpose,
+        posted.fact_key,
+        posted.corrects,
+        posted.corrects_date,
+        rounding,
+        posted.quote_id,
+    )
+
+
+def _quote_from(given: pb.QuoteGiven) -> d.QuoteGiven:
+    return d.QuoteGiven(
+        given.quote_id,
+        _amount(given.sold),
+        _amount(given.bought),
+        given.rate_numerator,
+        given.rate_denominator,
+        given.side,
+        given.spread_minor,
+        time_from_wire(given.expire_time),
+    )
 
 
 def _money(currency: str, minor: int) -> Money:
@@ -291,7 +391,7 @@ def _amount(message: Money) -> Amount:
     return Amount(message.currency_code, message.minor_units)
 
 
-def _legs(legs: Sequence[d.PostedLeg]) -> list[pb.PostedLeg]:
+def legs_to_wire(legs: Sequence[d.PostedLeg]) -> list[pb.PostedLeg]:
     return [
         pb.PostedLeg(
             account_id=account_id,

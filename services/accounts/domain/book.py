@@ -4,18 +4,25 @@ It changes in place, entry by entry, and only here. Entries carry the balances a
 book takes those and need not add anything up.
 """
 
+import sys
+from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import Enum
 from heapq import heappop, heappush
-from typing import NamedTuple
+from itertools import islice
+from types import MappingProxyType
+from typing import NamedTuple, TypeAlias
 
 from services.accounts.domain.entries import (
     AccountClosed,
     AccountFrozen,
     AccountOpened,
+    AccountReopened,
     AccountUnfrozen,
     BalanceAfter,
+    BoundsSet,
     BusinessDateMoved,
     Entry,
     HoldCaptured,
@@ -23,15 +30,21 @@ from services.accounts.domain.entries import (
     HoldPlaced,
     HoldReleased,
     Obligation,
+    PeriodLocked,
+    QuoteGiven,
     TransferPosted,
     WindowClosed,
     WindowOpened,
     WindowSealed,
 )
 from services.accounts.domain.kinds import Favour, Kind, floor_of, sign_of
+from services.accounts.domain.past_days import Closing, closed_day, dated_back, horizon_of
 
 # An entry's place in one number: page number, then its ordinal on the page.
 ORDINAL_BITS = 16
+# How long a quote is known after it has expired, and how many are forgotten at a time.
+QUOTE_KEPT_US = 86_400 * 1_000_000
+QUOTES_DROPPED_MAX = 4
 _MICRO = 1_000_000
 
 
@@ -44,17 +57,26 @@ def place_of(packed: int) -> Place:
     return Place(packed >> ORDINAL_BITS, packed & (1 << ORDINAL_BITS) - 1)
 
 
-@dataclass(slots=True)
-class Freeze:
+class Freeze(NamedTuple):
     freeze_id: str
     side: int
     purpose: str
     stop_captures: bool
 
 
+# An account has none, nearly always: all share this one.
+NO_FREEZES: Mapping[str, Freeze] = MappingProxyType({})
+# Owner, kind, currency, ordinal: unique for ever.
+BusinessKey: TypeAlias = tuple[str, int, str, int]
+
+
 @dataclass(slots=True)
 class Account:
-    """Figures in minor units, on the normal side. `is_barred`: closed or frozen, look closer."""
+    """Figures in minor units, on the normal side. `is_barred`: closed or frozen, look closer.
+
+    There are a million of these: nothing in it may have a container of its own by default.
+    `day`: the business date of its last entry; `closings`: the ends of days before that.
+    """
 
     account_id: str
     owner: str
@@ -66,11 +88,13 @@ class Account:
     incoming: int = 0
     seq: int = 0
     is_closed: bool = False
-    freezes: dict[str, Freeze] = field(default_factory=dict)
+    freezes: Mapping[str, Freeze] = field(default_factory=lambda: NO_FREEZES)
     is_barred: bool = False
     sign: int = field(init=False)
     floor: int | None = field(init=False)
     ceiling: int | None = None
+    day: str = ""
+    closings: tuple[Closing, ...] = ()
 
     def __post_init__(self) -> None:
         self.sign = sign_of(self.kind)
@@ -89,9 +113,11 @@ class End(Enum):
     EXPIRED = "EXPIRED"
 
 
-@dataclass(slots=True)
-class Hold:
-    """Money set aside. What was placed = captured + released + expired + `remaining`."""
+class Hold(NamedTuple):
+    """Money set aside. What was placed = captured + released + expired + `remaining`.
+
+    Never changed, only replaced: a snapshot may still be reading the one before.
+    """
 
     hold_id: str
     caller: str
@@ -102,6 +128,13 @@ class Hold:
     deadline_us: int
     correlation_id: str
     end: End | None = None
+
+
+class Quote(NamedTuple):
+    """A quote as given, and whether an exchange has used it up."""
+
+    given: QuoteGiven
+    is_used: bool = False
 
 
 class WindowState(Enum):
@@ -138,13 +171,17 @@ class Known(NamedTuple):
 
 @dataclass(slots=True)
 class Book:
-    """`page_number`, `page_us`: of the page in hand, or the last one; -1 before the first."""
+    """`page_number`, `page_us`: of the page in hand, or the last one; -1 before the first.
+
+    Ids, facts, business keys and ended holds are here as far as they came after page `floor`;
+    earlier ones have left (`forgetting.py`) and are asked back before they matter.
+    """
 
     page_number: int = -1
     page_us: int = 0
     business_date: str = ""
     accounts: dict[str, Account] = field(default_factory=dict)
-    business_keys: dict[tuple[str, int, str, int], str] = field(default_factory=dict)
+    business_keys: dict[BusinessKey, int] = field(default_factory=dict)
     holds: dict[tuple[str, str], Hold] = field(default_factory=dict)
     # Some of these have ended; `next_deadline_us` drops them.
     deadlines: list[tuple[int, str, str]] = field(default_factory=list, compare=False)
@@ -152,6 +189,18 @@ class Book:
     open_windows: dict[tuple[str, str], Window] = field(default_factory=dict)
     facts: dict[str, int] = field(default_factory=dict)
     ids: dict[str, dict[str, Known]] = field(default_factory=dict)
+    # By caller and id, in the order they were given; forgotten some time after they expired.
+    quotes: dict[tuple[str, str], Quote] = field(default_factory=dict)
+    # No value date up to and including this day may be given any more.
+    locked_date: str = ""
+    # No posting of today is dated back beyond this day.
+    horizon: str = field(default="", compare=False)
+    floor: int = -1
+    # By caller, the last of the ids that have left: ids are ordered by the time inside them.
+    horizons: dict[str, str] = field(default_factory=dict)
+    # Holds that have ended, by the page of their end, and pages with the number of their entries.
+    ended: deque[tuple[int, str, str]] = field(default_factory=deque, compare=False)
+    pages: deque[tuple[int, int]] = field(default_factory=deque, compare=False)
 
     def begin_page(self, number: int, time_us: int) -> None:
         """Turn to a page. The first one sets the business date: the day of its time, in UTC."""
@@ -159,7 +208,10 @@ class Book:
             raise AssertionError(f"page {number} at {time_us} cannot follow {self.page_number}")
         self.page_number, self.page_us = number, time_us
         if not self.business_date:
-            self.business_date = datetime.fromtimestamp(time_us // _MICRO, UTC).date().isoformat()
+            self.turn_day(datetime.fromtimestamp(time_us // _MICRO, UTC).date().isoformat())
+
+    def turn_day(self, business_date: str) -> None:
+        self.business_date, self.horizon = business_date, horizon_of(business_date)
 
     def evolve(self, entry: Entry, ordinal: int) -> None:
         """Take in an entry of the page in hand."""
@@ -168,13 +220,21 @@ class Book:
         if isinstance(fact, TransferPosted):
             if fact.fact_key:
                 self.facts[fact.fact_key] = place
+            if fact.quote_id:
+                self._use_quote(entry.caller, fact.quote_id)
         else:
             self._take(entry, place)
         if entry.obligation is not None:
             self._count(entry.obligation)
-        accounts = self.accounts
+        accounts, today = self.accounts, entry.business_date
+        is_dated_back = entry.value_date < today
         for account_id, seq, posted, held, incoming in entry.balances:
             account = accounts[account_id]
+            if account.day != today:
+                self._end_day_of(account, today)
+            if is_dated_back:
+                delta = posted - account.posted
+                account.closings = dated_back(account.closings, entry.value_date, delta)
             if seq != account.seq + 1:
                 raise AssertionError(f"entry {seq} of {account_id} cannot follow {account.seq}")
             account.seq, account.posted = seq, posted
@@ -185,19 +245,30 @@ class Book:
                 known = self.ids[entry.caller] = {}
             known[entry.command_id] = Known(place, entry.terms_hash)
 
+    def _end_day_of(self, account: Account, today: str) -> None:
+        if account.day:
+            closing = Closing(account.day, account.posted)
+            account.closings = closed_day(account.closings, closing, self.horizon)
+        account.day = today
+
     def next_deadline_us(self) -> int | None:
         """When the next hold expires, if any does."""
         while self.deadlines:
             deadline, hold_id, caller = self.deadlines[0]
-            if self.holds[caller, hold_id].end is None:
+            hold = self.holds.get((caller, hold_id))
+            if hold is not None and hold.end is None:
                 return deadline
             heappop(self.deadlines)
         return None
 
     def add_account(self, account: Account) -> None:
-        key = (account.owner, account.kind, account.currency, account.ordinal)
+        account.currency = sys.intern(account.currency)
         self.accounts[account.account_id] = account
-        self.business_keys[key] = account.account_id
+
+    def open_account(self, account: Account, place: int) -> None:
+        """A new account, whose business key is taken from here on."""
+        self.add_account(account)
+        self.business_keys[account.owner, account.kind, account.currency, account.ordinal] = place
 
     def add_hold(self, hold: Hold) -> None:
         self.holds[hold.caller, hold.hold_id] = hold
@@ -209,31 +280,59 @@ class Book:
         if window.state is WindowState.OPEN:
             self.open_windows[window.bank_id, window.currency] = window
 
-    def _take(self, entry: Entry, place: int) -> None:
+    def _take(self, entry: Entry, place: int) -> None:  # noqa: C901, PLR0912 - one case each
         match entry.fact:
             case HoldPlaced() | HoldCaptured() | HoldReleased() | HoldExpired():
                 self._take_hold(entry, place)
-            case AccountOpened(account_id, owner, kind, currency, ordinal):
-                self.add_account(Account(account_id, owner, Kind(kind), currency, ordinal))
+            case AccountOpened(account_id, owner, kind, currency, ordinal, ceiling):
+                account = Account(account_id, owner, Kind(kind), currency, ordinal)
+                account.ceiling = ceiling
+                self.open_account(account, place)
             case AccountFrozen(freeze_id, account_id, side, purpose, stops):
                 account = self.accounts[account_id]
-                account.freezes[freeze_id] = Freeze(freeze_id, side, purpose, stops)
+                freeze = Freeze(freeze_id, side, purpose, stops)
+                account.freezes = {**account.freezes, freeze_id: freeze}
                 account.is_barred = True
             case AccountUnfrozen(freeze_id, account_id):
                 account = self.accounts[account_id]
-                del account.freezes[freeze_id]
-                account.is_barred = bool(account.freezes)
+                standing = {id_: f for id_, f in account.freezes.items() if id_ != freeze_id}
+                account.freezes = standing or NO_FREEZES
+                account.is_barred = bool(standing)
             case AccountClosed(account_id):
                 self._close(account_id)
+            case AccountReopened(account_id):
+                account = self.accounts[account_id]
+                account.is_closed, account.is_barred = False, bool(account.freezes)
+            case BoundsSet(account_id, floor, ceiling):
+                account = self.accounts[account_id]
+                account.floor = floor_of(account.kind) if floor is None else floor
+                account.ceiling = ceiling
             case WindowOpened(window_id, bank_id, currency, clearing, ordinal):
-                self._open_window(Window(window_id, bank_id, currency, clearing, ordinal))
+                window = Window(window_id, bank_id, currency, clearing, ordinal)
+                self._open_window(window, place)
             case WindowSealed() as sealed:
-                self._seal(sealed)
+                self._seal(sealed, place)
             case WindowClosed(window_id, clearing_account_id):
                 self.windows[window_id].state = WindowState.CLOSED
                 self._close(clearing_account_id)
             case BusinessDateMoved(_, to_date):
-                self.business_date = to_date
+                self.turn_day(to_date)
+            case PeriodLocked(last_date):
+                self.locked_date = last_date
+            case QuoteGiven() as given:
+                self._take_quote(entry.caller, given)
+
+    def _use_quote(self, caller: str, quote_id: str) -> None:
+        quote = self.quotes[caller, quote_id]
+        self.quotes[caller, quote_id] = quote._replace(is_used=True)
+
+    def _take_quote(self, caller: str, given: QuoteGiven) -> None:
+        """Quotes long past are dropped here, at a place that is the same on every replay."""
+        for key, quote in list(islice(self.quotes.items(), QUOTES_DROPPED_MAX)):
+            if quote.given.expires_us > self.page_us - QUOTE_KEPT_US:
+                break
+            del self.quotes[key]
+        self.quotes[caller, given.quote_id] = Quote(given)
 
     def _take_hold(self, entry: Entry, place: int) -> None:
         match entry.fact:
@@ -261,27 +360,28 @@ class Book:
 
     def _lessen(self, caller: str, hold_id: str, remaining: int, end: End) -> None:
         hold = self.holds[caller, hold_id]
-        hold.remaining = remaining
-        if remaining == 0:
-            hold.end = end
+        if remaining:
+            self.holds[caller, hold_id] = hold._replace(remaining=remaining)
+            return
+        self.holds[caller, hold_id] = hold._replace(remaining=0, end=end)
+        self.ended.append((self.page_number, caller, hold_id))
 
     def _close(self, account_id: str) -> None:
         account = self.accounts[account_id]
         account.is_closed = account.is_barred = True
 
-    def _open_window(self, window: Window) -> None:
-        self.add_account(
-            Account(
-                window.clearing_account_id,
-                f"bank:{window.bank_id}",
-                Kind.CLEARING,
-                window.currency,
-                window.ordinal,
-            )
+    def _open_window(self, window: Window, place: int) -> None:
+        clearing = Account(
+            window.clearing_account_id,
+            f"bank:{window.bank_id}",
+            Kind.CLEARING,
+            window.currency,
+            window.ordinal,
         )
+        self.open_account(clearing, place)
         self.add_window(window)
 
-    def _seal(self, sealed: WindowSealed) -> None:
+    def _seal(self, sealed: WindowSealed, place: int) -> None:
         window = self.windows[sealed.window_id]
         window.state, window.seal_position = WindowState.SEALED, self.page_number
         window.next_window_id = sealed.next_window_id
@@ -292,7 +392,8 @@ class Book:
                 sealed.currency,
                 sealed.next_clearing_account_id,
                 sealed.next_ordinal,
-            )
+            ),
+            place,
         )
 
     def _count(self, obligation: Obligation) -> None:

@@ -8,19 +8,23 @@ from services.accounts.domain.book import Account, Book
 from services.accounts.domain.callers import Caller
 from services.accounts.domain.commands import ObligationTerms
 from services.accounts.domain.entries import Obligation
-from services.accounts.domain.kinds import Direction, FreezeSide
+from services.accounts.domain.fields import INT64_MAX
+from services.accounts.domain.kinds import Direction, FreezeSide, Kind
 from services.accounts.domain.refusals import Reason, Refused
-from services.accounts.domain.shape import INT64_MAX
 
 
 class Touch(NamedTuple):
-    """An account to post to. `passes_freezes`: only a freeze that stops captures counts."""
+    """An account to post to, of a certain kind where one is needed.
+
+    `passes_freezes`: only a freeze that stops captures counts.
+    """
 
     field: str
     account: Account | None
     direction: int
     currency: str
     passes_freezes: bool = False
+    kind: Kind | None = None
 
 
 def admit(touches: Sequence[Touch], caller: Caller) -> list[tuple[Touch, Account]]:
@@ -37,6 +41,9 @@ def admit(touches: Sequence[Touch], caller: Caller) -> list[tuple[Touch, Account
     for touch, account in found:
         if account.kind not in caller.posts_to:
             text = f"{caller.name} may not post to {account.kind.name}"
+            raise Refused(Reason.ROUTE_NOT_ALLOWED, touch.field, text)
+        if touch.kind not in (None, account.kind):
+            text = f"{account.kind.name}, where {touch.kind.name} is needed"
             raise Refused(Reason.ROUTE_NOT_ALLOWED, touch.field, text)
     for touch, account in found:
         if account.is_closed:
@@ -87,9 +94,15 @@ def within_bounds(moves: Sequence[Move]) -> None:
 
 
 def value_date_of(asked: str, caller: Caller, book: Book) -> str:
-    """Row 25: the day the money counts, the business date unless asked for. Raises `Refused`."""
+    """Rows 24 and 25: the day the money counts, the business date unless asked for.
+
+    Raises `Refused`.
+    """
     if not asked or asked == book.business_date:
         return book.business_date
+    if asked <= book.locked_date:
+        text = f"the books are locked up to {book.locked_date}"
+        raise Refused(Reason.PERIOD_LOCKED, "value_date", text)
     day, today = date.fromisoformat(asked), date.fromisoformat(book.business_date)
     if day < today - timedelta(days=caller.backdate_days):
         text = f"{caller.name} may go {caller.backdate_days} days back"

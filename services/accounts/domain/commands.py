@@ -33,12 +33,15 @@ class Amount(NamedTuple):
 
 
 class OpenAccount(NamedTuple):
+    """`ceiling`: of the customer's tier, in minor units."""
+
     account_id: str
     owner: str
     kind: int
     currency: str
     ordinal: int
     correlation_id: str
+    ceiling: int | None = None
 
 
 class FreezeAccount(NamedTuple):
@@ -60,7 +63,81 @@ class CloseAccount(NamedTuple):
     account_id: str
 
 
+class ReopenAccount(NamedTuple):
+    request_id: str
+    account_id: str
+    purpose: str
+
+
+class SetBounds(NamedTuple):
+    """In minor units. No floor: the kind's own; no ceiling: none."""
+
+    request_id: str
+    account_id: str
+    floor: int | None
+    ceiling: int | None
+    purpose: str
+
+
+class Balancing(NamedTuple):
+    """The amount is the most that moves; `keep` stays above the floor of the account of `leg`."""
+
+    leg: int
+    keep: int
+
+
+class Source(NamedTuple):
+    """`at_most` None: all it has."""
+
+    account_id: str
+    at_most: int | None
+
+
+class Part(NamedTuple):
+    """One of: a fixed amount, a share of the whole, the rest."""
+
+    account_id: str
+    fixed: int | None = None
+    share: int | None = None
+    is_rest: bool = False
+
+
+class Template(NamedTuple):
+    """Sources debited in their order, and how the amount is split; a version names the rules."""
+
+    version: int
+    amount: Amount
+    sources: tuple[Source, ...]
+    whole: int
+    parts: tuple[Part, ...]
+
+
+class Exchange(NamedTuple):
+    """What the customer agreed to, and the accounts it goes through."""
+
+    quote_id: str
+    sold: Amount
+    bought: Amount
+    seller: str
+    buyer: str
+    sold_position: str
+    bought_position: str
+    spread_account: str
+
+
+class Correction(NamedTuple):
+    """The entry put right, as "page.ordinal", and the day it belongs to, as a note."""
+
+    entry: str
+    day: str
+
+
+Computed: TypeAlias = Balancing | Template | Exchange
+
+
 class Transfer(NamedTuple):
+    """`computed`: amounts that state decides; a template or an exchange comes without legs."""
+
     transfer_id: str
     legs: tuple[Leg, ...]
     purpose: str
@@ -68,6 +145,8 @@ class Transfer(NamedTuple):
     fact_key: str
     value_date: str
     obligation: ObligationTerms | None
+    computed: Computed | None = None
+    corrects: Correction | None = None
 
 
 class PlaceHold(NamedTuple):
@@ -102,9 +181,32 @@ class ReleaseHold(NamedTuple):
     correlation_id: str
 
 
+class GiveQuote(NamedTuple):
+    """`numerator` / `denominator`: units bought for a unit sold, in major units."""
+
+    quote_id: str
+    sold_currency: str
+    bought_currency: str
+    numerator: int
+    denominator: int
+    side: int
+    given: int
+    spread: int
+    expires_after_s: int
+    correlation_id: str
+
+
 class MoveBusinessDate(NamedTuple):
+    """`closing_date`: the day that is closed, where the caller names it."""
+
     request_id: str
     to_date: str
+    closing_date: str = ""
+
+
+class LockPeriod(NamedTuple):
+    request_id: str
+    last_date: str
 
 
 class OpenWindow(NamedTuple):
@@ -128,10 +230,20 @@ Command: TypeAlias = (
     | FreezeAccount
     | UnfreezeAccount
     | CloseAccount
+    | ReopenAccount
+    | SetBounds
     | Transfer
     | PlaceHold
     | CaptureHold
     | ReleaseHold
+    | GiveQuote
     | MoveBusinessDate
+    | LockPeriod
     | WindowCommand
 )
+
+
+class Linked(NamedTuple):
+    """A run of commands of one call of which all are posted, on one page, or none."""
+
+    commands: tuple[Command, ...]

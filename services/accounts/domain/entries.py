@@ -40,6 +40,7 @@ class AccountOpened(NamedTuple):
     kind: int
     currency: str
     ordinal: int
+    ceiling: int | None = None
 
 
 class AccountFrozen(NamedTuple):
@@ -59,10 +60,43 @@ class AccountClosed(NamedTuple):
     account_id: str
 
 
+class AccountReopened(NamedTuple):
+    account_id: str
+    purpose: str
+
+
+class BoundsSet(NamedTuple):
+    account_id: str
+    floor: int | None
+    ceiling: int | None
+    purpose: str
+
+
+class RoundingPart(NamedTuple):
+    """What rounding left over on one account, as a fraction of a minor unit."""
+
+    account_id: str
+    numerator: int
+    denominator: int
+
+
+class Rounding(NamedTuple):
+    """The rule by which amounts were computed, and where what it left over went."""
+
+    rule: str
+    parts: tuple[RoundingPart, ...]
+
+
 class TransferPosted(NamedTuple):
+    """`quote_id`: the quote that an exchange used up."""
+
     legs: tuple[PostedLeg, ...]
     purpose: str
     fact_key: str
+    corrects: str = ""
+    corrects_date: str = ""
+    rounding: Rounding | None = None
+    quote_id: str = ""
 
 
 class HoldPlaced(NamedTuple):
@@ -95,6 +129,17 @@ class HoldReleased(NamedTuple):
 class HoldExpired(NamedTuple):
     hold_id: str
     amount: Amount
+
+
+class QuoteGiven(NamedTuple):
+    quote_id: str
+    sold: Amount
+    bought: Amount
+    numerator: int
+    denominator: int
+    side: int
+    spread: int
+    expires_us: int
 
 
 class CommandRefused(NamedTuple):
@@ -136,6 +181,10 @@ class BusinessDateMoved(NamedTuple):
     to_date: str
 
 
+class PeriodLocked(NamedTuple):
+    last_date: str
+
+
 Fact: TypeAlias = (
     TransferPosted
     | HoldPlaced
@@ -151,11 +200,19 @@ Fact: TypeAlias = (
     | WindowSealed
     | WindowClosed
     | BusinessDateMoved
+    | AccountReopened
+    | BoundsSet
+    | QuoteGiven
+    | PeriodLocked
 )
 
 
 class Entry(NamedTuple):
-    """One thing that happened. `command_id` is empty for what the journal writes by itself."""
+    """One thing that happened. `command_id` is empty for what the journal writes by itself.
+
+    `group_id`: the first command of its linked group. `is_past_day_negative`: dated back, it leaves
+    an account below its floor at the end of an earlier day.
+    """
 
     fact: Fact
     command_id: str
@@ -167,6 +224,8 @@ class Entry(NamedTuple):
     business_date: str
     obligation: Obligation | None
     balances: tuple[BalanceAfter, ...]
+    group_id: str = ""
+    is_past_day_negative: bool = False
 
 
 class Page(NamedTuple):

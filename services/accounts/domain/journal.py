@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from heapq import heappop
 from typing import Any, NamedTuple, TypeAlias
 
-from services.accounts.domain import holds, lifecycle
+from services.accounts.domain import exchange, holds, lifecycle
 from services.accounts.domain.book import Book, Known, Window
 from services.accounts.domain.callers import Caller
 from services.accounts.domain.commands import (
@@ -16,12 +16,16 @@ from services.accounts.domain.commands import (
     CloseWindow,
     Command,
     FreezeAccount,
+    GiveQuote,
+    LockPeriod,
     MoveBusinessDate,
     OpenAccount,
     OpenWindow,
     PlaceHold,
     ReleaseHold,
+    ReopenAccount,
     SealWindow,
+    SetBounds,
     Transfer,
     UnfreezeAccount,
 )
@@ -57,7 +61,11 @@ _DECIDE: Mapping[type, _Decide] = {
     FreezeAccount: lifecycle.freeze,
     UnfreezeAccount: lifecycle.unfreeze,
     CloseAccount: lifecycle.close,
+    ReopenAccount: lifecycle.reopen,
+    SetBounds: lifecycle.set_bounds,
+    GiveQuote: exchange.give,
     MoveBusinessDate: lifecycle.move_business_date,
+    LockPeriod: lifecycle.lock_period,
 }
 
 

@@ -31,6 +31,13 @@ class FreezeSide(IntEnum):
     BOTH = 3
 
 
+class QuoteSide(IntEnum):
+    """Which amount of a quote was given."""
+
+    SOLD = 1
+    BOUGHT = 2
+
+
 class Favour(IntEnum):
     """In whose favour a movement between us and a bank is."""
 

@@ -14,8 +14,11 @@ class Reason(Enum):
     AMOUNT_OUT_OF_RANGE = auto()
     CURRENCY_UNKNOWN = auto()
     SAME_ACCOUNT_BOTH_SIDES = auto()
+    SPLIT_INVALID = auto()
     LEGS_NOT_BALANCED = auto()
     DATE_MALFORMED = auto()
+    GROUP_OPEN = auto()
+    GROUP_TOO_LARGE = auto()
     QUEUE_FULL = auto()
     STORE_UNAVAILABLE = auto()
     READ_MODEL_BEHIND = auto()
@@ -23,6 +26,7 @@ class Reason(Enum):
     IDEMPOTENCY_KEY_REUSED = auto()
     ID_FROM_FUTURE = auto()
     WINDOW_NOT_OPEN = auto()
+    LINKED_FAILED = auto()
     ACCOUNT_KEY_TAKEN = auto()
     ACCOUNT_NOT_FOUND = auto()
     ACCOUNT_CURRENCY_DIFFERS = auto()
@@ -33,6 +37,8 @@ class Reason(Enum):
     FREEZE_NOT_FOUND = auto()
     ACCOUNT_HAS_HOLDS = auto()
     ACCOUNT_NOT_EMPTY = auto()
+    ACCOUNT_OPEN = auto()
+    PERIOD_LOCKED = auto()
     VALUE_DATE_TOO_OLD = auto()
     VALUE_DATE_IN_FUTURE = auto()
     HOLD_NOT_FOUND = auto()
@@ -42,11 +48,18 @@ class Reason(Enum):
     HOLD_RELEASED = auto()
     CAPTURE_EXCEEDS_HOLD = auto()
     RELEASE_EXCEEDS_HOLD = auto()
+    QUOTE_NOT_FOUND = auto()
+    QUOTE_USED = auto()
+    QUOTE_EXPIRED = auto()
+    QUOTE_TERMS_DIFFER = auto()
     FACT_ALREADY_POSTED = auto()
+    NOTHING_TO_MOVE = auto()
     BALANCE_TOO_LOW = auto()
     BALANCE_TOO_HIGH = auto()
     BALANCE_OVERFLOW = auto()
     BUSINESS_DATE_PAST = auto()
+    BUSINESS_DATE_DIFFERS = auto()
+    PERIOD_NOT_ENDED = auto()
     WINDOW_NOT_FOUND = auto()
     WINDOW_NOT_SEALED = auto()
     WINDOW_NOT_EMPTY = auto()
@@ -62,8 +75,11 @@ UNRECORDED = frozenset(
         Reason.AMOUNT_OUT_OF_RANGE,
         Reason.CURRENCY_UNKNOWN,
         Reason.SAME_ACCOUNT_BOTH_SIDES,
+        Reason.SPLIT_INVALID,
         Reason.LEGS_NOT_BALANCED,
         Reason.DATE_MALFORMED,
+        Reason.GROUP_OPEN,
+        Reason.GROUP_TOO_LARGE,
         Reason.QUEUE_FULL,
         Reason.STORE_UNAVAILABLE,
         Reason.IDEMPOTENCY_KEY_REUSED,

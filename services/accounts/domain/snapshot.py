@@ -14,12 +14,16 @@ from services.accounts.domain.book import (
     Freeze,
     Hold,
     Known,
+    Quote,
     Window,
     WindowState,
 )
+from services.accounts.domain.commands import Amount
+from services.accounts.domain.entries import QuoteGiven
 from services.accounts.domain.kinds import Kind
+from services.accounts.domain.past_days import Closing
 
-VERSION = 1
+VERSION = 2
 PART_BYTES_MAX = 700 * 1_024
 _STATE_AT = 5  # where a window's state stands in its row
 
@@ -33,9 +37,11 @@ def freeze_book(book: Book) -> bytes:
     state = {
         "version": VERSION,
         "page": [book.page_number, book.page_us, book.business_date],
+        "locked_date": book.locked_date,
         "accounts": [_account(account) for account in book.accounts.values()],
         "holds": [_hold(hold) for hold in book.holds.values()],
         "windows": [_window(window) for window in book.windows.values()],
+        "quotes": [_quote(caller, quote) for (caller, _), quote in book.quotes.items()],
         "facts": book.facts,
         "ids": {
             caller: {
@@ -52,20 +58,22 @@ def thaw_book(data: bytes) -> Book:
     state: dict[str, Any] = json.loads(data)
     if state.get("version") != VERSION:
         raise SnapshotUnknown(f"version {state.get('version')}")
-    book = Book(*state["page"])
-    for *parts, freezes in state["accounts"]:
-        account_id, owner, kind, currency, ordinal, *figures, is_closed = parts
-        account = Account(account_id, owner, Kind(kind), currency, ordinal, *figures)
-        account.freezes = {freeze[0]: Freeze(*freeze) for freeze in freezes}
-        account.is_closed = is_closed
-        account.is_barred = is_closed or bool(freezes)
-        book.add_account(account)
+    page_number, page_us, business_date = state["page"]
+    book = Book(page_number, page_us)
+    if business_date:
+        book.turn_day(business_date)
+    book.locked_date = state["locked_date"]
+    for row in state["accounts"]:
+        book.add_account(_account_of(row))
     for hold in state["holds"]:
         hold[-1] = End(hold[-1]) if hold[-1] else None
         book.add_hold(Hold(*hold))
     for window in state["windows"]:
         window[_STATE_AT] = WindowState(window[_STATE_AT])
         book.add_window(Window(*window))
+    for caller, is_used, (quote_id, sold, bought, *terms) in state["quotes"]:
+        given = QuoteGiven(quote_id, Amount(*sold), Amount(*bought), *terms)
+        book.quotes[caller, quote_id] = Quote(given, is_used)
     book.facts = state["facts"]
     book.ids = {
         caller: {id_: Known(place, b64decode(terms)) for id_, (place, terms) in known.items()}
@@ -91,8 +99,28 @@ def _account(account: Account) -> list[Any]:
         account.incoming,
         account.seq,
         account.is_closed,
+        account.floor,
+        account.ceiling,
+        account.day,
+        account.closings,
         [[f.freeze_id, f.side, f.purpose, f.stop_captures] for f in account.freezes.values()],
     ]
+
+
+def _account_of(row: list[Any]) -> Account:
+    account_id, owner, kind, currency, ordinal, posted, held, incoming, seq, *rest = row
+    is_closed, floor, ceiling, day, closings, freezes = rest
+    account = Account(account_id, owner, Kind(kind), currency, ordinal)
+    account.posted, account.held, account.incoming, account.seq = posted, held, incoming, seq
+    account.is_closed, account.is_barred = is_closed, is_closed or bool(freezes)
+    account.floor, account.ceiling = floor, ceiling
+    account.day, account.closings = day, tuple(Closing(*closing) for closing in closings)
+    account.freezes = {freeze[0]: Freeze(*freeze) for freeze in freezes}
+    return account
+
+
+def _quote(caller: str, quote: Quote) -> list[Any]:
+    return [caller, quote.is_used, list(quote.given)]
 
 
 def _hold(hold: Hold) -> list[Any]:

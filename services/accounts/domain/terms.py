@@ -2,6 +2,9 @@
 
 The order of the terms is storage: hashes and checks of every entry ever written depend on it. They
 are joined by a character that no term may contain (`shape.py` sees to it): no two look alike.
+
+Terms that came later have a layout of their own, named with a `+`: they stand between the name and
+the terms that always were, all of them as soon as one is given.
 """
 
 import hashlib
@@ -12,17 +15,25 @@ from zlib import crc32
 
 from services.accounts.domain.commands import (
     Amount,
+    Balancing,
     CaptureHold,
     CloseAccount,
     Command,
+    Computed,
+    Exchange,
     FreezeAccount,
+    GiveQuote,
+    LockPeriod,
     MoveBusinessDate,
     ObligationTerms,
     OpenAccount,
     OpenWindow,
     PlaceHold,
     ReleaseHold,
+    ReopenAccount,
     SealWindow,
+    SetBounds,
+    Template,
     Transfer,
     UnfreezeAccount,
 )
@@ -34,7 +45,28 @@ _OBLIGATION = ("bank_id", "favour", "amount", "payment_id", "carried_from_window
 _OBLIGATION_PATHS = tuple(f"obligation.{name}" for name in _OBLIGATION)
 _LEG = ("target", "direction", "amount")
 _TRANSFER_PATHS = ("purpose", "correlation_id", "fact_key", "value_date", *_OBLIGATION_PATHS)
+_COMPUTED = (
+    "legs.up_to",
+    "template.version",
+    "template.amount",
+    "template.sources",
+    "template.split",
+    "exchange.quote_id",
+    "exchange.sold",
+    "exchange.bought",
+    "exchange.accounts",
+)
+_NOT_COMPUTED = ("",) * len(_COMPUTED)
+_NOTHING_LATER = (None, None)
+_NOT_LATER = ("", "", *_NOT_COMPUTED)
+_LATER: dict[str, tuple[str, ...]] = {
+    "transfer": ("group", "corrects", "corrects_date", *_COMPUTED),
+    "open_account": ("group", "ceiling_minor"),
+    "move_business_date": ("closing_date",),
+}
+_GROUP = ("group",)
 _PATHS: dict[str, tuple[str, ...]] = {
+    "transfer": _TRANSFER_PATHS,
     "open_account": ("owner", "kind", "currency_code", "ordinal", "correlation_id"),
     "freeze_account": ("account_id", "side", "purpose", "stop_captures"),
     "unfreeze_account": ("freeze_id", "account_id"),
@@ -62,6 +94,20 @@ _PATHS: dict[str, tuple[str, ...]] = {
     "open_window": ("bank_id", "currency_code"),
     "seal_window": ("window_id",),
     "close_window": (),
+    "reopen_account": ("account_id", "purpose"),
+    "set_bounds": ("account_id", "floor_minor", "ceiling_minor", "purpose"),
+    "give_quote": (
+        "sold_currency_code",
+        "bought_currency_code",
+        "rate_numerator",
+        "rate_denominator",
+        "side",
+        "given_minor",
+        "spread_minor",
+        "expires_after_s",
+        "correlation_id",
+    ),
+    "lock_period": ("last_date",),
 }
 
 
@@ -85,32 +131,64 @@ def digest(terms: Sequence[str]) -> Digest:
 
 def differing(terms: Sequence[str], stored_checks: bytes) -> tuple[str, ...]:
     """Names of the terms that differ from those of the stored entry with these checks."""
-    here = digest(terms).checks
-    mine = [here[at : at + _CHECK_BYTES] for at in range(0, len(here), _CHECK_BYTES)]
-    theirs = [
-        stored_checks[at : at + _CHECK_BYTES] for at in range(0, len(stored_checks), _CHECK_BYTES)
-    ]
-    if mine[:1] != theirs[:1]:
+    here, there = _by_path(digest(terms).checks), _by_path(stored_checks)
+    if here is None or there is None or here.pop("") != there.pop(""):
         return ("command",)
-    paths = _paths(terms)
-    found = [
-        path for path, one, other in zip(paths, mine[1:], theirs[1:], strict=False) if one != other
-    ]
-    if len(mine) != len(theirs):
+    found = [path for path in here if path in there and here[path] != there[path]]
+    later = [path for path in {**here, **there} if (path in here) != (path in there)]
+    # A later term that is not given is as if empty; legs that only one of them has differ as such.
+    empty = crc32(b"")
+    of_legs = [path for path in later if path.startswith("legs[")]
+    found += [path for path in later if path not in of_legs and (here | there)[path] != empty]
+    if of_legs:
         found.append("legs")
     # Two texts may share a CRC; the hash has already said that something differs.
     return tuple(found) or ("terms",)
 
 
-def _paths(terms: Sequence[str]) -> Sequence[str]:
-    if terms[0] != "transfer":
-        return _PATHS[terms[0]]
-    legs = (len(terms) - 1 - len(_TRANSFER_PATHS)) // len(_LEG)
-    return [*_TRANSFER_PATHS, *(f"legs[{n}].{part}" for n in range(legs) for part in _LEG)]
+def _by_path(checks: bytes) -> dict[str, int] | None:
+    """Checks by the paths of their terms, the command's own under ""; None: an unknown layout."""
+    name, *values = struct.unpack(f"<{len(checks) // _CHECK_BYTES}I", checks)
+    command, paths = _LAYOUTS.get(name, ("", ()))
+    if not command:
+        return None
+    legs = range((len(values) - len(paths)) // len(_LEG)) if command == "transfer" else ()
+    named = [*paths, *(f"legs[{n}].{part}" for n in legs for part in _LEG)]
+    return {"": crc32(command.encode()), **dict(zip(named, values, strict=False))}
 
 
-def canonical(command: Command) -> list[str]:
+def canonical(command: Command, group: str = "") -> list[str]:
     """All fields that decide the effect, without the id, behind the command's name."""
+    if type(command) is Transfer and command[-2:] == _NOTHING_LATER and not group:
+        return _transfer(command)
+    plain, later = _plain(command), _later(command)
+    if not group and not any(later):
+        return plain
+    first = [group] if _is_groupable(plain[0]) else []
+    return [f"{plain[0]}+", *first, *later, *plain[1:]]
+
+
+def _is_groupable(name: str) -> bool:
+    return _LATER.get(name, _GROUP)[0] == "group"
+
+
+def _later(command: Command) -> tuple[str, ...]:
+    """Terms that came later, without the group; in the order of `_LATER`."""
+    match command:
+        case Transfer():
+            if command.computed is None and command.corrects is None:
+                return _NOT_LATER
+            corrects = command.corrects or ("", "")
+            return (*corrects, *_computed(command.computed))
+        case OpenAccount():
+            return (_minor(command.ceiling),)
+        case MoveBusinessDate():
+            return (command.closing_date,)
+        case _:
+            return ()
+
+
+def _plain(command: Command) -> list[str]:  # noqa: C901, PLR0911, PLR0912 - one case each
     match command:
         case Transfer():
             return _transfer(command)
@@ -128,7 +206,7 @@ def canonical(command: Command) -> list[str]:
             return _capture(command)
         case ReleaseHold(_, hold_id, amount, correlation_id):
             return ["release_hold", hold_id, _amount(amount), correlation_id]
-        case OpenAccount(_, owner, kind, currency, ordinal, correlation_id):
+        case OpenAccount(_, owner, kind, currency, ordinal, correlation_id, _):
             return [
                 "open_account",
                 owner,
@@ -144,8 +222,16 @@ def canonical(command: Command) -> list[str]:
             return ["unfreeze_account", freeze_id, account_id]
         case CloseAccount(_, account_id):
             return ["close_account", account_id]
-        case MoveBusinessDate(_, to_date):
+        case MoveBusinessDate(_, to_date, _):
             return ["move_business_date", to_date]
+        case ReopenAccount(_, account_id, purpose):
+            return ["reopen_account", account_id, purpose]
+        case SetBounds(_, account_id, floor, ceiling, purpose):
+            return ["set_bounds", account_id, _minor(floor), _minor(ceiling), purpose]
+        case GiveQuote():
+            return ["give_quote", *map(str, command[1:])]
+        case LockPeriod(_, last_date):
+            return ["lock_period", last_date]
         case OpenWindow(_, bank_id, currency):
             return ["open_window", bank_id, currency]
         case SealWindow(_, window_id):
@@ -183,6 +269,32 @@ def _capture(command: CaptureHold) -> list[str]:
     ]
 
 
+def _computed(computed: Computed | None) -> Sequence[str]:
+    """In the order of `_COMPUTED`."""
+    match computed:
+        case None:
+            return _NOT_COMPUTED
+        case Balancing(leg, keep):
+            return (f"{leg} {keep}", *_NOT_COMPUTED[1:])
+        case Template(version, amount, sources, whole, parts):
+            drawn = [f"{source.account_id} {_minor(source.at_most)}" for source in sources]
+            split = [
+                f"{part.account_id} {_minor(part.fixed)} {_minor(part.share)} {part.is_rest}"
+                for part in parts
+            ]
+            into = f"{whole}:{','.join(split)}"
+            template = (str(version), _amount(amount), ",".join(drawn), into)
+            return ("", *template, *_NOT_COMPUTED[5:])
+        case Exchange():
+            accounts = ",".join(computed[3:])
+            agreed = (_amount(computed.sold), _amount(computed.bought))
+            return (*_NOT_COMPUTED[:5], computed.quote_id, *agreed, accounts)
+
+
+def _minor(minor: int | None) -> str:
+    return "" if minor is None else str(minor)
+
+
 def _amount(amount: Amount | None) -> str:
     return "" if amount is None else f"{amount.minor} {amount.currency}"
 
@@ -197,3 +309,15 @@ def _obligation(terms: ObligationTerms | None) -> tuple[str, ...]:
         terms.payment_id,
         terms.carried_from,
     )
+
+
+def _layouts() -> dict[int, tuple[str, tuple[str, ...]]]:
+    """Both layouts of every command, by the check of the name they begin with."""
+    found: dict[int, tuple[str, tuple[str, ...]]] = {}
+    for name, paths in _PATHS.items():
+        found[crc32(name.encode())] = (name, paths)
+        found[crc32(f"{name}+".encode())] = (name, (*_LATER.get(name, _GROUP), *paths))
+    return found
+
+
+_LAYOUTS = _layouts()

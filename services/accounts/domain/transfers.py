@@ -1,5 +1,7 @@
 """Transfers: n legs, balanced in each currency, posted as one entry or not at all."""
 
+from collections.abc import Sequence
+
 from services.accounts.domain.book import Account, Book
 from services.accounts.domain.bounds import (
     Move,
@@ -12,16 +14,18 @@ from services.accounts.domain.bounds import (
     within_bounds,
 )
 from services.accounts.domain.callers import Caller
-from services.accounts.domain.commands import Transfer
+from services.accounts.domain.commands import Computed, Transfer
+from services.accounts.domain.computed import resolve
 from services.accounts.domain.entries import (
     BalanceAfter,
     Entry,
     PostedLeg,
     TransferPosted,
 )
+from services.accounts.domain.fields import INT64_MAX
 from services.accounts.domain.kinds import Direction
+from services.accounts.domain.past_days import Closing, lowest_from
 from services.accounts.domain.refusals import Reason, Refused
-from services.accounts.domain.shape import INT64_MAX
 from services.accounts.domain.terms import Digest
 
 _DEBIT = int(Direction.DEBIT)
@@ -31,6 +35,8 @@ _FAR_FROM_OVERFLOW = INT64_MAX >> 1
 
 def transfer(command: Transfer, digest: Digest, caller: Caller, book: Book) -> Entry:
     """The entry that posts it. Raises `Refused`."""
+    if command.computed is not None:
+        return _computed(command, command.computed, digest, caller, book)
     legs: list[PostedLeg] = []
     nets: dict[str, int] = {}
     is_plain = True
@@ -59,8 +65,14 @@ def transfer(command: Transfer, digest: Digest, caller: Caller, book: Book) -> E
         )
     value_date = value_date_of(command.value_date, caller, book)
     new_fact(command.fact_key, book)
+    corrects = command.corrects
+    fact = (
+        TransferPosted(tuple(legs), command.purpose, command.fact_key)
+        if corrects is None
+        else TransferPosted(tuple(legs), command.purpose, command.fact_key, *corrects)
+    )
     return Entry(
-        TransferPosted(tuple(legs), command.purpose, command.fact_key),
+        fact,
         command.transfer_id,
         caller.name,
         command.correlation_id,
@@ -70,7 +82,56 @@ def transfer(command: Transfer, digest: Digest, caller: Caller, book: Book) -> E
         book.business_date,
         obligation,
         _balances(legs, nets, book),
+        "",
+        value_date < book.business_date and _is_past_day_negative(nets, value_date, book),
     )
+
+
+def _computed(
+    command: Transfer, computed: Computed, digest: Digest, caller: Caller, book: Book
+) -> Entry:
+    obligation = obligation_of(command.obligation, book)
+    resolved = resolve(command, computed, caller, book)
+    nets: dict[str, int] = {}
+    for account_id, direction, _, minor in resolved.legs:
+        nets[account_id] = nets.get(account_id, 0) + (-minor if direction == _DEBIT else minor)
+    value_date = resolved.value_date
+    return Entry(
+        TransferPosted(
+            resolved.legs,
+            command.purpose,
+            command.fact_key,
+            *(command.corrects or ("", "")),
+            resolved.rounding,
+            resolved.quote_id,
+        ),
+        command.transfer_id,
+        caller.name,
+        command.correlation_id,
+        digest.hash,
+        digest.checks,
+        value_date,
+        book.business_date,
+        obligation,
+        _balances(resolved.legs, nets, book),
+        "",
+        value_date < book.business_date and _is_past_day_negative(nets, value_date, book),
+    )
+
+
+def _is_past_day_negative(nets: dict[str, int], value_date: str, book: Book) -> bool:
+    """Whether, dated back, it takes an account below its floor at the end of an earlier day."""
+    for account_id, net in nets.items():
+        account = book.accounts[account_id]
+        delta = net * account.sign
+        if account.floor is None or delta >= 0:
+            continue
+        closings = account.closings
+        if account.day != book.business_date:
+            closings = (*closings, Closing(account.day, account.posted))
+        if lowest_from(closings, value_date, delta) < account.floor:
+            return True
+    return False
 
 
 def _both_sides(legs: list[PostedLeg]) -> None:
@@ -82,7 +143,9 @@ def _both_sides(legs: list[PostedLeg]) -> None:
             raise Refused(Reason.SAME_ACCOUNT_BOTH_SIDES, f"legs[{n}].target", text)
 
 
-def _balances(legs: list[PostedLeg], nets: dict[str, int], book: Book) -> tuple[BalanceAfter, ...]:
+def _balances(
+    legs: Sequence[PostedLeg], nets: dict[str, int], book: Book
+) -> tuple[BalanceAfter, ...]:
     balances: list[BalanceAfter] = []
     is_plain = True
     for account_id, net in nets.items():
