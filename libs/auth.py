@@ -9,19 +9,20 @@ from pathlib import Path
 from typing import Any
 
 AUDIENCE = "hefu"
-ROLES = frozenset({"wallet", "operator", "service", "bank"})
+ROLES = frozenset({"wallet", "operator", "service", "bank", "registrar"})
 ALGORITHMS = ["Ed25519"]
 LEEWAY_S = 60
 TOKEN_CACHE_MAX = 10_000
 TOKEN_LENGTH_MAX = 4_096
-_TOKEN_ROLES = ROLES - {"bank"}
+_TOKEN_ROLES = ROLES - {"bank", "registrar"}
 _SERVICE_URI = "hefu://service/"
 _BANK_URI = "hefu://bank/"
+_REGISTRAR_URI = "hefu://registrar/"
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """A name and its role: wallet, operator, service or bank."""
+    """A name and its role: wallet, operator, service, bank or registrar."""
 
     name: str
     role: str
@@ -130,10 +131,12 @@ def caller_of_peer(names: tuple[str, ...]) -> Caller:
     uri = uris[0]
     if uri.startswith(_BANK_URI) and uri != _BANK_URI:
         return Caller(uri.removeprefix(_BANK_URI), "bank")
+    if uri.startswith(_REGISTRAR_URI) and uri != _REGISTRAR_URI:
+        return Caller(uri.removeprefix(_REGISTRAR_URI), "registrar")
     if uri.startswith(_SERVICE_URI) and uri != _SERVICE_URI:
         name = uri.removeprefix(_SERVICE_URI)
         return Caller(name, role_of(name))
-    raise Unauthenticated("the certificate's URI names neither a bank nor a service")
+    raise Unauthenticated("the certificate's URI names no bank, registrar or service")
 
 
 def host_of(uri: str) -> str:

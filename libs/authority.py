@@ -15,7 +15,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from libs.auth import Caller, host_of, mint, role_of
 from libs.failure import StartFailed
-from libs.identity import BANK_PREFIX, Identity
+from libs.identity import Identity
 
 ROOT_LIFETIME = timedelta(days=730)
 LEAF_LIFETIME = timedelta(days=90)
@@ -41,7 +41,7 @@ def establish(run_dir: Path, identities: Sequence[Identity]) -> None:
     token_key = _token_key(folder)
     for identity in identities:
         _identity(run_dir / "identities" / identity.name, identity, root_key, root)
-        if not identity.name.startswith(BANK_PREFIX):
+        if not identity.is_outside:
             _token(run_dir / "identities" / identity.name, identity, token_key)
 
 

@@ -3,11 +3,15 @@
 from dataclasses import dataclass
 
 BANK_PREFIX = "bank-"
+REGISTRAR_PREFIX = "registrar-"
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who a certificate is for: `accounts`, `operator`, `bank-CD`. `signs`: has such a key."""
+    """Who a certificate is for: `accounts`, `operator`, `bank-CD`, `registrar-HFTA`.
+
+    `signs`: has such a key.
+    """
 
     name: str
     signs: bool = False
@@ -17,4 +21,11 @@ class Identity:
         """The identity in the certificate's alternative names."""
         if self.name.startswith(BANK_PREFIX):
             return f"hefu://bank/{self.name.removeprefix(BANK_PREFIX)}"
+        if self.name.startswith(REGISTRAR_PREFIX):
+            return f"hefu://registrar/{self.name.removeprefix(REGISTRAR_PREFIX)}"
         return f"hefu://service/{self.name}"
+
+    @property
+    def is_outside(self) -> bool:
+        """Whether it is a party of its own, known by its certificate alone: it has no token."""
+        return self.name.startswith((BANK_PREFIX, REGISTRAR_PREFIX))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from libs.failure import StartFailed
-from libs.run_folder import Bank, Plan, event_store_uri
+from libs.run_folder import Bank, Plan, Registrar, event_store_uri
 from libs.topology import TILT_FILE, Listed, Topology
 
 _PREFIX = "HEFU_"
@@ -38,10 +38,12 @@ def launches(run_dir: Path, topology: Topology, plan: Plan) -> list[Launch]:
     stages = _stages(topology)
     found = []
     for listed in topology.services:
-        for name, bank in _instances(listed, plan):
+        for name, played in _instances(listed, plan):
             environment = _environment(run_dir, listed, plan, name)
-            if bank is not None:
-                environment |= _bank_environment(run_dir, plan, bank)
+            if isinstance(played, Bank):
+                environment |= _bank_environment(run_dir, plan, played)
+            elif isinstance(played, Registrar):
+                environment |= _registrar_environment(plan, played)
             found.append(
                 Launch(
                     name,
@@ -57,12 +59,14 @@ def launches(run_dir: Path, topology: Topology, plan: Plan) -> list[Launch]:
     return found
 
 
-def _instances(listed: Listed, plan: Plan) -> Iterator[tuple[str, Bank | None]]:
-    if listed.per == "bank":
-        for bank in plan.banks:
-            yield bank.process, bank
-    else:
-        yield listed.name, None
+def _instances(listed: Listed, plan: Plan) -> Iterator[tuple[str, Bank | Registrar | None]]:
+    match listed.per:
+        case "bank":
+            yield from ((bank.process, bank) for bank in plan.banks)
+        case "registrar":
+            yield from ((registrar.process, registrar) for registrar in plan.registrars)
+        case _:
+            yield listed.name, None
 
 
 def _stages(topology: Topology) -> dict[str, int]:
@@ -130,6 +134,21 @@ def _bank_environment(run_dir: Path, plan: Plan, bank: Bank) -> dict[str, str]:
         "HEFU_CURRENCY": bank.currency,
         "HEFU_BANK_LINK": plan.addresses["settlement/bank_link"],
         "HEFU_WALLET_KEY": str(run_dir / "identities" / "settlement" / "signing.pub"),
+        # Accounts that the bank surely keeps: those of the registrars that bank there.
+        "HEFU_CUSTOMERS": ",".join(
+            registrar.account_number
+            for registrar in plan.registrars
+            if registrar.bank_id == bank.bank_id
+        ),
+    }
+
+
+def _registrar_environment(plan: Plan, registrar: Registrar) -> dict[str, str]:
+    return {
+        "HEFU_REGISTRAR_ID": registrar.registrar_id,
+        "HEFU_SEED": plan.seed,
+        "HEFU_CURRENCY": registrar.currency,
+        "HEFU_REGISTRAR_LINK": plan.addresses.get("funds/registrar_link", ""),
     }
 
 

@@ -1,12 +1,12 @@
-"""What a system is to run: which banks, at which ports; those that were there stay in place."""
+"""What a system is to run: banks and registrars, their ports; who was there stays in place."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from libs.failure import StartFailed
-from libs.identity import BANK_PREFIX
+from libs.identity import BANK_PREFIX, REGISTRAR_PREFIX
 from libs.ports import free_ports
-from libs.run_folder import Bank, Plan
+from libs.run_folder import Bank, Plan, Registrar
 from libs.topology import METRICS_PORT_ADDED, Topology
 
 _PORT_MAX = 65_535
@@ -21,19 +21,44 @@ class BankSpec:
     account_number: str = ""
 
 
-def make_plan(
+@dataclass(frozen=True, slots=True)
+class RegistrarSpec:
+    """A sample registrar to run, and where it banks; without a number it gets one from its id."""
+
+    registrar_id: str
+    bank_id: str
+    currency: str = "CZK"
+    account_number: str = ""
+
+
+def make_plan(  # noqa: PLR0913 - each is a choice of who starts it
     topology: Topology,
     known: Sequence[Bank],
     banks: Sequence[BankSpec],
     manners: str = "ordinary",
     port_offset: int | None = 0,
     seed: str = "hefu",
+    *,
+    known_registrars: Sequence[Registrar] = (),
+    registrars: Sequence[RegistrarSpec] = (),
 ) -> Plan:
-    """The plan for the banks that are known and those asked for. `port_offset` None: free ports."""
+    """The plan for those that are known and those asked for. `port_offset` None: free ports."""
     specs = _specs(known, banks)
-    ports, metrics_ports = _ports(topology, specs, port_offset)
-    placed = _banks(specs, ports, manners)
-    return Plan(port_offset or 0, ports, metrics_ports, placed, seed, str(topology.file))
+    registered = _registrar_specs(known_registrars, registrars)
+    processes = {
+        "bank": [f"{BANK_PREFIX}{spec.bank_id}" for spec in specs],
+        "registrar": [f"{REGISTRAR_PREFIX}{spec.registrar_id}" for spec in registered],
+    }
+    ports, metrics_ports = _ports(topology, processes, port_offset)
+    return Plan(
+        port_offset or 0,
+        ports,
+        metrics_ports,
+        _banks(specs, ports, manners),
+        seed,
+        str(topology.file),
+        _registrars(registered, ports),
+    )
 
 
 def _specs(known: Sequence[Bank], banks: Sequence[BankSpec]) -> list[BankSpec]:
@@ -45,13 +70,26 @@ def _specs(known: Sequence[Bank], banks: Sequence[BankSpec]) -> list[BankSpec]:
     return stay + [join[bank_id] for bank_id in sorted(join)]
 
 
+def _registrar_specs(
+    known: Sequence[Registrar], registrars: Sequence[RegistrarSpec]
+) -> list[RegistrarSpec]:
+    # As banks: who has books here stays.
+    stay = [
+        RegistrarSpec(each.registrar_id, each.bank_id, each.currency, each.account_number)
+        for each in known
+    ]
+    here = {each.registrar_id for each in known}
+    join = {each.registrar_id: each for each in registrars if each.registrar_id not in here}
+    return stay + [join[registrar_id] for registrar_id in sorted(join)]
+
+
 def _ports(
-    topology: Topology, specs: Sequence[BankSpec], port_offset: int | None
+    topology: Topology, processes: Mapping[str, Sequence[str]], port_offset: int | None
 ) -> tuple[dict[str, int], dict[str, int]]:
     wanted: dict[str, int] = {}
     paged: list[str] = []
     for listed in topology.services:
-        names = [f"{BANK_PREFIX}{spec.bank_id}" for spec in specs] if listed.per else [listed.name]
+        names = processes[listed.per] if listed.per else [listed.name]
         wanted |= {name: listed.port + place for place, name in enumerate(names)}
         wanted |= {f"{listed.name}/{name}": port for name, port in listed.extra_ports.items()}
         paged += names if listed.page else []
@@ -80,4 +118,19 @@ def _banks(specs: Sequence[BankSpec], ports: Mapping[str, int], manners: str) ->
         )
         for ordinal, spec in enumerate(specs)
         if f"{BANK_PREFIX}{spec.bank_id}" in ports
+    )
+
+
+def _registrars(specs: Sequence[RegistrarSpec], ports: Mapping[str, int]) -> tuple[Registrar, ...]:
+    return tuple(
+        Registrar(
+            spec.registrar_id,
+            f"localhost:{ports[f'{REGISTRAR_PREFIX}{spec.registrar_id}']}",
+            spec.bank_id,
+            spec.account_number or f"TA{spec.registrar_id}{spec.currency}0001",
+            spec.currency,
+            ordinal,
+        )
+        for ordinal, spec in enumerate(specs)
+        if f"{REGISTRAR_PREFIX}{spec.registrar_id}" in ports
     )

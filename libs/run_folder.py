@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from libs.failure import StartFailed
-from libs.identity import BANK_PREFIX, Identity
+from libs.identity import BANK_PREFIX, REGISTRAR_PREFIX, Identity
 from libs.nats_config import render
 from libs.passwords import hash_password
 from libs.topology import Topology
@@ -42,6 +42,23 @@ class Bank:
 
 
 @dataclass(frozen=True, slots=True)
+class Registrar:
+    """A sample registrar of this system, and its own account at one of the banks."""
+
+    registrar_id: str
+    address: str
+    bank_id: str
+    account_number: str
+    currency: str
+    ordinal: int
+
+    @property
+    def process(self) -> str:
+        """The registrar's process and identity."""
+        return f"{REGISTRAR_PREFIX}{self.registrar_id}"
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """What the supervisor is to run: ports by process (`settlement/bank_link`: a further one)."""
 
@@ -51,11 +68,18 @@ class Plan:
     banks: tuple[Bank, ...]
     seed: str
     tilt_file: str
+    registrars: tuple[Registrar, ...] = ()
 
     @property
     def addresses(self) -> dict[str, str]:
         """host:port of each process."""
         return {name: f"localhost:{port}" for name, port in self.ports.items()}
+
+    @property
+    def outside(self) -> tuple[str, ...]:
+        """Processes that play others: banks and registrars."""
+        registrars = [registrar.process for registrar in self.registrars]
+        return (*(bank.process for bank in self.banks), *registrars)
 
 
 def prepare(run_dir: Path, topology: Topology, plan: Plan) -> None:
@@ -70,11 +94,12 @@ def prepare(run_dir: Path, topology: Topology, plan: Plan) -> None:
         identities = [Identity(listed.name, signs=listed.signs) for listed in services]
         identities += [Identity(name) for name in CLIENTS]
         identities += [Identity(bank.process, signs=True) for bank in plan.banks]
+        identities += [Identity(registrar.process) for registrar in plan.registrars]
         establish(run_dir, identities)
         speaking = tuple(listed.name for listed in services if listed.module and listed.needs)
         _write_users(run_dir / "eventstore", speaking)
         (run_dir / "logs").mkdir(exist_ok=True)
-        for name in [listed.name for listed in services] + [bank.process for bank in plan.banks]:
+        for name in [*(listed.name for listed in services), *plan.outside]:
             (run_dir / "data" / name).mkdir(parents=True, exist_ok=True)
         config = render(
             port=plan.ports["nats"],
@@ -85,6 +110,8 @@ def prepare(run_dir: Path, topology: Topology, plan: Plan) -> None:
         )
         write_whole(run_dir / "nats.conf", config)
         write_whole(run_dir / "banks.json", json.dumps([asdict(bank) for bank in plan.banks]))
+        registrars = json.dumps([asdict(registrar) for registrar in plan.registrars])
+        write_whole(run_dir / "registrars.json", registrars)
         write_whole(run_dir / "plan.json", json.dumps(asdict(plan)))
     except OSError as error:
         raise StartFailed(f"{run_dir} cannot be written: {error.strerror}") from error
@@ -94,7 +121,9 @@ def read_plan(run_dir: Path) -> Plan | None:
     """The plan last written; None where there is none or it cannot be read."""
     try:
         found = json.loads((run_dir / "plan.json").read_text())
-        return Plan(**{**found, "banks": tuple(Bank(**bank) for bank in found["banks"])})
+        banks = tuple(Bank(**bank) for bank in found["banks"])
+        registrars = tuple(Registrar(**each) for each in found.get("registrars", ()))
+        return Plan(**{**found, "banks": banks, "registrars": registrars})
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

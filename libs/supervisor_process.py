@@ -82,6 +82,7 @@ class Supervisor:
             "port_offset": plan.port_offset,
             "addresses": plan.addresses,
             "banks": [asdict(bank) for bank in plan.banks],
+            "registrars": [asdict(registrar) for registrar in plan.registrars],
             "processes": [asdict(child.state) for child in self._children],
         }
         write_whole(self._run_dir / STATE_FILE, json.dumps(told))

@@ -35,7 +35,7 @@ class Listed(BaseModel):
     health: Literal["grpc", "http"]
     needs: tuple[str, ...] = ()
     peers: tuple[str, ...] = ()
-    per: Literal["", "bank"] = ""
+    per: Literal["", "bank", "registrar"] = ""
     signs: bool = False
     stores: bool = False
     page: bool = True

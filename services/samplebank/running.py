@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, closing
+from dataclasses import replace
 
 from libs.clock import Clock
 from libs.failure import StartFailed
@@ -75,6 +76,7 @@ def _desk(settings: Settings, database: Database, clock: Clock) -> Desk:
         settings.bank_ordinal,
         settings.bank_count,
     )
+    script = replace(script, customers=frozenset(settings.customers.split(",")))
     terms = Account(
         settings.bank_id,
         settings.account_number,

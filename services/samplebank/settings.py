@@ -25,3 +25,5 @@ class Settings(ServiceSettings):
     bank_link: str
     # The wallet's public key, 64 hex digits.
     wallet_key: Path
+    # Accounts that are surely here, whatever the manners; separated by commas.
+    customers: str = Field(default="", pattern=r"^([A-Z0-9]{1,34}(,[A-Z0-9]{1,34})*)?$")

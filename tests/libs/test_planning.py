@@ -3,7 +3,7 @@
 import pytest
 
 from libs.failure import StartFailed
-from libs.planning import BankSpec, make_plan
+from libs.planning import BankSpec, RegistrarSpec, make_plan
 from libs.topology import load_topology
 
 
@@ -51,3 +51,24 @@ def test_an_offset_with_no_room_above_leaves_pages_out() -> None:
 def test_an_offset_that_is_too_large_is_one_line() -> None:
     with pytest.raises(StartFailed, match=r"too large: at most [0-9]+"):
         make_plan(load_topology(), (), [BankSpec("CD")], port_offset=60_000)
+
+
+def test_registrars_have_places_and_an_account_at_a_bank() -> None:
+    specs = [RegistrarSpec("NOTA", "CD", account_number="TA1"), RegistrarSpec("HFTA", "CD")]
+
+    plan = make_plan(load_topology(), (), [BankSpec("CD")], registrars=specs)
+    later = make_plan(
+        load_topology(),
+        plan.banks,
+        [],
+        known_registrars=plan.registrars,
+        registrars=[RegistrarSpec("AATA", "CD")],
+    )
+
+    assert [(each.process, each.address, each.account_number) for each in plan.registrars] == [
+        ("registrar-HFTA", "localhost:11201", "TAHFTACZK0001"),
+        ("registrar-NOTA", "localhost:11202", "TA1"),
+    ]
+    assert later.registrars[:2] == plan.registrars
+    assert later.registrars[2].address == "localhost:11203"
+    assert "registrar-NOTA" in plan.outside

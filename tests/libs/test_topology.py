@@ -27,6 +27,7 @@ def test_ports_are_the_agreed_ones() -> None:
         "payments": 11052,
         "settlement": 11053,
         "samplebank": 11101,
+        "sampleregistrar": 11201,
     }
     assert load_topology().find("settlement").extra_ports == {"bank_link": 11054}
 

@@ -82,6 +82,8 @@ class Script:
     beside: frozenset[Behaviour] = field(default_factory=frozenset)
     knows_every_payee: bool = True
     duplicates: int = 2
+    # Accounts that are surely this bank's.
+    customers: frozenset[str] = frozenset()
 
     @property
     def behaviours(self) -> tuple[Behaviour, ...]:
@@ -93,6 +95,7 @@ class Script:
         """Whether the payee's account is one of this bank's."""
         return (
             self.knows_every_payee
+            or account in self.customers
             or _number(self.seed, self.bank_id, account) % (UNKNOWN_PAYEE_IN) != 0
         )
 
