@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     Context: TypeAlias = grpc.aio.ServicerContext[object, object]
 
 PAGE_SIZE_DEFAULT = 100
+# Who watches some accounts is told at least this often how far the journal was looked through.
+PAGES_PASSED_MAX = 1_000
 _HOLDS = frozenset({"place_hold", "capture_hold", "release_hold", "give_quote"})
 _TRANSFERS = frozenset({"transfer"})
 # Kinds of command that a role may not send, one by one or in bulk.
@@ -157,13 +159,11 @@ class AccountsApi(accounts_pb2_grpc.AccountsServiceServicer):
     async def ListEntries(
         self, request: pb.ListEntriesRequest, context: "Context"
     ) -> pb.ListEntriesResponse:
-        after = _place(request.page_token)
+        after, wanted = _place(request.page_token), _filter_of(request)
         await self._rows_reach(request.min_position)
         size = request.page_size or PAGE_SIZE_DEFAULT
         found = await self.database.read(
-            lambda connection: projections.list_entries(
-                connection, request.account_id, request.correlation_id, after, size + 1
-            )
+            lambda connection: projections.list_entries(connection, wanted, after, size + 1)
         )
         last = found[size - 1] if len(found) > size else None
         return pb.ListEntriesResponse(
@@ -283,14 +283,22 @@ class AccountsApi(accounts_pb2_grpc.AccountsServiceServicer):
         wanted, next_page = frozenset(request.account_ids), request.from_page
         while True:
             await self.writer.reached(next_page)
+            passed = 0
             async for stored in self.store.read(JOURNAL, next_page):
                 next_page = stored.revision + 1
                 page = page_message(stored.data)
                 if wanted:
                     page = _only(page, wanted)
-                    if not page.entries:
-                        continue
-                yield pb.WatchJournalResponse(page=page)
+                if page.entries:
+                    passed = 0
+                    yield pb.WatchJournalResponse(page=page, position=stored.revision)
+                    continue
+                passed += 1
+                if passed == PAGES_PASSED_MAX:
+                    passed = 0
+                    yield pb.WatchJournalResponse(position=stored.revision)
+            if passed:
+                yield pb.WatchJournalResponse(position=next_page - 1)
 
     async def _on_account(self, command: Command, account_id: str) -> tuple[Answer, pb.Account]:
         answer = await self._one(command)
@@ -382,6 +390,16 @@ def _place(token: str) -> Place:
         text = "not a token of this list"
         raise EdgeRefused("PAGE_TOKEN_INVALID", text, [FieldViolation("page_token", text)])
     return Place(int(page[:18]), int(ordinal[:9]))
+
+
+def _filter_of(request: pb.ListEntriesRequest) -> projections.EntryFilter:
+    return projections.EntryFilter(
+        request.account_id,
+        request.correlation_id,
+        request.window_id,
+        request.from_date,
+        request.to_date,
+    )
 
 
 def _only(page: events_pb2.PageWritten, wanted: frozenset[str]) -> events_pb2.PageWritten:

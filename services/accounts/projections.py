@@ -1,6 +1,9 @@
-"""The read model of the journal: accounts, entries, and which entry touched which account."""
+"""The read model of the journal: accounts, pages, entries, and what each did to which account."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -12,30 +15,31 @@ from sqlalchemy import (
     LargeBinary,
     MetaData,
     Row,
+    Select,
     String,
     Table,
     and_,
+    func,
     select,
     tuple_,
 )
 
 from libs.event_store import StoredEvent
 from libs.read_model import Patch, Put, ReadModel, Write
-from services.accounts.codec.pages import PAGE_TYPE, decode_rows
-from services.accounts.domain.book import Account, Freeze, Place
-from services.accounts.domain.entries import (
-    AccountClosed,
-    AccountFrozen,
-    AccountOpened,
-    AccountUnfrozen,
-    BalanceAfter,
-    Entry,
-    Page,
-    TransferPosted,
-    WindowClosed,
-    WindowOpened,
-    WindowSealed,
+from services.accounts.codec.pages import PAGE_TYPE
+from services.accounts.codec.rows import (
+    Bounds,
+    Change,
+    Closed,
+    EntryRow,
+    Frozen,
+    Opened,
+    PageRow,
+    Touched,
+    Unfrozen,
+    page_rows,
 )
+from services.accounts.domain.book import Account, Freeze, Place
 from services.accounts.domain.kinds import Kind
 
 metadata = MetaData()
@@ -52,6 +56,9 @@ accounts = Table(
     Column("held_minor", BigInteger, nullable=False),
     Column("incoming_minor", BigInteger, nullable=False),
     Column("is_closed", Boolean, nullable=False),
+    # Null: the kind's own floor; no ceiling.
+    Column("floor_minor", BigInteger),
+    Column("ceiling_minor", BigInteger),
     Index("accounts_by_owner", "owner"),
 )
 freezes = Table(
@@ -63,6 +70,17 @@ freezes = Table(
     Column("purpose", String(80), nullable=False),
     Column("stop_captures", Boolean, nullable=False),
     Column("is_standing", Boolean, nullable=False),
+)
+# Numbers have no gaps; times and business dates rise with them, so that halving finds any of them.
+pages = Table(
+    "pages",
+    metadata,
+    Column("page_number", BigInteger, primary_key=True, autoincrement=False),
+    Column("written_us", BigInteger, nullable=False),
+    Column("business_date", String(10), nullable=False),
+    Column("entries", Integer, nullable=False),
+    Column("page_hash", LargeBinary, nullable=False),
+    Column("entries_root", LargeBinary, nullable=False),
 )
 entries = Table(
     "entries",
@@ -79,9 +97,22 @@ entries = Table(
     Column("business_date", String(10), nullable=False),
     # The entry's stored bytes: what is listed is what was written.
     Column("data", LargeBinary, nullable=False),
-    Index("entries_by_correlation", "correlation_id", "page_number", "ordinal"),
-    Index("entries_by_window", "window_id", "page_number", "ordinal"),
 )
+# Most entries are in no window, and many in no payment: those take no room in the index.
+for _name, _column in (
+    ("entries_by_correlation", entries.c.correlation_id),
+    ("entries_by_window", entries.c.window_id),
+):
+    Index(
+        _name,
+        _column,
+        entries.c.page_number,
+        entries.c.ordinal,
+        sqlite_where=_column != "",
+        postgresql_where=_column != "",
+    )
+# What an entry did to an account, and the account's figures after it. Sequence numbers have no gaps
+# per account; places and business dates rise with them.
 entry_accounts = Table(
     "entry_accounts",
     metadata,
@@ -89,6 +120,14 @@ entry_accounts = Table(
     Column("account_seq", BigInteger, primary_key=True),
     Column("page_number", BigInteger, nullable=False),
     Column("ordinal", Integer, nullable=False),
+    Column("value_date", String(10), nullable=False),
+    Column("business_date", String(10), nullable=False),
+    # Credits minus debits of the entry, whatever the account's normal side.
+    Column("moved_minor", BigInteger, nullable=False),
+    Column("posted_minor", BigInteger, nullable=False),
+    Column("held_minor", BigInteger, nullable=False),
+    Column("incoming_minor", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 
@@ -96,28 +135,33 @@ def project(event: StoredEvent) -> Iterable[Write]:
     """The rows a page makes."""
     if event.type != PAGE_TYPE:
         return ()
-    return _rows(*decode_rows(event.data))
+    return _rows(*page_rows(event.data))
 
 
-ACCOUNTS_ENTRIES = ReadModel("accounts_entries", 1, "accounts", ("journal-",), metadata, project)
+ACCOUNTS_ENTRIES = ReadModel("accounts_entries", 2, "accounts", ("journal-",), metadata, project)
 
 
-def _rows(page: Page, stored: Sequence[bytes]) -> Iterator[Write]:
-    newest: dict[str, BalanceAfter] = {}
-    for ordinal, (entry, data) in enumerate(zip(page.entries, stored, strict=True)):
-        if not isinstance(entry.fact, TransferPosted):
-            yield from _lifecycle(entry)
-        yield _entry_row(page, ordinal, entry, data)
-        for balance in entry.balances:
-            newest[balance.account_id] = balance
-            row = {
-                "account_id": balance.account_id,
-                "account_seq": balance.account_seq,
-                "page_number": page.number,
-                "ordinal": ordinal,
-            }
-            yield Put(entry_accounts, row)
-    for account_id, seq, posted, held, incoming in newest.values():
+def _rows(page: PageRow, found: Iterable[EntryRow]) -> Iterator[Write]:
+    newest: dict[str, Touched] = {}
+    yield Put(
+        pages,
+        {
+            "page_number": page.number,
+            "written_us": page.written_us,
+            "business_date": page.business_date,
+            "entries": page.entries,
+            "page_hash": page.page_hash,
+            "entries_root": page.entries_root,
+        },
+    )
+    for entry in found:
+        if entry.change is not None:
+            yield _changed(entry.change)
+        yield _entry_row(page, entry)
+        for touched in entry.touched:
+            newest[touched.account_id] = touched
+            yield _touched_row(page, entry, touched)
+    for account_id, seq, posted, held, incoming, _ in newest.values():
         figures = {
             "account_seq": seq,
             "posted_minor": posted,
@@ -127,72 +171,78 @@ def _rows(page: Page, stored: Sequence[bytes]) -> Iterator[Write]:
         yield Patch(accounts, {"account_id": account_id}, figures)
 
 
-def _entry_row(page: Page, ordinal: int, entry: Entry, data: bytes) -> Put:
+def _entry_row(page: PageRow, entry: EntryRow) -> Put:
     return Put(
         entries,
         {
             "page_number": page.number,
-            "ordinal": ordinal,
+            "ordinal": entry.ordinal,
             "written_us": page.written_us,
-            "fact": type(entry.fact).__name__,
+            "fact": entry.fact,
             "caller": entry.caller,
             "command_id": entry.command_id,
             "correlation_id": entry.correlation_id,
-            "window_id": entry.obligation.window_id if entry.obligation else "",
+            "window_id": entry.window_id,
             "value_date": entry.value_date,
             "business_date": entry.business_date,
-            "data": data,
+            "data": entry.data,
         },
     )
 
 
-def _lifecycle(entry: Entry) -> Iterator[Write]:
-    match entry.fact:
-        case AccountOpened(account_id, owner, kind, currency, ordinal):
-            yield _account_row(account_id, owner, kind, currency, ordinal)
-        case WindowOpened(_, bank_id, currency, clearing, ordinal):
-            yield _account_row(clearing, f"bank:{bank_id}", Kind.CLEARING, currency, ordinal)
-        case WindowSealed() as sealed:
-            yield _account_row(
-                sealed.next_clearing_account_id,
-                f"bank:{sealed.bank_id}",
-                Kind.CLEARING,
-                sealed.currency,
-                sealed.next_ordinal,
-            )
-        case AccountClosed(account_id) | WindowClosed(_, account_id):
-            yield Patch(accounts, {"account_id": account_id}, {"is_closed": True})
-        case AccountFrozen(freeze_id, account_id, side, purpose, stops):
+def _touched_row(page: PageRow, entry: EntryRow, touched: Touched) -> Put:
+    return Put(
+        entry_accounts,
+        {
+            "account_id": touched.account_id,
+            "account_seq": touched.seq,
+            "page_number": page.number,
+            "ordinal": entry.ordinal,
+            "value_date": entry.value_date,
+            "business_date": entry.business_date,
+            "moved_minor": touched.moved,
+            "posted_minor": touched.posted,
+            "held_minor": touched.held,
+            "incoming_minor": touched.incoming,
+        },
+    )
+
+
+def _changed(change: Change) -> Write:
+    match change:
+        case Opened(account_id, owner, kind, currency, ordinal, ceiling):
+            row = {
+                "account_id": account_id,
+                "owner": owner,
+                "kind": kind,
+                "currency": currency,
+                "ordinal": ordinal,
+                "account_seq": 0,
+                "posted_minor": 0,
+                "held_minor": 0,
+                "incoming_minor": 0,
+                "is_closed": False,
+                "ceiling_minor": ceiling,
+            }
+            return Put(accounts, row)
+        case Closed(account_id, is_closed):
+            return Patch(accounts, {"account_id": account_id}, {"is_closed": is_closed})
+        case Bounds(account_id, floor, ceiling):
+            bounds = {"floor_minor": floor, "ceiling_minor": ceiling}
+            return Patch(accounts, {"account_id": account_id}, bounds)
+        case Frozen(account_id, freeze_id, side, purpose, stop_captures):
             row = {
                 "account_id": account_id,
                 "freeze_id": freeze_id,
                 "side": side,
                 "purpose": purpose,
-                "stop_captures": stops,
+                "stop_captures": stop_captures,
                 "is_standing": True,
             }
-            yield Put(freezes, row)
-        case AccountUnfrozen(freeze_id, account_id):
+            return Put(freezes, row)
+        case Unfrozen(account_id, freeze_id):
             key = {"account_id": account_id, "freeze_id": freeze_id}
-            yield Patch(freezes, key, {"is_standing": False})
-
-
-def _account_row(account_id: str, owner: str, kind: int, currency: str, ordinal: int) -> Put:
-    return Put(
-        accounts,
-        {
-            "account_id": account_id,
-            "owner": owner,
-            "kind": int(kind),
-            "currency": currency,
-            "ordinal": ordinal,
-            "account_seq": 0,
-            "posted_minor": 0,
-            "held_minor": 0,
-            "incoming_minor": 0,
-            "is_closed": False,
-        },
-    )
+            return Patch(freezes, key, {"is_standing": False})
 
 
 def list_accounts(
@@ -212,36 +262,149 @@ def list_accounts(
     by_id = {account.account_id: account for account in listed}
     for row in connection.execute(query):
         freeze = Freeze(row.freeze_id, row.side, row.purpose, row.stop_captures)
-        by_id[row.account_id].freezes[row.freeze_id] = freeze
+        account = by_id[row.account_id]
+        account.freezes = {**account.freezes, row.freeze_id: freeze}
     return listed
 
 
+@dataclass(frozen=True, slots=True)
+class EntryFilter:
+    """Which entries; what is empty asks for nothing. Dates are business dates, both included."""
+
+    account_id: str = ""
+    correlation_id: str = ""
+    window_id: str = ""
+    from_date: str = ""
+    to_date: str = ""
+
+
 def list_entries(
-    connection: Connection, account_id: str, correlation_id: str, after: Place, limit: int
-) -> Sequence[Row[int, int, int, bytes]]:
-    """Page number, ordinal, time and stored bytes of entries in journal order, behind `after`."""
+    connection: Connection, wanted: EntryFilter, after: Place, limit: int
+) -> Sequence[Row[*tuple[Any, ...]]]:
+    """Page number, ordinal, time and stored bytes of entries in journal order, behind `after`.
+
+    A place is for ever, and new entries come behind all others: pages of a list stay as they are.
+    """
     query = select(entries.c.page_number, entries.c.ordinal, entries.c.written_us, entries.c.data)
-    place = (entries.c.page_number, entries.c.ordinal)
-    if account_id:
-        place = (entry_accounts.c.page_number, entry_accounts.c.ordinal)
-        touched = and_(
+    for column, value in (
+        (entries.c.correlation_id, wanted.correlation_id),
+        (entries.c.window_id, wanted.window_id),
+    ):
+        if value:  # the second condition lets the database use the index
+            query = query.where(column == value, column != "")
+    if wanted.account_id:
+        query = _of_account(connection, query, wanted, after)
+    else:
+        query = _of_all(connection, query, wanted, after)
+    return connection.execute(query.limit(limit)).all()
+
+
+def _of_account(
+    connection: Connection, query: Select[Any], wanted: EntryFilter, after: Place
+) -> Select[Any]:
+    account = AccountEntries(connection, wanted.account_id)
+    first = account.first_after(after)
+    if wanted.from_date:
+        first = max(first, account.first_on(wanted.from_date))
+    query = query.join(
+        entry_accounts,
+        and_(
             entry_accounts.c.page_number == entries.c.page_number,
             entry_accounts.c.ordinal == entries.c.ordinal,
+        ),
+    )
+    query = query.where(entry_accounts.c.account_id == wanted.account_id)
+    query = query.where(entry_accounts.c.account_seq >= first)
+    if wanted.to_date:
+        query = query.where(entry_accounts.c.account_seq < account.first_behind(wanted.to_date))
+    return query.order_by(entry_accounts.c.account_seq)
+
+
+def _of_all(
+    connection: Connection, query: Select[Any], wanted: EntryFilter, after: Place
+) -> Select[Any]:
+    place = tuple_(entries.c.page_number, entries.c.ordinal)
+    query = query.where(place > tuple_(after.page_number, after.ordinal))
+    if wanted.from_date:
+        # The page on which a day begins carries the date of the day before.
+        first_page = bisect_left(_Pages(connection, pages.c.business_date), wanted.from_date) - 1
+        query = query.where(entries.c.page_number >= first_page)
+        query = query.where(entries.c.business_date >= wanted.from_date)
+    if wanted.to_date:
+        query = query.where(entries.c.business_date <= wanted.to_date)
+        behind = bisect_right(_Pages(connection, pages.c.business_date), wanted.to_date)
+        query = query.where(entries.c.page_number < behind)
+    return query.order_by(entries.c.page_number, entries.c.ordinal)
+
+
+class _Pages(Sequence[Any]):
+    """One column of the pages, found by number: what halving looks at."""
+
+    def __init__(self, connection: Connection, column: "Column[Any]") -> None:
+        self._connection = connection
+        self._query = select(column)
+        self._count = page_count(connection)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, number: Any) -> Any:  # noqa: ANN401 - an int gives what the column holds
+        query = self._query.where(pages.c.page_number == number)
+        return self._connection.execute(query).scalar_one()
+
+
+def page_count(connection: Connection) -> int:
+    """How many pages are in the rows: the last one's number and one."""
+    last = connection.execute(select(func.max(pages.c.page_number))).scalar_one()
+    return 0 if last is None else int(last) + 1
+
+
+def last_page_at(connection: Connection, time_us: int) -> int:
+    """The last page written at or before a time; -1 where there is none."""
+    return bisect_right(_Pages(connection, pages.c.written_us), time_us) - 1
+
+
+class AccountEntries:
+    """The entries of one account by their sequence numbers: 1 to `last`, found by halving."""
+
+    def __init__(self, connection: Connection, account_id: str) -> None:
+        self._connection = connection
+        self._account_id = account_id
+        found = select(func.max(entry_accounts.c.account_seq))
+        mine = entry_accounts.c.account_id == account_id
+        self.last = int(connection.execute(found.where(mine)).scalar_one() or 0)
+
+    def row(self, seq: int) -> Row[*tuple[Any, ...]]:
+        """One of them."""
+        query = select(entry_accounts).where(
+            entry_accounts.c.account_id == self._account_id, entry_accounts.c.account_seq == seq
         )
-        query = query.join(entry_accounts, touched)
-        query = query.where(entry_accounts.c.account_id == account_id)
-        order = [entry_accounts.c.account_seq]
-    else:
-        order = [entries.c.page_number, entries.c.ordinal]
-    if correlation_id:
-        query = query.where(entries.c.correlation_id == correlation_id)
-    query = query.where(tuple_(*place) > tuple_(after.page_number, after.ordinal))
-    return connection.execute(query.order_by(*order).limit(limit)).all()
+        return self._connection.execute(query).one()
+
+    def first_after(self, place: Place) -> int:
+        """Sequence number of the first behind a place; one more than the last where none is."""
+        if place.page_number < 0:
+            return 1
+        return self._first(lambda row: (row.page_number, row.ordinal) > tuple(place))
+
+    def first_on(self, date: str) -> int:
+        """The first of a business date or a later one."""
+        return self._first(lambda row: row.business_date >= date)
+
+    def first_behind(self, date: str) -> int:
+        """The first of a later business date."""
+        return self._first(lambda row: row.business_date > date)
+
+    def _first(self, is_there: Callable[[Row[*tuple[Any, ...]]], bool]) -> int:
+        numbers = range(1, self.last + 1)
+        return 1 + bisect_left(numbers, 1, key=lambda seq: int(is_there(self.row(seq))))
 
 
 def _account(row: Row[*tuple[object, ...]]) -> Account:
     account = Account(row.account_id, row.owner, Kind(row.kind), row.currency, row.ordinal)
     account.posted, account.held = row.posted_minor, row.held_minor
     account.incoming, account.seq = row.incoming_minor, row.account_seq
-    account.is_closed = row.is_closed
+    account.is_closed, account.ceiling = row.is_closed, row.ceiling_minor
+    if row.floor_minor is not None:
+        account.floor = row.floor_minor
     return account

@@ -60,13 +60,6 @@ def decode_page(stored: bytes) -> Page:
     )
 
 
-def decode_rows(stored: bytes) -> tuple[Page, list[bytes]]:
-    """A page and its entries' stored bytes, for those who keep them."""
-    message = pb.PageWritten.FromString(stored)
-    entries = [entry.SerializeToString(deterministic=True) for entry in message.entries]
-    return decode_page(stored), entries
-
-
 def page_message(stored: bytes) -> pb.PageWritten:
     """A page as its message, for those who hand it on."""
     return pb.PageWritten.FromString(stored)

@@ -1,0 +1,202 @@
+"""A page as the rows it makes: read once, entries kept in their stored bytes."""
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple, TypeAlias
+
+from hefu.accounts.v1 import events_pb2 as pb
+from libs.journal_pages import split
+from libs.wire import time_from_wire
+from services.accounts.domain.kinds import Kind
+
+
+class PageRow(NamedTuple):
+    number: int
+    written_us: int
+    business_date: str
+    entries: int
+    page_hash: bytes
+    entries_root: bytes
+
+
+class Touched(NamedTuple):
+    """An account after an entry. `moved`: credits minus debits of this entry, in minor units."""
+
+    account_id: str
+    seq: int
+    posted: int
+    held: int
+    incoming: int
+    moved: int
+
+
+class Opened(NamedTuple):
+    account_id: str
+    owner: str
+    kind: int
+    currency: str
+    ordinal: int
+    ceiling: int | None = None
+
+
+class Bounds(NamedTuple):
+    """None: the kind's own floor; no ceiling."""
+
+    account_id: str
+    floor: int | None
+    ceiling: int | None
+
+
+class Closed(NamedTuple):
+    account_id: str
+    is_closed: bool
+
+
+class Frozen(NamedTuple):
+    account_id: str
+    freeze_id: str
+    side: int
+    purpose: str
+    stop_captures: bool
+
+
+class Unfrozen(NamedTuple):
+    account_id: str
+    freeze_id: str
+
+
+Change: TypeAlias = Opened | Bounds | Closed | Frozen | Unfrozen
+
+
+class EntryRow(NamedTuple):
+    ordinal: int
+    fact: str
+    caller: str
+    command_id: str
+    correlation_id: str
+    window_id: str
+    value_date: str
+    business_date: str
+    data: bytes
+    touched: tuple[Touched, ...]
+    change: Change | None
+
+
+_FACTS = pb.Entry.DESCRIPTOR.oneofs_by_name["fact"].fields
+# "transfer_posted" -> "TransferPosted"
+_NAMES = {fact.name: fact.message_type.name for fact in _FACTS if fact.message_type}
+_NO_LEGS: dict[str, int] = {}
+
+
+def page_rows(stored: bytes) -> tuple[PageRow, Iterator[EntryRow]]:
+    """What a stored page holds. Whether it is damaged was for its reader to find out."""
+    page, parts = pb.PageWritten.FromString(stored), split(stored)
+    row = PageRow(
+        page.page_number,
+        time_from_wire(page.written_time),
+        page.business_date,
+        len(parts.entries),
+        page.page_hash,
+        parts.stated_root or parts.entries_root,
+    )
+    pairs = zip(page.entries, parts.entries, strict=True)
+    return row, (_entry(n, entry, data) for n, (entry, data) in enumerate(pairs))
+
+
+def _entry(ordinal: int, entry: pb.Entry, data: bytes) -> EntryRow:
+    fact = entry.WhichOneof("fact")
+    moved, change = _NO_LEGS, None
+    if fact == "transfer_posted":
+        moved = _moved(entry.transfer_posted.legs)
+    elif fact == "hold_captured":
+        moved = _moved(entry.hold_captured.legs)
+    else:
+        change = _change(fact, entry)
+    return EntryRow(
+        ordinal,
+        _NAMES.get(fact or "", ""),
+        entry.caller,
+        entry.command_id,
+        entry.correlation_id,
+        entry.obligation.window_id,
+        entry.value_date,
+        entry.business_date,
+        data,
+        tuple(
+            Touched(
+                after.account_id,
+                after.account_seq,
+                after.posted_minor,
+                after.held_minor,
+                after.incoming_minor,
+                moved.get(after.account_id, 0),
+            )
+            for after in entry.balances
+        ),
+        change,
+    )
+
+
+def _moved(legs: Iterable[pb.PostedLeg]) -> dict[str, int]:
+    moved: dict[str, int] = {}
+    for leg in legs:
+        minor = leg.amount.minor_units
+        signed = minor if leg.direction == pb.DIRECTION_CREDIT else -minor
+        moved[leg.account_id] = moved.get(leg.account_id, 0) + signed
+    return moved
+
+
+def _change(fact: str | None, entry: pb.Entry) -> Change | None:
+    match fact:
+        case "account_opened":
+            opened = entry.account_opened
+            return Opened(
+                opened.account_id,
+                opened.owner,
+                opened.kind,
+                opened.currency_code,
+                opened.ordinal,
+                opened.ceiling_minor if opened.HasField("ceiling_minor") else None,
+            )
+        case "bounds_set":
+            bounds = entry.bounds_set
+            return Bounds(
+                bounds.account_id,
+                bounds.floor_minor if bounds.HasField("floor_minor") else None,
+                bounds.ceiling_minor if bounds.HasField("ceiling_minor") else None,
+            )
+        case "window_opened":
+            window = entry.window_opened
+            return _clearing(
+                window.clearing_account_id, window.bank_id, window.currency_code, window.ordinal
+            )
+        case "window_sealed":
+            sealed = entry.window_sealed
+            return _clearing(
+                sealed.next_clearing_account_id,
+                sealed.bank_id,
+                sealed.currency_code,
+                sealed.next_ordinal,
+            )
+        case "account_closed":
+            return Closed(entry.account_closed.account_id, is_closed=True)
+        case "account_reopened":
+            return Closed(entry.account_reopened.account_id, is_closed=False)
+        case "window_closed":
+            return Closed(entry.window_closed.clearing_account_id, is_closed=True)
+        case "account_frozen":
+            frozen = entry.account_frozen
+            return Frozen(
+                frozen.account_id,
+                frozen.freeze_id,
+                frozen.side,
+                frozen.purpose,
+                frozen.stop_captures,
+            )
+        case "account_unfrozen":
+            return Unfrozen(entry.account_unfrozen.account_id, entry.account_unfrozen.freeze_id)
+        case _:
+            return None
+
+
+def _clearing(account_id: str, bank_id: str, currency: str, ordinal: int) -> Opened:
+    return Opened(account_id, f"bank:{bank_id}", int(Kind.CLEARING), currency, ordinal)
