@@ -166,6 +166,13 @@ class Streams(Generic[C, S, E]):
         working.add_done_callback(self._worked)
         return await asyncio.shield(working)
 
+    async def record(self, id_: str, command: C, cause: Cause) -> Transacted[S, E]:
+        """The same for work that nobody waits for and only our end cancels: it costs no task.
+
+        Cancelled in the middle, it is recorded or not, as after a crash.
+        """
+        return await self._in_turn(id_, command, cause, is_new=False)
+
     def _worked(self, working: asyncio.Task[Transacted[S, E]]) -> None:
         self._working.discard(working)
         if not working.cancelled():

@@ -159,7 +159,7 @@ class ProcessDriver(Generic[C, S, E, Step]):
             if recorded is None:
                 return True
             try:
-                done = await self._streams.transact(id_, recorded.command, recorded.cause)
+                done = await self._streams.record(id_, recorded.command, recorded.cause)
             except Rejected:
                 # The state may have moved while the step was under way; then there is another step.
                 state = (await self._streams.load(id_)).state

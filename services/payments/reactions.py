@@ -323,7 +323,7 @@ class Hearing:
                 actor="settlement",
             )
             try:
-                done = await self.streams.transact(payment_id, command, cause)
+                done = await self.streams.record(payment_id, command, cause)
             except Rejected as rejected:
                 # Final states never change: a person must look, and what is recorded stands.
                 logger.critical(
