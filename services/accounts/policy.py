@@ -2,8 +2,8 @@
 
 from libs.grpc_server import Policy
 
-_PAYMENTS, _SETTLEMENT = "service:payments", "service:settlement"
-_SERVICES = frozenset({_PAYMENTS, _SETTLEMENT})
+_PAYMENTS, _SETTLEMENT, _FUNDS = "service:payments", "service:settlement", "service:funds"
+_SERVICES = frozenset({_PAYMENTS, _SETTLEMENT, _FUNDS})
 _POSTERS = _SERVICES | {"wallet"}
 _READERS = _POSTERS | {"operator"}
 _OPERATOR = frozenset({"operator"})
