@@ -34,7 +34,7 @@ async def test_a_killed_process_costs_nothing_but_time(tmp_path: Path) -> None:
     world = await started(tmp_path, "ordinary")
     try:
         for number, victim in enumerate(("settlement", "accounts", "eventstore")):
-            await day_with_a_kill(world, number, victim, draw.uniform(1.5, 8.0))
+            await day_with_a_kill(world, number, victim, draw.uniform(1.0, 4.0))
     finally:
         await world.system.stop()
 
@@ -47,7 +47,7 @@ async def test_twenty_kills_at_random_instants_of_the_day(tmp_path: Path) -> Non
     world = await started(tmp_path, "ordinary")
     try:
         for number in range(20):
-            await day_with_a_kill(world, number, draw.choice(VICTIMS), draw.uniform(0.5, 10.0))
+            await day_with_a_kill(world, number, draw.choice(VICTIMS), draw.uniform(0.3, 4.0))
     finally:
         await world.system.stop()
 
