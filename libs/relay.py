@@ -35,8 +35,10 @@ class Relay:
         store: EventStore,
         bus: Bus,
         *,
+        kept_in: frozenset[str] = frozenset(),
         standby_s: float = STANDBY_S,
     ) -> None:
+        """`kept_in`: names of events that are nobody else's business."""
         self.source = source
         self.name = "relay"
         self.position = 0
@@ -45,6 +47,7 @@ class Relay:
         self._prefixes = prefixes
         self._store = store
         self._bus = bus
+        self._kept_in = kept_in
         self._standby_s = standby_s
         self._head = 0
         self._carried = 0
@@ -121,7 +124,8 @@ class Relay:
             async for batch in feed:
                 self._head = max(self._head, batch.position)
                 heed_cancellation()
-                for events in _parts(batch.events):
+                told = [each for each in batch.events if name_of(each) not in self._kept_in]
+                for events in _parts(told):
                     messages: list[Message] = []
                     for event in events:
                         of_name = last_of_name.get(name_of(event), before)

@@ -22,7 +22,7 @@ from libs.service import foundation, run
 from services.payments import projections
 from services.payments.api import POLICY, PaymentsApi
 from services.payments.clients import Accounts, GrpcAccounts, GrpcSettlement, Settlement
-from services.payments.codec import codec
+from services.payments.codec import NOT_PUBLIC, codec
 from services.payments.domain.lifecycle import Event, Payment
 from services.payments.domain.payment import Command, Step, next_step, payment
 from services.payments.reactions import Hearing, PaymentStreams, Steps
@@ -106,7 +106,7 @@ def build(  # noqa: PLR0913 - all that it stands on
         react=Hearing(streams, driver.wake).react,
     )
     api = PaymentsApi(streams, projection, database, store, driver.wake, clock)
-    relay = Relay("payments", (projections.PREFIX,), store, bus)
+    relay = Relay("payments", (projections.PREFIX,), store, bus, kept_in=NOT_PUBLIC)
     operations = OperationsServicer("payments", [projection], [relay, inbox], database, store)
     return Payments(streams, database, api, driver, projection, inbox, relay, operations)
 

@@ -20,7 +20,7 @@ from libs.projection import Projection
 from libs.read_model import Database
 from libs.wire import money_from_wire
 from services.payments import projections
-from services.payments.codec import codec, terms_from_wire, view_to_wire
+from services.payments.codec import NOT_PUBLIC, codec, terms_from_wire, view_to_wire
 from services.payments.domain.lifecycle import Absent, Begun, Event, Payment
 from services.payments.domain.payment import (
     Cancel,
@@ -39,8 +39,6 @@ if TYPE_CHECKING:
 
 PAGE_SIZE: Final = 100
 WATCHERS_MAX: Final = 256
-# Events that leave every public word of a payment as it was.
-_NOT_PUBLIC = frozenset({"PaymentFundsHeld", "PaymentPullRequested", "PaymentPullConfirmed"})
 TOKEN_LENGTH_MAX: Final = 18
 # Funds pay registrars and are paid by them as anybody pays: through a bank's settlement window.
 _PAYERS: Final = frozenset({"wallet", "service:funds"})
@@ -172,7 +170,7 @@ class PaymentsApi(payments_pb2_grpc.PaymentsServiceServicer):
         self._watchers += 1
         try:
             wanted = frozenset(request.payment_ids)
-            quiet = _NOT_PUBLIC if request.public_changes_only else frozenset()
+            quiet = NOT_PUBLIC if request.public_changes_only else frozenset()
             after = request.after_position or None
             async for stored in self._store.follow((projections.PREFIX,), after):
                 if isinstance(stored, StoredEvent) and _name(stored) not in quiet:

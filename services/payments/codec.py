@@ -41,6 +41,8 @@ _NAMES: Final[dict[type, str]] = {
     life.RefundCompleted: "PaymentRefundCompleted",
     life.RefundGivenUp: "PaymentRefundGivenUp",
 }
+# Events that leave every public word of a payment as it was: neither watched nor told to others.
+NOT_PUBLIC: Final = frozenset({"PaymentFundsHeld", "PaymentPullRequested", "PaymentPullConfirmed"})
 _CLASSES: Final = {_PACKAGE + name: type_ for type_, name in _NAMES.items()}
 _KINDS: Final = {name: type_ for type_, name in KIND_NAMES.items()}
 

@@ -151,6 +151,26 @@ async def test_all_is_carried_in_order_each_naming_the_one_before() -> None:
     assert chain == [0, *(position_of(d.message) for d in on_bus[:-1])]
 
 
+async def test_what_is_nobody_elses_business_stays_in_and_leaves_no_gap() -> None:
+    store, bus = MemoryStore(), MemoryBus(idle_s=0.01)
+    for number, kind in enumerate(["Told", "Own", "Told", "Own"]):
+        one = replace(event(number), type=f"test.{kind}")
+        await store.append(f"payment-{number}", [one], NO_STREAM)
+    relay = Relay(SOURCE, PREFIXES, store, bus, kept_in=frozenset({"Own"}))
+
+    async with running(relay.run):
+        await relayed(relay, await store.head())
+
+    assert [number_of(to_event(d.message)) for d in await messages(bus)] == [0, 2]
+    reads, heard = Reads(store), list[StoredEvent]()
+    async for batch in hear(SOURCE, "one", PREFIXES, None, store=reads, bus=bus):
+        heard.extend(batch.events)
+        if len(heard) >= 2:
+            break
+    assert [number_of(e) for e in heard] == [0, 2]
+    assert not reads.asked
+
+
 async def test_a_relay_that_starts_again_goes_on_after_the_last_on_the_bus() -> None:
     store, bus = MemoryStore(), MemoryBus()
     for _ in range(3):
