@@ -27,10 +27,12 @@ from services.accounts.codec.pages import (
 from services.accounts.domain.answers import Answer, answer_of
 from services.accounts.domain.book import Book, Window, place_of
 from services.accounts.domain.callers import Caller
-from services.accounts.domain.commands import Command
+from services.accounts.domain.commands import Item, Linked
 from services.accounts.domain.entries import Entry
+from services.accounts.domain.groups import bytes_of, decide_linked
 from services.accounts.domain.journal import Decision, Repeated, decide, expiries
 from services.accounts.domain.pages import ENTRIES_MAX, PAGE_BYTES_MAX
+from services.accounts.domain.previews import preview
 from services.accounts.domain.refusals import Reason, Refusal, Refused
 from services.accounts.domain.terms import differing
 from services.accounts.recovery import Recovered
@@ -55,10 +57,13 @@ class JournalTaken(StartFailed):
 
 @dataclass(slots=True)
 class _Call:
+    """`at`: how many of its items are decided."""
+
     caller: Caller
-    commands: Sequence[Command]
+    items: Sequence[Item]
     done: asyncio.Future[list[tuple[int, Decision]]]
     decided: list[tuple[int, Decision]] = field(default_factory=list)
+    at: int = 0
 
 
 @dataclass(slots=True)
@@ -73,6 +78,12 @@ class _Draft:
     @property
     def is_full(self) -> bool:
         return len(self.entries) >= ENTRIES_MAX or self.size >= PAGE_BYTES_MAX
+
+    def has_room_for(self, linked: Linked) -> bool:
+        """Whether a group fits that may not be parted; on a page of its own it always does."""
+        entries, size = len(linked.commands), bytes_of(linked.commands)
+        is_within = self.size + size <= PAGE_BYTES_MAX
+        return not self.entries or (is_within and len(self.entries) + entries <= ENTRIES_MAX)
 
     def add(self, entry: Entry, book: Book) -> None:
         ordinal = len(self.entries)
@@ -138,18 +149,25 @@ class Writer:
             if not call.done.done():
                 call.done.set_exception(_stopped())
 
-    async def submit(self, caller: Caller, commands: Sequence[Command]) -> list[Answer]:
+    async def submit(self, caller: Caller, items: Sequence[Item]) -> list[Answer]:
         """The commands' answers in their order, once they stand. Raises `Refused` (QUEUE_FULL)."""
         if self._is_stopped:
             raise _stopped()
-        if self._queued + len(commands) > QUEUED_MAX:
+        if self._queued + len(items) > QUEUED_MAX:
             text = f"{QUEUED_MAX} commands are waiting: send it again in a second"
             raise Refused(Reason.QUEUE_FULL, "", text)
-        call = _Call(caller, commands, asyncio.get_running_loop().create_future())
+        call = _Call(caller, items, asyncio.get_running_loop().create_future())
         self._calls.append(call)
-        self._queued += len(commands)
+        self._queued += len(items)
         self._wake.set()
         return [await self._answer(*decided) for decided in await call.done]
+
+    async def preview(self, caller: Caller, items: Sequence[Item]) -> tuple[list[Answer], Book]:
+        """What the answers would be on a page begun now, and the book after it."""
+        found = await self.read(lambda book: preview(items, caller, book, self._clock()))
+        number = found.book.page_number
+        told = [(number, decision) for decision in found.decisions]
+        return [await self._answer(*each, found.entries) for each in told], found.book
 
     async def read(self, work: Callable[[Book], T], min_position: int = 0) -> T:
         """What `work` finds in the book as stored, from a position on. Raises `Refused`."""
@@ -216,12 +234,13 @@ class Writer:
             call = self._calls[0]
             if call.done.done() and not call.decided:
                 # The caller is gone, and nothing of its call was decided: nothing happened.
-                self._queued -= len(call.commands)
+                self._queued -= len(call.items)
                 self._calls.popleft()
                 continue
             self._decide_call(call, draft)
-            if len(call.decided) == len(call.commands):
-                draft.complete.append(self._calls.popleft())
+            if call.at < len(call.items):
+                break
+            draft.complete.append(self._calls.popleft())
         if not draft.entries:
             book.page_number, book.page_us, book.business_date = before
         return draft
@@ -229,13 +248,22 @@ class Writer:
     def _decide_call(self, call: _Call, draft: _Draft) -> None:
         book, decided = self._book, call.decided
         page_number = book.page_number
-        for command in call.commands[len(decided) :]:
+        for item in call.items[call.at :]:
             if draft.is_full:
                 return
-            decision = decide(command, call.caller, book)
-            if isinstance(decision, Entry):
-                draft.add(decision, book)
-            decided.append((page_number, decision))
+            if isinstance(item, Linked):
+                if not draft.has_room_for(item):
+                    return
+                for decision in decide_linked(item, call.caller, book, len(draft.entries)):
+                    if isinstance(decision, Entry):
+                        draft.add(decision, book)
+                    decided.append((page_number, decision))
+            else:
+                decision = decide(item, call.caller, book)
+                if isinstance(decision, Entry):
+                    draft.add(decision, book)
+                decided.append((page_number, decision))
+            call.at += 1
             self._queued -= 1
 
     async def _write(self, draft: _Draft) -> None:
@@ -270,13 +298,18 @@ class Writer:
             ) from error
         raise AssertionError("the retry ends by returning or raising")
 
-    async def _answer(self, page_number: int, decision: Decision) -> Answer:
+    async def _answer(
+        self, page_number: int, decision: Decision, trial: Sequence[Entry] = ()
+    ) -> Answer:
+        """`trial`: entries of a page that was only tried."""
         match decision:
             case Entry():
                 return answer_of(decision, page_number, is_replayed=False)
             case Repeated(packed, terms):
                 place = place_of(packed)
-                entry = (await self._page(place.page_number))[place.ordinal]
+                is_trial = trial and place.page_number == page_number
+                entries = trial if is_trial else await self._page(place.page_number)
+                entry = entries[place.ordinal]
                 if not terms:
                     return answer_of(entry, place.page_number, is_replayed=True)
                 fields = differing(terms, entry.term_checks)

@@ -244,6 +244,14 @@ Command: TypeAlias = (
 
 
 class Linked(NamedTuple):
-    """A run of commands of one call of which all are posted, on one page, or none."""
+    """A run of commands of one call of which all are posted, on one page, or none.
+
+    `is_open`: the last of them is linked too, and to nothing.
+    """
 
     commands: tuple[Command, ...]
+    is_open: bool = False
+
+
+# What a call asks for, one after the other.
+Item: TypeAlias = Command | Linked

@@ -3,7 +3,7 @@
 from fractions import Fraction
 
 from libs.money import exponent
-from services.accounts.domain.book import Book, Quote
+from services.accounts.domain.book import QUOTE_KEPT_US, Book, Quote
 from services.accounts.domain.bounds import Touch
 from services.accounts.domain.callers import Caller
 from services.accounts.domain.commands import Amount, Exchange, GiveQuote
@@ -73,7 +73,7 @@ def touches_of(exchange: Exchange, book: Book) -> list[Touch]:
 def quote_of(exchange: Exchange, caller: Caller, book: Book) -> Quote:
     """Row 30, in its order. Raises `Refused`."""
     quote = book.quotes.get((caller.name, exchange.quote_id))
-    if quote is None:
+    if quote is None or quote.given.expires_us <= book.page_us - QUOTE_KEPT_US:
         raise Refused(Reason.QUOTE_NOT_FOUND, "exchange.quote_id", "no such quote")
     given = quote.given
     if quote.is_used:

@@ -3,7 +3,7 @@
 It does no I/O and reads no clock: page number and page time stand in the book, ids in the command.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from heapq import heappop
 from typing import Any, NamedTuple, TypeAlias
 
@@ -69,8 +69,11 @@ _DECIDE: Mapping[type, _Decide] = {
 }
 
 
-def decide(command: Command, caller: Caller, book: Book) -> Decision:
-    """Shape, then the id, then the rules: the order is part of the contract."""
+def decide(command: Command, caller: Caller, book: Book, group: str = "") -> Decision:
+    """Shape, then the id, then the rules: the order is part of the contract.
+
+    `group`: the digest of the linked group that the command is a member of.
+    """
     try:
         check(command)
         if isinstance(command, OpenWindow | SealWindow | CloseWindow):
@@ -78,20 +81,20 @@ def decide(command: Command, caller: Caller, book: Book) -> Decision:
             return decide_window(command, terms_digest, caller, book)
     except Refused as refused:
         return refused.refusal
-    terms = canonical(command)
+    terms = canonical(command, group)
     terms_digest = digest(terms)
-    known = _known(command[0], caller, book)
+    known = known_of(command[0], caller, book)
     if known is not None:
         if known.terms_hash == terms_digest.hash:
             return Repeated(known.place)
         return Repeated(known.place, tuple(terms))
     try:
-        _not_from_future(command, book)
+        not_from_future(command, book)
         return _DECIDE[type(command)](command, terms_digest, caller, book)
     except Refused as refused:
         if refused.reason in UNRECORDED:
             return refused.refusal
-        return _refusal(refused, command, terms, terms_digest, caller, book)
+        return refusal_entry(refused, command, terms, caller, book)
 
 
 def expiries(book: Book) -> Entry | None:
@@ -103,29 +106,28 @@ def expiries(book: Book) -> Entry | None:
     return holds.expire(book.holds[caller, hold_id], book)
 
 
-def _known(command_id: str, caller: Caller, book: Book) -> Known | None:
+def known_of(command_id: str, caller: Caller, book: Book) -> Known | None:
+    """What became of an id that this caller has used before."""
     ids = book.ids.get(caller.name)
     return None if ids is None else ids.get(command_id)
 
 
-def _not_from_future(command: Command, book: Book) -> None:
+def not_from_future(command: Command, book: Book) -> None:
+    """Row 17. Raises `Refused`."""
     id_ = command[0]
     if int(id_[:8] + id_[9:13], 16) > book.page_us // _MILLI + ID_AHEAD_MAX_MS:
         field = type(command)._fields[0]
         raise Refused(Reason.ID_FROM_FUTURE, field, "its time lies more than 5 minutes ahead")
 
 
-def _refusal(
-    refused: Refused,
-    command: Command,
-    terms: list[str],
-    terms_digest: Digest,
-    caller: Caller,
-    book: Book,
+def refusal_entry(
+    refused: Refused, command: Command, terms: Sequence[str], caller: Caller, book: Book
 ) -> Entry:
-    fact = CommandRefused(refused.reason.name, refused.field, refused.description, terms[0])
+    """A refusal as an entry: it uses the id up."""
+    terms_digest = digest(terms)
+    name = terms[0].removesuffix("+")
     return Entry(
-        fact,
+        CommandRefused(refused.reason.name, refused.field, refused.description, name),
         command[0],
         caller.name,
         getattr(command, "correlation_id", ""),
