@@ -1,9 +1,9 @@
 """The journal's calls: message, command, answer. Nothing is decided here."""
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from hefu.accounts.v1 import accounts_pb2 as pb
 from hefu.accounts.v1 import accounts_pb2_grpc, events_pb2
@@ -28,7 +28,7 @@ from services.accounts.codec.pages import JOURNAL, page_message
 from services.accounts.domain.answers import Answer
 from services.accounts.domain.book import Account, Book, Place, Window
 from services.accounts.domain.callers import Caller, caller_of
-from services.accounts.domain.commands import Command
+from services.accounts.domain.commands import Command, Item
 from services.accounts.domain.refusals import Reason, Refusal, Refused
 from services.accounts.domain.totals import totals_of
 from services.accounts.writer import Writer
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     import grpc
 
     Context: TypeAlias = grpc.aio.ServicerContext[object, object]
+
+T = TypeVar("T")
 
 PAGE_SIZE_DEFAULT = 100
 # Who watches some accounts is told at least this often how far the journal was looked through.
@@ -62,7 +64,9 @@ class AccountsApi(accounts_pb2_grpc.AccountsServiceServicer):
         self, request: pb.OpenAccountRequest, context: "Context"
     ) -> pb.OpenAccountResponse:
         command = commands.opening_of(request.opening)
-        answer, account = await self._on_account(command, command.account_id)
+        answer, account = await self._on_account(
+            command, command.account_id, is_preview=request.validate_only
+        )
         return pb.OpenAccountResponse(
             account=account, position=answer.position, is_replayed=answer.is_replayed
         )
@@ -70,7 +74,9 @@ class AccountsApi(accounts_pb2_grpc.AccountsServiceServicer):
     async def FreezeAccount(
         self, request: pb.FreezeAccountRequest, context: "Context"
     ) -> pb.FreezeAccountResponse:
-        answer, account = await self._on_account(commands.freeze_of(request), request.account_id)
+        answer, account = await self._on_account(
+            commands.freeze_of(request), request.account_id, is_preview=request.validate_only
+        )
         return pb.FreezeAccountResponse(
             account=account, position=answer.position, is_replayed=answer.is_replayed
         )
@@ -78,7 +84,9 @@ class AccountsApi(accounts_pb2_grpc.AccountsServiceServicer):
     async def UnfreezeAccount(
         self, request: pb.UnfreezeAccountRequest, context: "Context"
     ) -> pb.UnfreezeAccountResponse:
-        answer, account = await self._on_account(commands.unfreeze_of(request), request.account_id)
+        answer, account = await self._on_account(
+            commands.unfreeze_of(request), request.account_id, is_preview=request.validate_only
+        )
         return pb.UnfreezeAccountResponse(
             account=account, position=answer.position, is_replayed=answer.is_replayed
         )
@@ -86,7 +94,9 @@ class AccountsApi(accounts_pb2_grpc.AccountsServiceServicer):
     async def CloseAccount(
         self, request: pb.CloseAccountRequest, context: "Context"
     ) -> pb.CloseAccountResponse:
-        answer, account = await self._on_account(commands.close_of(request), request.account_id)
+        answer, account = await self._on_account(
+            commands.close_of(request), request.account_id, is_preview=request.validate_only
+        )
         return pb.CloseAccountResponse(
             account=account, position=answer.position, is_replayed=answer.is_replayed
         )
@@ -94,7 +104,9 @@ class AccountsApi(accounts_pb2_grpc.AccountsServiceServicer):
     async def ReopenAccount(
         self, request: pb.ReopenAccountRequest, context: "Context"
     ) -> pb.ReopenAccountResponse:
-        answer, account = await self._on_account(commands.reopening_of(request), request.account_id)
+        answer, account = await self._on_account(
+            commands.reopening_of(request), request.account_id, is_preview=request.validate_only
+        )
         return pb.ReopenAccountResponse(
             account=account, position=answer.position, is_replayed=answer.is_replayed
         )
@@ -102,7 +114,9 @@ class AccountsApi(accounts_pb2_grpc.AccountsServiceServicer):
     async def SetBounds(
         self, request: pb.SetBoundsRequest, context: "Context"
     ) -> pb.SetBoundsResponse:
-        answer, account = await self._on_account(commands.bounds_of(request), request.account_id)
+        answer, account = await self._on_account(
+            commands.bounds_of(request), request.account_id, is_preview=request.validate_only
+        )
         return pb.SetBoundsResponse(
             account=account, position=answer.position, is_replayed=answer.is_replayed
         )
@@ -110,7 +124,8 @@ class AccountsApi(accounts_pb2_grpc.AccountsServiceServicer):
     async def GiveQuote(
         self, request: pb.GiveQuoteRequest, context: "Context"
     ) -> pb.GiveQuoteResponse:
-        answer = await self._one(commands.quote_of(request.quote))
+        command = commands.quote_of(request.quote)
+        answer, _ = await self._one(command, is_preview=request.validate_only)
         return pb.GiveQuoteResponse(
             quote=quote_message(answer), position=answer.position, is_replayed=answer.is_replayed
         )
@@ -183,7 +198,8 @@ class AccountsApi(accounts_pb2_grpc.AccountsServiceServicer):
         self, request: pb.PostTransfersRequest, context: "Context"
     ) -> pb.PostTransfersResponse:
         asked = [commands.transfer_of(transfer) for transfer in request.transfers]
-        results, position = await self._bulk(asked)
+        items = commands.items_of(asked, [transfer.is_linked for transfer in request.transfers])
+        results, position = await self._bulk(asked, items, is_preview=request.validate_only)
         return pb.PostTransfersResponse(results=results, position=position)
 
     async def PostCommands(
@@ -197,51 +213,54 @@ class AccountsApi(accounts_pb2_grpc.AccountsServiceServicer):
                     "PERMISSION_DENIED", text, [FieldViolation(f"commands[{n}]", text)]
                 )
         asked = [commands.command_of(command) for command in request.commands]
-        results, position = await self._bulk(asked)
+        items = commands.items_of(asked, commands.links_of(request.commands))
+        results, position = await self._bulk(asked, items, is_preview=request.validate_only)
         return pb.PostCommandsResponse(results=results, position=position)
 
     async def PlaceHold(
         self, request: pb.PlaceHoldRequest, context: "Context"
     ) -> pb.PlaceHoldResponse:
-        result = await self._single(commands.placement_of(request.placement))
+        command = commands.placement_of(request.placement)
+        result = await self._single(command, is_preview=request.validate_only)
         return pb.PlaceHoldResponse(result=result, position=result.position)
 
     async def CaptureHold(
         self, request: pb.CaptureHoldRequest, context: "Context"
     ) -> pb.CaptureHoldResponse:
-        result = await self._single(commands.capture_of(request.capture))
+        command = commands.capture_of(request.capture)
+        result = await self._single(command, is_preview=request.validate_only)
         return pb.CaptureHoldResponse(result=result, position=result.position)
 
     async def ReleaseHold(
         self, request: pb.ReleaseHoldRequest, context: "Context"
     ) -> pb.ReleaseHoldResponse:
-        result = await self._single(commands.release_of(request.release))
+        command = commands.release_of(request.release)
+        result = await self._single(command, is_preview=request.validate_only)
         return pb.ReleaseHoldResponse(result=result, position=result.position)
 
     async def OpenWindow(
         self, request: pb.OpenWindowRequest, context: "Context"
     ) -> pb.OpenWindowResponse:
-        answer = await self._one(commands.window_of(request))
-        with _told():
-            window = await self.writer.read(
-                lambda book: _open_window(book, request.bank_id, request.currency_code)
-            )
-        return pb.OpenWindowResponse(window=window_message(window), position=answer.position)
+        def look(book: Book) -> pb.Window:
+            return window_message(_open_window(book, request.bank_id, request.currency_code))
+
+        answer, window = await self._on_window(request, look)
+        return pb.OpenWindowResponse(window=window, position=answer.position)
 
     async def SealWindow(
         self, request: pb.SealWindowRequest, context: "Context"
     ) -> pb.SealWindowResponse:
-        answer = await self._one(commands.window_of(request))
-        window = await self._window(request.window_id)
+        answer, window = await self._on_window(request, _window_in(request.window_id))
         return pb.SealWindowResponse(
-            window=window, position=window.seal_position, is_replayed=answer.is_replayed
+            window=window,
+            position=answer.position if request.validate_only else window.seal_position,
+            is_replayed=answer.is_replayed,
         )
 
     async def CloseWindow(
         self, request: pb.CloseWindowRequest, context: "Context"
     ) -> pb.CloseWindowResponse:
-        answer = await self._one(commands.window_of(request))
-        window = await self._window(request.window_id)
+        answer, window = await self._on_window(request, _window_in(request.window_id))
         return pb.CloseWindowResponse(window=window, position=answer.position)
 
     async def GetWindow(
@@ -268,13 +287,14 @@ class AccountsApi(accounts_pb2_grpc.AccountsServiceServicer):
     async def MoveBusinessDate(
         self, request: pb.MoveBusinessDateRequest, context: "Context"
     ) -> pb.MoveBusinessDateResponse:
-        answer = await self._one(commands.date_move_of(request))
+        command = commands.date_move_of(request)
+        answer, _ = await self._one(command, is_preview=request.validate_only)
         return pb.MoveBusinessDateResponse(business_date=request.to_date, position=answer.position)
 
     async def LockPeriod(
         self, request: pb.LockPeriodRequest, context: "Context"
     ) -> pb.LockPeriodResponse:
-        answer = await self._one(commands.lock_of(request))
+        answer, _ = await self._one(commands.lock_of(request), is_preview=request.validate_only)
         return pb.LockPeriodResponse(last_date=request.last_date, position=answer.position)
 
     async def WatchJournal(
@@ -300,36 +320,53 @@ class AccountsApi(accounts_pb2_grpc.AccountsServiceServicer):
             if passed:
                 yield pb.WatchJournalResponse(position=next_page - 1)
 
-    async def _on_account(self, command: Command, account_id: str) -> tuple[Answer, pb.Account]:
-        answer = await self._one(command)
-        with _told():
-            account = await self.writer.read(
-                lambda book: account_message(_account(book, account_id))
-            )
-        return answer, account
+    async def _on_account(
+        self, command: Command, account_id: str, *, is_preview: bool
+    ) -> tuple[Answer, pb.Account]:
+        answer, trial = await self._one(command, is_preview=is_preview)
+        return answer, await self._look(
+            lambda book: account_message(_account(book, account_id)), trial
+        )
 
-    async def _window(self, window_id: str) -> pb.Window:
-        with _told():
-            return await self.writer.read(
-                lambda book: window_message(_known_window(book, window_id))
-            )
+    async def _on_window(
+        self, request: commands.WindowRequest, look: Callable[[Book], pb.Window]
+    ) -> tuple[Answer, pb.Window]:
+        command = commands.window_of(request)
+        answer, trial = await self._one(command, is_preview=request.validate_only)
+        return answer, await self._look(look, trial)
 
-    async def _one(self, command: Command) -> Answer:
+    async def _look(self, work: Callable[[Book], T], trial: Book | None) -> T:
+        """What is found in the book, or in the one of a preview."""
+        with _told():
+            return await self.writer.read(work) if trial is None else work(trial)
+
+    async def _one(self, command: Command, *, is_preview: bool) -> tuple[Answer, Book | None]:
         """A command on its own: a refusal is the call's status."""
-        with _told():
-            (answer,) = await self.writer.submit(_caller(), [command])
+        (answer,), trial = await self._answers([command], is_preview=is_preview)
         if answer.refusal is not None:
             raise _edge(answer.refusal)
-        return answer
+        return answer, trial
 
-    async def _single(self, command: Command) -> pb.CommandResult:
-        return result_of(command[0], await self._one(command))
-
-    async def _bulk(self, asked: Sequence[Command]) -> tuple[list[pb.CommandResult], int]:
+    async def _answers(
+        self, items: Sequence[Item], *, is_preview: bool
+    ) -> tuple[list[Answer], Book | None]:
+        """The answers, with the book they stand in where they are a preview."""
         with _told():
-            answers = await self.writer.submit(_caller(), asked)
+            if is_preview:
+                return await self.writer.preview(_caller(), items)
+            return await self.writer.submit(_caller(), items), None
+
+    async def _single(self, command: Command, *, is_preview: bool) -> pb.CommandResult:
+        answer, _ = await self._one(command, is_preview=is_preview)
+        return result_of(command[0], answer, is_preview=is_preview)
+
+    async def _bulk(
+        self, asked: Sequence[Command], items: Sequence[Item], *, is_preview: bool
+    ) -> tuple[list[pb.CommandResult], int]:
+        answers, _ = await self._answers(items, is_preview=is_preview)
         results = [
-            result_of(command[0], answer) for command, answer in zip(asked, answers, strict=True)
+            result_of(command[0], answer, is_preview=is_preview)
+            for command, answer in zip(asked, answers, strict=True)
         ]
         return results, max(answer.position for answer in answers)
 
@@ -365,6 +402,10 @@ def _account(book: Book, account_id: str) -> Account:
     if account is None:
         raise Refused(Reason.ACCOUNT_NOT_FOUND, "account_id", "no such account")
     return account
+
+
+def _window_in(window_id: str) -> Callable[[Book], pb.Window]:
+    return lambda book: window_message(_known_window(book, window_id))
 
 
 def _known_window(book: Book, window_id: str) -> Window:

@@ -166,8 +166,12 @@ class Writer:
         """What the answers would be on a page begun now, and the book after it."""
         found = await self.read(lambda book: preview(items, caller, book, self._clock()))
         number = found.book.page_number
-        told = [(number, decision) for decision in found.decisions]
-        return [await self._answer(*each, found.entries) for each in told], found.book
+        answers = [
+            await self._answer(number, decision, found.entries) for decision in found.decisions
+        ]
+        # No page was written: the position is that of the one it stands on.
+        basis = number - 1
+        return [each._replace(position=min(each.position, basis)) for each in answers], found.book
 
     async def read(self, work: Callable[[Book], T], min_position: int = 0) -> T:
         """What `work` finds in the book as stored, from a position on. Raises `Refused`."""

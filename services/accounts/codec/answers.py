@@ -2,10 +2,10 @@
 
 from hefu.accounts.v1 import accounts_pb2 as pb
 from hefu.accounts.v1 import events_pb2
-from services.accounts.codec.facts import quote_to_wire
+from services.accounts.codec.facts import legs_to_wire, quote_to_wire
 from services.accounts.domain.answers import Answer
 from services.accounts.domain.book import Account, Book, Window, WindowState
-from services.accounts.domain.entries import BalanceAfter, QuoteGiven
+from services.accounts.domain.entries import BalanceAfter, HoldCaptured, QuoteGiven, TransferPosted
 from services.accounts.domain.totals import KindTotal
 
 _STATES = {
@@ -15,8 +15,8 @@ _STATES = {
 }
 
 
-def result_of(command_id: str, answer: Answer) -> pb.CommandResult:
-    """One item of a bulk answer."""
+def result_of(command_id: str, answer: Answer, *, is_preview: bool = False) -> pb.CommandResult:
+    """One item of a bulk answer. What moved is told where the caller cannot know it."""
     message = pb.CommandResult(
         command_id=command_id, position=answer.position, is_replayed=answer.is_replayed
     )
@@ -34,6 +34,11 @@ def result_of(command_id: str, answer: Answer) -> pb.CommandResult:
         message.balances.extend([_balance(balance) for balance in entry.balances])
         if entry.obligation is not None:
             message.window_id = entry.obligation.window_id
+        fact = entry.fact
+        if (is_preview and isinstance(fact, TransferPosted | HoldCaptured)) or (
+            isinstance(fact, TransferPosted) and fact.rounding is not None
+        ):
+            message.legs.extend(legs_to_wire(fact.legs))
     return message
 
 

@@ -1,12 +1,13 @@
 """Requests as commands. Shapes are checked by the journal, in its own order."""
 
+from collections.abc import Sequence
 from typing import TypeAlias
 
 from hefu.accounts.v1 import accounts_pb2 as pb
 from hefu.type.v1.money_pb2 import Money
 from services.accounts.domain import commands as d
 
-_WindowRequest: TypeAlias = pb.OpenWindowRequest | pb.SealWindowRequest | pb.CloseWindowRequest
+WindowRequest: TypeAlias = pb.OpenWindowRequest | pb.SealWindowRequest | pb.CloseWindowRequest
 
 
 def command_of(message: pb.Command) -> d.Command:
@@ -26,6 +27,30 @@ def command_of(message: pb.Command) -> d.Command:
             return quote_of(message.give_quote)
         case _:
             raise AssertionError("the contract requires one of them")
+
+
+def items_of(asked: Sequence[d.Command], linked: Sequence[bool]) -> Sequence[d.Item]:
+    """The commands of a call, with each run of linked ones as one item."""
+    if not any(linked):
+        return asked
+    items: list[d.Item] = []
+    run: list[d.Command] = []
+    for command, is_linked in zip(asked, linked, strict=True):
+        if is_linked or run:
+            run.append(command)
+        else:
+            items.append(command)
+        if run and not is_linked:
+            items.append(d.Linked(tuple(run)))
+            run = []
+    if run:
+        items.append(d.Linked(tuple(run), is_open=True))
+    return items
+
+
+def links_of(messages: Sequence[pb.Command]) -> list[bool]:
+    """Which commands are linked to the next; a transfer may say so itself."""
+    return [message.is_linked or message.transfer.is_linked for message in messages]
 
 
 def transfer_of(message: pb.Transfer) -> d.Transfer:
@@ -181,7 +206,7 @@ def bounds_of(message: pb.SetBoundsRequest) -> d.SetBounds:
     )
 
 
-def window_of(message: _WindowRequest) -> d.WindowCommand:
+def window_of(message: WindowRequest) -> d.WindowCommand:
     match message:
         case pb.OpenWindowRequest():
             return d.OpenWindow(message.window_id, message.bank_id, message.currency_code)
