@@ -11,10 +11,10 @@ from libs.fund_arithmetic.rounding import Rounding, divided
 class Lot:
     """Shares confirmed together. `nav` is the price of the original purchase, `cost` minor units.
 
-    `order_id` names the order that brought them.
+    `lot_id` names what brought them.
     """
 
-    order_id: str
+    lot_id: str
     confirm_date: date
     registered_date: date
     shares: int

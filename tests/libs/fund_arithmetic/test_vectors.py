@@ -52,9 +52,9 @@ def outside(rate: int) -> FrontEnd:
     return FrontEnd(FeeMethod.OUTSIDE, (FeeBand(0, rate),))
 
 
-def lot(shares: int, days_held: int, nav: int = 10_000, order_id: str = "a") -> Lot:
+def lot(shares: int, days_held: int, nav: int = 10_000, lot_id: str = "a") -> Lot:
     registered = TODAY - timedelta(days=days_held)
-    return Lot(order_id, registered, registered, shares, shares, nav)
+    return Lot(lot_id, registered, registered, shares, shares, nav)
 
 
 @pytest.mark.parametrize(
@@ -113,13 +113,13 @@ def test_left_over_units_go_to_the_largest_remainders_and_then_to_the_smaller_id
 
 
 def test_a_redemption_takes_the_oldest_lot_first_and_meets_the_floor() -> None:
-    lots = [lot(500_00, 3, order_id="young"), lot(800_00, 45, order_id="old")]
+    lots = [lot(500_00, 3, lot_id="young"), lot(800_00, 45, lot_id="old")]
     terms = Terms(BackEnd(), FundType.EQUITY, InvestorKind.PERSON, RULES_NOW)
 
     done = redeem(lots, 900_00, 1_3000, TODAY, terms)
     _, left = take(lots, 900_00)
 
-    assert [(part.order_id, part.shares) for part in done.taken] == [
+    assert [(part.lot_id, part.shares) for part in done.taken] == [
         ("old", 800_00),
         ("young", 100_00),
     ]
