@@ -1,0 +1,512 @@
+"""A portfolio from candidates: fit, choose few funds, keep least lots, round; fall back in order.
+
+Relaxed are turnover, then themes, then the share of money funds; then other strategies are taken,
+and what they break moves to the money fund. The risk level is never relaxed. All of it is told.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from services.recommendations.construction import optimiser
+from services.recommendations.construction.optimiser import Fit, Inputs, NotSolved, Rows
+from services.recommendations.construction.problem import (
+    Binding,
+    Figures,
+    Problem,
+    RunnerUp,
+    Solution,
+    Strategy,
+    Unsolved,
+    View,
+)
+from services.recommendations.domain.constraints import (
+    MONEY,
+    MONEY_MARKET,
+    RISKY,
+    THEME,
+    TURNOVER,
+    WHOLE,
+    Asset,
+    Rule,
+    broken,
+    rules_of,
+    sold,
+)
+from services.recommendations.domain.rounding import (
+    amounts_of,
+    below_lot,
+    by_largest_remainder,
+    mended,
+)
+
+Array = npt.NDArray[np.float64]
+MILLION: Final = 1_000_000
+TRADING_DAYS: Final = 252
+# Fits of one attempt: each leaves out at least one fund.
+ROUNDS_MAX: Final = 24
+# Weights below this are none.
+LEAST_WEIGHT: Final = 1e-4
+BINDING_WITHIN: Final = 2
+_RULED: Final = frozenset(
+    {
+        Strategy.MINIMUM_VARIANCE,
+        Strategy.MAXIMUM_SHARPE,
+        Strategy.RISK_PARITY,
+        Strategy.BLACK_LITTERMAN,
+    }
+)
+_SELLS_WITHIN: Final = frozenset({Strategy.MINIMUM_VARIANCE, Strategy.BLACK_LITTERMAN})
+_BONDS: Final = frozenset({"BOND", "NCD"})
+
+
+@dataclass(frozen=True)
+class Market:
+    """The candidates' returns, and what is computed of them once."""
+
+    problem: Problem
+
+    @cached_property
+    def returns(self) -> Array:
+        flat = np.frombuffer(self.problem.returns, dtype=np.float64)
+        return flat.reshape(self.problem.days, len(self.problem.assets))
+
+    @cached_property
+    def covariance(self) -> Array:
+        return optimiser.covariance(self.returns)
+
+    @cached_property
+    def costs(self) -> Array:
+        costs = [asset.yearly_cost_millionths for asset in self.problem.assets]
+        return np.array(costs, dtype=float) / MILLION / TRADING_DAYS
+
+    @cached_property
+    def previous(self) -> Array:
+        return np.array([asset.previous for asset in self.problem.assets], dtype=float) / WHOLE
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """Whole weights of the chosen places, and the fits they come from."""
+
+    places: tuple[int, ...]
+    weights: tuple[int, ...]
+    rules: Sequence[Rule]
+    fit: Fit
+    first: Fit
+    # Places left out for their number or their lots, in that order.
+    dropped: Mapping[int, str]
+
+
+def construct(problem: Problem) -> Solution | Unsolved:
+    """The same problem gives the same solution."""
+    market = Market(problem)
+    if problem.amount_minor < min(asset.least_minor for asset in problem.assets):
+        return Unsolved("AMOUNT_BELOW_LOTS", _codes(problem.assets))
+    lots_missed = False
+    for strategy, relaxed, fallbacks in _attempts(problem):
+        try:
+            found = _attempt(market, strategy, relaxed)
+        except _BelowLots:
+            lots_missed = True
+            continue
+        except NotSolved:
+            continue
+        return _solution(market, found, fallbacks)
+    if lots_missed:
+        return Unsolved("AMOUNT_BELOW_LOTS", _codes(problem.assets))
+    return Unsolved("CONSTRAINTS_CONFLICT", conflicts(problem))
+
+
+def conflicts(problem: Problem) -> tuple[str, ...]:
+    """Names of rules that cannot all hold, none of them too many; with all relaxed that may be."""
+    rules = rules_of(problem.assets, problem.investor_class, problem.limits, (THEME, MONEY))
+    names = [rules[n].name for n in optimiser.conflicting(_rows(rules, len(problem.assets)))]
+    return tuple(names)
+
+
+def _codes(assets: Sequence[Asset]) -> tuple[str, ...]:
+    return tuple(asset.code for asset in assets)
+
+
+class _BelowLots(NotSolved):
+    """The amount is too small for any lots that would keep the rules."""
+
+
+def _attempts(
+    problem: Problem,
+) -> Iterator[tuple[Strategy, frozenset[str], tuple[str, ...]]]:
+    """Each with what it gives up, least first."""
+    relaxing = [TURNOVER] if problem.is_rebalance else []
+    for name in ("", *relaxing, THEME, MONEY):
+        told = tuple(each for each in (*relaxing, THEME, MONEY) if name and _upto(each, name))
+        yield problem.strategy, frozenset(told), told
+    everything = (*relaxing, THEME, MONEY)
+    for strategy in (Strategy.RISK_PARITY, Strategy.INVERSE_VOLATILITY, Strategy.EQUAL_WEIGHT):
+        if strategy is not problem.strategy:
+            yield strategy, frozenset(everything), (*everything, strategy.value.upper())
+
+
+def _upto(name: str, last: str) -> bool:
+    order = (TURNOVER, THEME, MONEY)
+    return order.index(name) <= order.index(last)
+
+
+def _attempt(market: Market, strategy: Strategy, relaxed: frozenset[str]) -> _Found:
+    problem = market.problem
+    places = tuple(range(len(problem.assets)))
+    first: Fit | None = None
+    dropped: dict[int, str] = {}
+    for _ in range(ROUNDS_MAX):
+        found = _weights(market, strategy, places, relaxed)
+        first = first or found
+        kept = _largest(problem, places, found.weights)
+        if len(kept) < len(places) and len(_positive(found.weights)) > problem.limits.funds_max:
+            dropped |= dict.fromkeys(set(places) - set(kept), "FUNDS_MAX")
+            places = _feasible_few(market, kept, places, found, relaxed)
+            continue
+        weights, rules = _whole(market, places, found.weights, relaxed)
+        assets = [problem.assets[n] for n in places]
+        amounts = amounts_of(assets, weights, problem.amount_minor)
+        new = [0 if a.previous else amount for a, amount in zip(assets, amounts, strict=True)]
+        lots = below_lot(assets, new)
+        if not lots:
+            return _Found(places, tuple(weights), rules, found, first, dropped)
+        if len(places) == 1:
+            raise _BelowLots("one fund is left, and the amount is below its lot")
+        dropped[places[lots[0]]] = "LEAST_LOT"
+        places = tuple(n for n in places if n != places[lots[0]])
+        if not _can_hold(market, places, relaxed):
+            raise _BelowLots("fewer funds cannot keep the rules")
+    raise NotSolved("too many rounds")
+
+
+def _positive(weights: Array) -> Sequence[int]:
+    return [n for n, weight in enumerate(weights) if weight > LEAST_WEIGHT]
+
+
+def _largest(problem: Problem, places: Sequence[int], weights: Array) -> tuple[int, ...]:
+    """The places with most weight; equal ones by cost, then by code."""
+    ranked = sorted(
+        _positive(weights),
+        key=lambda n: (
+            -round(float(weights[n]), 9),
+            problem.assets[places[n]].yearly_cost_millionths,
+            problem.assets[places[n]].code,
+        ),
+    )
+    return tuple(sorted(places[n] for n in ranked[: problem.limits.funds_max]))
+
+
+def _feasible_few(
+    market: Market,
+    kept: tuple[int, ...],
+    places: tuple[int, ...],
+    found: Fit,
+    relaxed: frozenset[str],
+) -> tuple[int, ...]:
+    """The largest few, or, where those cannot keep the rules, a few that can."""
+    if _can_hold(market, kept, relaxed):
+        return kept
+    problem = market.problem
+    order = sorted(range(len(places)), key=lambda n: (-round(float(found.weights[n]), 9), n))
+    chosen: list[int] = []
+    # Each fund in turn for the one it is most in the way of: spread over managers and themes.
+    for spread in (True, False):
+        for n in order:
+            asset = problem.assets[places[n]]
+            crowd = sum(problem.assets[c].manager == asset.manager for c in chosen)
+            if places[n] in chosen or len(chosen) == problem.limits.funds_max:
+                continue
+            if asset.is_money or not spread or crowd == 0:
+                chosen.append(places[n])
+    few = tuple(sorted(chosen))
+    if not _can_hold(market, few, relaxed):
+        raise NotSolved("no few of them keep the rules")
+    return few
+
+
+def _can_hold(market: Market, places: Sequence[int], relaxed: frozenset[str]) -> bool:
+    rules = _rules(market, places, relaxed)
+    try:
+        optimiser.nearest(np.full(len(places), 1 / len(places)), _rows(rules, len(places)))
+    except NotSolved:
+        return False
+    return True
+
+
+def _rules(market: Market, places: Sequence[int], relaxed: frozenset[str]) -> Sequence[Rule]:
+    problem = market.problem
+    assets = [problem.assets[n] for n in places]
+    return rules_of(assets, problem.investor_class, problem.limits, relaxed)
+
+
+def _rows(rules: Sequence[Rule], funds: int) -> Rows:
+    """Scaled so that every row speaks of weights from 0 to 1."""
+    left = np.array([rule.coefficients for rule in rules], dtype=float).reshape(len(rules), funds)
+    right = np.array([rule.limit for rule in rules], dtype=float) / WHOLE
+    return Rows(left, right)
+
+
+def _weights(
+    market: Market, strategy: Strategy, places: tuple[int, ...], relaxed: frozenset[str]
+) -> Fit:
+    """Weights that keep the rules, before rounding."""
+    problem = market.problem
+    rules = _rules(market, places, relaxed)
+    rows = _rows(rules, len(places))
+    sell_max = _sell_max(problem, places, relaxed)
+    if len(places) == 1:
+        found = Fit(np.ones(1), np.zeros(len(rules)), market.returns[:, places].mean(axis=0))
+    elif strategy is Strategy.GOAL_LADDER:
+        found = _ladder(market, places, rules)
+    else:
+        inputs = _inputs(market, places, rows, sell_max if strategy in _SELLS_WITHIN else None)
+        found = _fit(strategy, market, places, inputs)
+    if strategy not in _RULED:
+        found = replace(found, weights=_kept(market, places, found.weights, rules, rows))
+    if sell_max is not None and strategy not in _SELLS_WITHIN:
+        found = replace(found, weights=_part_way(market, places, found.weights, sell_max, rows))
+    return found
+
+
+def _fit(strategy: Strategy, market: Market, places: tuple[int, ...], inputs: Inputs) -> Fit:
+    """Strategies that weigh by risk alone would hold nothing but money funds: those come after."""
+    if strategy in _RULED:
+        return optimiser.fit(strategy, inputs)
+    risky = [n for n, place in enumerate(places) if not market.problem.assets[place].is_money]
+    if len(risky) < 2:  # noqa: PLR2004 - nothing to weigh against another
+        return optimiser.fit(Strategy.EQUAL_WEIGHT, inputs)
+    part = optimiser.fit(
+        strategy,
+        Inputs(
+            inputs.returns[:, risky],
+            Rows(inputs.rows.left[:, risky], inputs.rows.right),
+            inputs.costs[risky],
+            inputs.previous[risky],
+        ),
+    )
+    weights = np.zeros(len(places))
+    weights[risky] = part.weights
+    return Fit(weights, part.duals, inputs.returns.mean(axis=0))
+
+
+def _inputs(market: Market, places: tuple[int, ...], rows: Rows, sell_max: float | None) -> Inputs:
+    problem = market.problem
+    codes = [problem.assets[n].code for n in places]
+    chosen = np.array([problem.market[n] for n in places]) if problem.market else None
+    total = 0.0 if chosen is None else float(chosen.sum())
+    return Inputs(
+        market.returns[:, places],
+        rows,
+        market.costs[list(places)],
+        market.previous[list(places)],
+        sell_max,
+        None if chosen is None or total <= 0 else chosen / total,
+        [view for view in problem.views if _speaks_of(view, codes)],
+        codes,
+    )
+
+
+def _speaks_of(view: View, codes: Sequence[str]) -> bool:
+    return all(code in codes for code, _ in view.legs)
+
+
+def _sell_max(problem: Problem, places: Sequence[int], relaxed: frozenset[str]) -> float | None:
+    if not problem.is_rebalance or TURNOVER in relaxed:
+        return None
+    # Places left out are sold, and count; the rounding may add less than one part a fund.
+    left_out = sum(a.previous for n, a in enumerate(problem.assets) if n not in set(places))
+    least = problem.limits.turnover - left_out - problem.limits.funds_max
+    if least < 0:
+        raise NotSolved("what is left out is more than may be sold")
+    return least / WHOLE
+
+
+def _part_way(
+    market: Market, places: tuple[int, ...], target: Array, sell_max: float, rows: Rows
+) -> Array:
+    """Old weights plus a part of the way to the target; new money is placed like the target."""
+    held = market.previous[list(places)]
+    old = held + (1.0 - held.sum()) * target
+    selling = float(np.maximum(held - target, 0.0).sum())
+    share = min(1.0, sell_max / selling) if selling > 0 else 1.0
+    moved: Array = old + share * (target - old)
+    if share < 1.0 and len(rows.right) and (rows.left @ moved > rows.right + 1e-6).any():
+        raise NotSolved("part of the way does not keep the rules")
+    return moved
+
+
+def _kept(
+    market: Market, places: tuple[int, ...], weights: Array, rules: Sequence[Rule], rows: Rows
+) -> Array:
+    """What breaks a rule moves to the money fund; without one, to the nearest that holds."""
+    if not broken(rules, by_largest_remainder(_list(weights))):
+        return weights
+    assets = [market.problem.assets[n] for n in places]
+    if not any(asset.is_money for asset in assets):
+        return optimiser.nearest(weights, rows)
+    money = min(
+        (n for n, a in enumerate(assets) if a.is_money),
+        key=lambda n: (assets[n].yearly_cost_millionths, assets[n].code),
+    )
+    moved = weights.copy()
+    for rule in rules:
+        members = np.array(rule.coefficients, dtype=float)
+        if rule.name == "LEVEL" or members[money]:
+            continue
+        held = float(members @ moved)
+        if held > rule.limit / WHOLE:
+            scale = rule.limit / WHOLE / held
+            freed = moved * (members > 0) * (1 - scale)
+            moved -= freed
+            moved[money] += freed.sum()
+    whole = [rule for rule in rules if rule.excess(by_largest_remainder(_list(moved))) > 0]
+    return optimiser.nearest(moved, rows) if whole else moved
+
+
+def _whole(
+    market: Market, places: tuple[int, ...], weights: Array, relaxed: frozenset[str]
+) -> tuple[list[int], Sequence[Rule]]:
+    rules = _rules(market, places, relaxed)
+    weights = np.where(weights > LEAST_WEIGHT, weights, 0.0)
+    parts = mended(by_largest_remainder(_list(weights)), rules)
+    if parts is None:
+        raise NotSolved("rounded, they break a rule")
+    problem = market.problem
+    if problem.is_rebalance and TURNOVER not in relaxed:
+        whole = [0] * len(problem.assets)
+        for place, part in zip(places, parts, strict=True):
+            whole[place] = part
+        if sold(problem.assets, whole) > problem.limits.turnover:
+            raise NotSolved("rounded, they sell too much")
+    return parts, rules
+
+
+def _ladder(market: Market, places: tuple[int, ...], rules: Sequence[Rule]) -> Fit:
+    """Money for what is needed within a year, bonds for one to three, the rest by class."""
+    problem = market.problem
+    assets = [problem.assets[n] for n in places]
+    volatility = np.sqrt(np.diag(market.covariance))[list(places)]
+    soon, later = (share / WHOLE for share in problem.needed)
+    rest = 1.0 - soon - later
+    risky_share = min(problem.limits.risky_max[problem.investor_class] / WHOLE, 1.0)
+    steps = (
+        (soon, [n for n, a in enumerate(assets) if a.asset_class == MONEY_MARKET]),
+        (
+            later + rest * (1 - risky_share),
+            [n for n, a in enumerate(assets) if a.asset_class in _BONDS],
+        ),
+        (rest * risky_share, [n for n, a in enumerate(assets) if a.asset_class in RISKY]),
+    )
+    weights = np.zeros(len(places))
+    carried = 0.0
+    # A step with no fund goes to the safer one before it, or, without that, to all.
+    for share, members in reversed(steps):
+        wanted = share + carried
+        carried = 0.0 if members else wanted
+        if members:
+            calm = 1.0 / np.maximum(volatility[members], 1e-9)
+            weights[members] += wanted * calm / calm.sum()
+    if carried:
+        weights += carried / len(places)
+    mean = market.returns[:, places].mean(axis=0)
+    return Fit(weights, np.zeros(len(rules)), mean)
+
+
+def _solution(market: Market, found: _Found, fallbacks: tuple[str, ...]) -> Solution:
+    problem = market.problem
+    assets = [problem.assets[n] for n in found.places]
+    weights = np.array(found.weights, dtype=float) / WHOLE
+    covariance = market.covariance[np.ix_(found.places, found.places)]
+    variance = float(weights @ covariance @ weights)
+    shares = weights * (covariance @ weights) / variance if variance > 0 else weights
+    used = [n for n, weight in enumerate(found.weights) if weight]
+    amounts = amounts_of(assets, found.weights, problem.amount_minor)
+    few = len(used) < min(problem.limits.funds_min, len(problem.assets))
+    return Solution(
+        {assets[n].code: found.weights[n] for n in used},
+        {assets[n].code: amounts[n] for n in used},
+        {
+            problem.assets[n].code: _millionths(found.first.weights[n])
+            for n in range(len(problem.assets))
+        },
+        {
+            assets[n].code: part
+            for n, part in zip(
+                used, by_largest_remainder([shares[n] for n in used], MILLION), strict=True
+            )
+        }
+        if all(shares[n] >= 0 for n in used)
+        else {assets[n].code: _millionths(shares[n]) for n in used},
+        (*fallbacks, *(["FUNDS_MIN"] if few else [])),
+        tuple(_binding(found)),
+        _figures(market, found, variance),
+        _runner_up(market, found, weights),
+    )
+
+
+def _binding(found: _Found) -> Iterator[Binding]:
+    for rule, dual in zip(found.rules, found.fit.duals, strict=True):
+        scale = max(rule.coefficients, default=1)
+        if rule.excess(found.weights) >= -BINDING_WITHIN * scale:
+            limit = rule.limit * MILLION // WHOLE
+            yield Binding(rule.name, limit, _millionths(abs(float(dual)) * TRADING_DAYS))
+
+
+def _figures(market: Market, found: _Found, variance: float) -> Figures:
+    problem = market.problem
+    weights = np.zeros(len(problem.assets))
+    for place, weight in zip(found.places, found.weights, strict=True):
+        weights[place] = weight / WHOLE
+    held = market.previous
+    before = float(held @ market.covariance @ held) / max(float(held.sum()), 1e-12) ** 2
+    chosen = list(found.places)
+    growth = np.cumprod(1.0 + market.returns @ weights)
+    peaks = np.maximum.accumulate(np.concatenate([[1.0], growth]))[1:]
+    whole = [round(float(w) * WHOLE) for w in weights]
+    level = sum(w * a.level for w, a in zip(whole, problem.assets, strict=True))
+    return Figures(
+        _millionths(float(found.fit.mu @ weights[chosen]) * TRADING_DAYS),
+        _millionths((variance * TRADING_DAYS) ** 0.5),
+        _millionths((before * TRADING_DAYS) ** 0.5) if held.sum() > 0 else 0,
+        _millionths(float(market.costs @ weights) * TRADING_DAYS),
+        sold(problem.assets, whole) * MILLION // WHOLE,
+        _millionths(float(np.max(1.0 - growth / peaks, initial=0.0))),
+        level * MILLION // WHOLE,
+    )
+
+
+def _runner_up(market: Market, found: _Found, weights: Array) -> RunnerUp | None:
+    """The fund that came closest without being in, and the number that kept it out."""
+    problem = market.problem
+    used = {n for n, weight in zip(found.places, found.weights, strict=True) if weight}
+    out = [n for n in range(len(problem.assets)) if n not in used]
+    if not out:
+        return None
+    first = found.first.weights
+    chosen = list(found.places)
+    variance = float(weights @ market.covariance[np.ix_(chosen, chosen)] @ weights)
+    # What a little more of it adds to the variance, beside what the portfolio has on average.
+    marginal = market.covariance[:, chosen] @ weights / variance if variance > 0 else first * 0
+    place = min(out, key=lambda n: (-round(float(first[n]), 9), round(float(marginal[n]), 9), n))
+    cause = found.dropped.get(place, "RISKIER_AT_THE_MARGIN")
+    evidence = (
+        ("weight_before_choice_millionths", _millionths(first[place])),
+        ("marginal_risk_millionths", _millionths(marginal[place])),
+        ("funds_max", problem.limits.funds_max),
+        ("least_minor", problem.assets[place].least_minor),
+    )
+    return RunnerUp(problem.assets[place].code, cause, evidence)
+
+
+def _list(weights: Array) -> list[float]:
+    return [float(weight) for weight in weights]
+
+
+def _millionths(value: float) -> int:
+    return round(float(value) * MILLION)

@@ -1,0 +1,305 @@
+"""The optimisers, and the only place that imports them: weights for returns under linear rules.
+
+The solver is named (CLARABEL), because another one moves the last digits.
+"""
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import cvxpy as cp
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import linprog
+from skfolio import RiskMeasure
+from skfolio.exceptions import OptimizationError
+from skfolio.moments import EmpiricalCovariance, EquilibriumMu, LedoitWolf, ShrunkMu
+from skfolio.optimization import (
+    HierarchicalRiskParity,
+    InverseVolatility,
+    MeanRisk,
+    ObjectiveFunction,
+    RiskBudgeting,
+)
+from skfolio.prior import BlackLitterman, EmpiricalPrior
+
+from services.recommendations.construction.problem import Strategy, View
+
+Array = npt.NDArray[np.float64]
+
+SOLVER: Final = "CLARABEL"
+TRADING_DAYS: Final = 252
+# Of the market, as in the equilibrium example.
+RISK_AVERSION: Final = 2.5
+TAU: Final = 0.05
+_SOLVED: Final = frozenset({cp.OPTIMAL, cp.OPTIMAL_INACCURATE})
+
+
+class NotSolved(Exception):
+    """No weights: the rules are in conflict, the numbers are no good, or the solver gave up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """`left @ weights <= right`, weights from 0 to 1."""
+
+    left: Array
+    right: Array
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """Weights that sum to one, and for each row what the objective gains by one more of it."""
+
+    weights: Array
+    duals: Array
+    # Expected returns used, a day.
+    mu: Array
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What one fit is made of. `returns` are daily, a row a day."""
+
+    returns: Array
+    rows: Rows
+    # A day, as a share of what is bought.
+    costs: Array
+    previous: Array
+    # Share that may be sold; None: no limit.
+    sell_max: float | None = None
+    market: Array | None = None
+    # In the places of the assets.
+    views: Sequence[View] = ()
+    codes: Sequence[str] = ()
+
+
+def solvers() -> Sequence[str]:
+    """What cvxpy found installed."""
+    return sorted(cp.installed_solvers())
+
+
+def covariance(returns: Array) -> Array:
+    """Sample covariance of daily returns; shrunk where there are many funds for the days."""
+    days, funds = returns.shape
+    estimator = LedoitWolf() if funds > days / 4 else EmpiricalCovariance()
+    found: Array = estimator.fit(returns).covariance_
+    return found
+
+
+def fit(strategy: Strategy, inputs: Inputs) -> Fit:
+    """Raises `NotSolved`. Hierarchical risk parity takes bounds only, the last two take no rule."""
+    with warnings.catch_warnings():
+        # Inaccurate solutions are judged by the rules afterwards, not by a line on a console.
+        warnings.simplefilter("ignore")
+        try:
+            return _FITS[strategy](inputs)
+        except (OptimizationError, cp.error.SolverError, ValueError, np.linalg.LinAlgError) as why:
+            raise NotSolved(str(why)) from why
+
+
+def nearest(target: Array, rows: Rows) -> Array:
+    """The weights closest to a target that keep the rows. Raises `NotSolved`."""
+    weights = cp.Variable(len(target))
+    kept = [weights >= 0, cp.sum(weights) == 1]
+    if len(rows.right):
+        kept.append(rows.left @ weights <= rows.right)
+    problem = cp.Problem(cp.Minimize(cp.sum_squares(weights - target)), kept)
+    try:
+        problem.solve(solver=SOLVER)
+    except cp.error.SolverError as why:
+        raise NotSolved(str(why)) from why
+    if problem.status not in _SOLVED or weights.value is None:
+        raise NotSolved(problem.status)
+    found: Array = np.clip(weights.value, 0.0, 1.0)
+    whole: Array = found / found.sum()
+    return whole
+
+
+def conflicting(rows: Rows) -> Sequence[int]:
+    """Rows none of which may stay if the others do; empty: there is no conflict."""
+    kept = list(range(len(rows.right)))
+    if _is_feasible(rows, kept):
+        return ()
+    for row in list(kept):
+        without = [each for each in kept if each != row]
+        if not _is_feasible(rows, without):
+            kept = without
+    return kept
+
+
+def _is_feasible(rows: Rows, kept: Sequence[int]) -> bool:
+    funds = rows.left.shape[1]
+    found = linprog(
+        np.zeros(funds),
+        A_ub=rows.left[kept] if kept else None,
+        b_ub=rows.right[kept] + 1e-9 if kept else None,
+        A_eq=np.ones((1, funds)),
+        b_eq=[1.0],
+        bounds=(0, 1),
+        method="highs",
+    )
+    return bool(found.status == 0)
+
+
+def _prior(returns: Array, *, mu: object = None) -> EmpiricalPrior:
+    days, funds = returns.shape
+    estimator = LedoitWolf() if funds > days / 4 else EmpiricalCovariance()
+    return EmpiricalPrior(mu_estimator=mu, covariance_estimator=estimator)
+
+
+def _solved(model: Any, inputs: Inputs) -> Fit:  # noqa: ANN401 - an estimator, untyped
+    model.fit(inputs.returns)
+    weights: Array = np.clip(np.asarray(model.weights_, dtype=float), 0.0, 1.0)
+    if not np.isfinite(weights).all() or weights.sum() <= 0:
+        raise NotSolved("the solver gave no numbers")
+    mu: Array = np.asarray(model.prior_estimator_.return_distribution_.mu)
+    return Fit(weights / weights.sum(), _duals(model, inputs.rows), mu)
+
+
+def _duals(model: Any, rows: Rows) -> Array:  # noqa: ANN401 - an estimator, untyped
+    """The multipliers of our rows: the one vector of constraints that has their number."""
+    wanted = (len(rows.right),)
+    for constraint in reversed(model.problem_.constraints):
+        if constraint.shape == wanted and isinstance(constraint.dual_value, np.ndarray):
+            return np.asarray(constraint.dual_value, dtype=float)
+    return np.zeros(len(rows.right))
+
+
+def _distinct(rows: Rows) -> Rows:
+    """A row that says nothing is added where there are as many rows as funds: see `_duals`."""
+    funds = rows.left.shape[1]
+    left, right = rows.left, rows.right
+    while len(right) in (1, funds, funds + 1):
+        left = np.vstack([left, np.zeros((1, funds))])
+        right = np.append(right, 1.0)
+    return Rows(left, right)
+
+
+def _common(inputs: Inputs) -> tuple[Rows, dict[str, object]]:
+    common: dict[str, object] = {"solver": SOLVER, "save_problem": True}
+    if not len(inputs.rows.right):
+        return inputs.rows, common
+    rows = _distinct(inputs.rows)
+    return rows, {**common, "left_inequality": rows.left, "right_inequality": rows.right}
+
+
+def _selling(inputs: Inputs) -> dict[str, object]:
+    if inputs.sell_max is None:
+        return {}
+    most, previous = inputs.sell_max, inputs.previous
+    return {"add_constraints": lambda w: cp.sum(cp.pos(previous - w)) <= most}
+
+
+def _minimum_variance(inputs: Inputs) -> Fit:
+    rows, common = _common(inputs)
+    model = MeanRisk(prior_estimator=_prior(inputs.returns), **common, **_selling(inputs))
+    return _cut(_solved(model, _with(inputs, rows)), inputs.rows)
+
+
+def _maximum_sharpe(inputs: Inputs) -> Fit:
+    rows, common = _common(inputs)
+    model = MeanRisk(
+        objective_function=ObjectiveFunction.MAXIMIZE_RATIO,
+        risk_measure=RiskMeasure.VARIANCE,
+        prior_estimator=_prior(inputs.returns, mu=ShrunkMu()),
+        transaction_costs=inputs.costs,
+        previous_weights=inputs.previous,
+        **common,
+    )
+    return _cut(_solved(model, _with(inputs, rows)), inputs.rows)
+
+
+def _risk_parity(inputs: Inputs) -> Fit:
+    rows, common = _common(inputs)
+    model = RiskBudgeting(prior_estimator=_prior(inputs.returns), **common)
+    return _cut(_solved(model, _with(inputs, rows)), inputs.rows)
+
+
+def _black_litterman(inputs: Inputs) -> Fit:
+    rows, common = _common(inputs)
+    prior: Any = equilibrium(inputs.returns, inputs.market)
+    if inputs.views:
+        prior = BlackLitterman(
+            views=[_equation(view) for view in inputs.views],
+            view_confidences=[min(max(v.confidence, 0.01), 0.99) for v in inputs.views],
+            groups=[list(inputs.codes)],
+            prior_estimator=prior,
+            tau=TAU,
+        )
+    model = MeanRisk(
+        objective_function=ObjectiveFunction.MAXIMIZE_UTILITY,
+        risk_aversion=RISK_AVERSION / 2,
+        prior_estimator=prior,
+        transaction_costs=inputs.costs,
+        previous_weights=inputs.previous,
+        **common,
+        **_selling(inputs),
+    )
+    return _cut(_solved(model, _with(inputs, rows)), inputs.rows)
+
+
+def equilibrium(returns: Array, market: Array | None) -> EmpiricalPrior:
+    """What the market's weights say that it expects."""
+    mu = EquilibriumMu(risk_aversion=RISK_AVERSION, weights=market)
+    return _prior(returns, mu=mu)
+
+
+def _equation(view: View) -> str:
+    """`0.5 * A - 0.5 * B == 0.0002`: a day's return, as the prior's are."""
+    left = " ".join(f"{'-' if w < 0 else '+'} {abs(w):.12f} * {code}" for code, w in view.legs)
+    return f"{left.removeprefix('+ ')} == {view.yearly_return / TRADING_DAYS:.12f}"
+
+
+def _hierarchical(inputs: Inputs) -> Fit:
+    model = HierarchicalRiskParity(
+        prior_estimator=_prior(inputs.returns), max_weights=_upper(inputs.rows)
+    )
+    return _plain(model, inputs)
+
+
+def _inverse_volatility(inputs: Inputs) -> Fit:
+    return _plain(InverseVolatility(), inputs)
+
+
+def _equal_weight(inputs: Inputs) -> Fit:
+    funds = inputs.returns.shape[1]
+    return Fit(
+        np.full(funds, 1 / funds), np.zeros(len(inputs.rows.right)), inputs.returns.mean(axis=0)
+    )
+
+
+def _plain(model: Any, inputs: Inputs) -> Fit:  # noqa: ANN401 - an estimator, untyped
+    model.fit(inputs.returns)
+    weights: Array = np.asarray(model.weights_, dtype=float)
+    return Fit(weights, np.zeros(len(inputs.rows.right)), inputs.returns.mean(axis=0))
+
+
+def _upper(rows: Rows) -> Array:
+    """The bounds of single funds among the rows: hierarchical risk parity takes no other."""
+    upper = np.ones(rows.left.shape[1])
+    for left, right in zip(rows.left, rows.right, strict=True):
+        places = np.flatnonzero(left)
+        if len(places) == 1:
+            upper[places[0]] = min(upper[places[0]], right / left[places[0]])
+    return upper if upper.sum() >= 1 else np.ones(len(upper))
+
+
+def _with(inputs: Inputs, rows: Rows) -> Inputs:
+    return Inputs(inputs.returns, rows, inputs.costs, inputs.previous)
+
+
+def _cut(found: Fit, rows: Rows) -> Fit:
+    return Fit(found.weights, found.duals[: len(rows.right)], found.mu)
+
+
+_FITS: Final[Mapping[Strategy, Callable[[Inputs], Fit]]] = {
+    Strategy.MINIMUM_VARIANCE: _minimum_variance,
+    Strategy.MAXIMUM_SHARPE: _maximum_sharpe,
+    Strategy.RISK_PARITY: _risk_parity,
+    Strategy.HIERARCHICAL_RISK_PARITY: _hierarchical,
+    Strategy.INVERSE_VOLATILITY: _inverse_volatility,
+    Strategy.EQUAL_WEIGHT: _equal_weight,
+    Strategy.BLACK_LITTERMAN: _black_litterman,
+}

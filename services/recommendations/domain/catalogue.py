@@ -1,0 +1,146 @@
+"""The funds as advice knows them, indexed so that thousands are judged with a few operations.
+
+A set of funds is one whole number: bit i stands for the i-th fund in the order of codes.
+"""
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import compress
+
+from libs.suitability import RiskLevel
+
+FundSet = int
+MILLION = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class FeeStep:
+    """From this many days held on, this rate (millionths)."""
+
+    from_days: int
+    rate_millionths: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fund:
+    """A fund at one moment. Money in minor units, rates in millionths, dates as days since 1970."""
+
+    code: str
+    name: str
+    level: RiskLevel
+    currency: str
+    asset_class: str
+    manager: str
+    theme: str = ""
+    # The same fund in another share class has the same family.
+    family: str = ""
+    is_open: bool = True
+    has_calendar: bool = True
+    is_liquidating: bool = False
+    is_gated: bool = False
+    first_minor: int = 0
+    top_up_minor: int = 0
+    # Of one investor and day; 0: no cap.
+    daily_minor: int = 0
+    # Nobody is paid out before so many days.
+    least_days: int = 0
+    front_fee_millionths: int = 0
+    yearly_fee_millionths: int = 0
+    redemption: tuple[FeeStep, ...] = ()
+    inception_day: int | None = None
+    # The newest day with a price, and how many sessions of the market came after it.
+    nav_day: int | None = None
+    sessions_behind: int = 0
+    revision: int = 0
+
+    @property
+    def is_money(self) -> bool:
+        return self.asset_class == "MONEY_MARKET"
+
+    def fee_millionths(self, days: int) -> int:
+        """Front-end and redemption fee over so many days, as a yearly rate."""
+        out = next((s.rate_millionths for s in reversed(self.redemption) if days >= s.from_days), 0)
+        once = self.front_fee_millionths + out
+        return self.yearly_fee_millionths + once * 365 // max(days, 1)
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """All funds, in the order of their codes, with the sets that checks are made of."""
+
+    funds: Sequence[Fund]
+    today: int = 0
+    codes: Sequence[str] = field(init=False)
+    index: Mapping[str, int] = field(init=False)
+    _sets: dict[tuple[str, object], FundSet] = field(init=False, default_factory=dict, repr=False)
+    _minima: Sequence[tuple[int, FundSet]] = field(init=False, repr=False)
+    _caps: Sequence[tuple[int, FundSet]] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        ordered = tuple(sorted(self.funds, key=lambda fund: fund.code))
+        object.__setattr__(self, "funds", ordered)
+        object.__setattr__(self, "codes", tuple(fund.code for fund in ordered))
+        object.__setattr__(self, "index", {fund.code: n for n, fund in enumerate(ordered)})
+        minima = ((n, fund.first_minor) for n, fund in enumerate(ordered))
+        caps = ((n, fund.daily_minor) for n, fund in enumerate(ordered) if fund.daily_minor)
+        object.__setattr__(self, "_minima", _up_to(minima))
+        object.__setattr__(self, "_caps", _up_to(caps))
+
+    @property
+    def everything(self) -> FundSet:
+        return (1 << len(self.funds)) - 1
+
+    def find(self, code: str) -> Fund | None:
+        place = self.index.get(code)
+        return None if place is None else self.funds[place]
+
+    def where(self, name: str, value: object, holds: Callable[[Fund], bool]) -> FundSet:
+        """The funds of which something holds; kept under its name and value."""
+        key = (name, value)
+        if key not in self._sets:
+            self._sets[key] = sum(1 << n for n, fund in enumerate(self.funds) if holds(fund))
+        return self._sets[key]
+
+    def above(self, level: RiskLevel) -> FundSet:
+        return self.where("above", level, lambda fund: fund.level > level)
+
+    def out_of_reach(self, amount_minor: int) -> FundSet:
+        """Those whose least first purchase is above the amount."""
+        return self.everything & ~_found(self._minima, amount_minor)
+
+    def capped_below(self, amount_minor: int) -> FundSet:
+        """Those that take less than the amount from one investor and day."""
+        return _found(self._caps, amount_minor - 1)
+
+    def only(self, codes: Iterable[str]) -> FundSet:
+        return sum(1 << self.index[code] for code in set(codes) if code in self.index)
+
+    def codes_of(self, funds: FundSet) -> Sequence[str]:
+        """In the order of codes."""
+        if not funds:
+            return ()
+        bits = bin(funds)[:1:-1]
+        return list(compress(self.codes, map("1".__eq__, bits)))
+
+    def has(self, funds: FundSet, code: str) -> bool:
+        place = self.index.get(code)
+        return place is not None and bool(funds >> place & 1)
+
+
+def _up_to(numbers: Iterable[tuple[int, int]]) -> Sequence[tuple[int, FundSet]]:
+    """For each number that occurs, the places of all up to it."""
+    places: dict[int, FundSet] = {}
+    for place, number in numbers:
+        places[number] = places.get(number, 0) | 1 << place
+    reached = 0
+    steps = []
+    for number in sorted(places):
+        reached |= places[number]
+        steps.append((number, reached))
+    return tuple(steps)
+
+
+def _found(steps: Sequence[tuple[int, FundSet]], number: int) -> FundSet:
+    place = bisect_right(steps, number, key=lambda each: each[0])
+    return steps[place - 1][1] if place else 0

@@ -1,0 +1,656 @@
+"""An investor: questionnaire, class, preferences, consent, warnings; what advice stands on."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import Enum, auto
+from typing import TypeAlias, assert_never
+
+from libs.decider import Decider, FieldViolation, Rejected
+from libs.suitability import InvestorClass, RiskLevel, Suitability, suitability
+from services.recommendations.domain.questionnaire import (
+    Assessment,
+    assess,
+    contradictions,
+    mistakes,
+)
+from services.recommendations.domain.questionnaire_2026 import QUESTIONNAIRE, QUESTIONNAIRES
+
+DAY_US = 86_400_000_000
+ADVICE = "ADVICE"
+WHOLE = 10_000
+HORIZON_MAX_MONTHS = 720
+CHANGES_MAX = 50
+REVIEW_DUE = "REVIEW_DUE"
+CHANGE_REPORTED = "CHANGE_REPORTED"
+
+
+# Terms.
+@dataclass(frozen=True, slots=True)
+class Preferences:
+    """What is wanted, and what never. Shares in ten-thousandths of what is invested."""
+
+    horizon_months: int = 36
+    currency: str = "CNY"
+    goal: str = "GOAL_GROWTH"
+    target_minor: int = 0
+    wanted_themes: tuple[str, ...] = ()
+    excluded_themes: tuple[str, ...] = ()
+    excluded_managers: tuple[str, ...] = ()
+    excluded_funds: tuple[str, ...] = ()
+    needed_within_year: int = 0
+    needed_within_three_years: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """Millionths of points, and the class each part gives by itself."""
+
+    capacity_millionths: int
+    tolerance_millionths: int
+    knowledge_millionths: int
+    class_of_total: InvestorClass
+    class_of_capacity: InvestorClass
+    class_of_tolerance: InvestorClass
+
+
+# Events.
+@dataclass(frozen=True, slots=True)
+class Registered:
+    investor_id: str
+    account_ids: tuple[str, ...]
+    caller: str
+    registered_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    request_id: str
+    questionnaire_version: str
+    sealed_answers: bytes
+    answers_digest: str
+    scores: Scores
+    changed: tuple[str, ...]
+    submitted_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClassAssigned:
+    investor_class: InvestorClass
+    caps: tuple[str, ...]
+    valid_until_us: int
+    questionnaire_version: str
+    assigned_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClassExpired:
+    cause: str
+    expired_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class ProfessionalRecognised:
+    request_id: str
+    evidence: str
+    approver: str
+    valid_until_us: int
+    recognised_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class ProfessionalWithdrawn:
+    request_id: str
+    withdrawn_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class WarningShown:
+    request_id: str
+    fund_code: str
+    level: RiskLevel
+    investor_class: InvestorClass
+    shown_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class WarningAcknowledged:
+    request_id: str
+    fund_code: str
+    level: RiskLevel
+    investor_class: InvestorClass
+    acknowledged_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentGiven:
+    request_id: str
+    purpose: str
+    given_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentWithdrawn:
+    request_id: str
+    purpose: str
+    withdrawn_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class PreferencesSet:
+    request_id: str
+    preferences: Preferences
+    set_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    request_id: str
+    cause: str
+    actor: str
+    blocked_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unblocked:
+    request_id: str
+    actor: str
+    unblocked_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    request_id: str
+    forgotten_us: int
+
+
+Event: TypeAlias = (
+    Registered
+    | Submitted
+    | ClassAssigned
+    | ClassExpired
+    | ProfessionalRecognised
+    | ProfessionalWithdrawn
+    | WarningShown
+    | WarningAcknowledged
+    | ConsentGiven
+    | ConsentWithdrawn
+    | PreferencesSet
+    | Blocked
+    | Unblocked
+    | Forgotten
+)
+
+
+# States.
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """Nobody registered under this id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """The class in force until its time, answered with a questionnaire."""
+
+    investor_class: InvestorClass
+    caps: tuple[str, ...]
+    valid_until_us: int
+    questionnaire_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    investor_class: InvestorClass | None
+    cause: str
+    caps: tuple[str, ...]
+    changed_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Investor:
+    investor_id: str
+    account_ids: tuple[str, ...]
+    caller: str
+    profile: Profile | None = None
+    is_expired: bool = False
+    professional_until_us: int = 0
+    scores: Scores | None = None
+    preferences: Preferences = Preferences()
+    has_consent: bool = False
+    blocked_cause: str = ""
+    is_forgotten: bool = False
+    # What was asked under which id: (kind, terms).
+    requests: Mapping[str, tuple[str, object]] = field(default_factory=dict)
+    tries_us: tuple[int, ...] = ()
+    warned: frozenset[tuple[str, RiskLevel, InvestorClass]] = frozenset()
+    acknowledged: frozenset[tuple[str, RiskLevel, InvestorClass]] = frozenset()
+    changes: tuple[Change, ...] = ()
+
+
+State: TypeAlias = Unknown | Investor
+
+
+def class_at(investor: Investor, now_us: int) -> InvestorClass | None:
+    """The class in force; None: no profile, or one that is over."""
+    if now_us < investor.professional_until_us:
+        return InvestorClass.PROFESSIONAL
+    profile = investor.profile
+    if profile is None or investor.is_expired or now_us >= profile.valid_until_us:
+        return None
+    return profile.investor_class
+
+
+def valid_until_us(investor: Investor) -> int:
+    """When the class in force ends."""
+    profile = investor.profile
+    own = 0 if profile is None or investor.is_expired else profile.valid_until_us
+    return investor.professional_until_us or own
+
+
+def evolve(state: State, event: Event) -> State:
+    if isinstance(state, Unknown):
+        if isinstance(event, Registered):
+            return Investor(event.investor_id, event.account_ids, event.caller)
+        raise AssertionError(f"{event} cannot come before the investor")
+    known = _asked(state, event)
+    match event:
+        case Registered(account_ids=account_ids):
+            return replace(known, account_ids=account_ids)
+        case Submitted():
+            tries = (*(t for t in known.tries_us if t > event.submitted_us - DAY_US),)
+            return replace(known, scores=event.scores, tries_us=(*tries, event.submitted_us))
+        case ConsentGiven():
+            return replace(known, has_consent=True)
+        case ConsentWithdrawn():
+            return replace(known, has_consent=False)
+        case PreferencesSet(preferences=preferences):
+            return replace(known, preferences=preferences)
+        case Blocked(cause=cause):
+            return replace(known, blocked_cause=cause)
+        case Unblocked():
+            return replace(known, blocked_cause="")
+        case Forgotten():
+            return replace(known, is_forgotten=True, has_consent=False)
+        case WarningShown() | WarningAcknowledged():
+            return _warned(known, event)
+        case _:
+            return _class_changed(known, event)
+
+
+def _warned(known: Investor, event: WarningShown | WarningAcknowledged) -> Investor:
+    of = (event.fund_code, event.level, event.investor_class)
+    if isinstance(event, WarningShown):
+        return replace(known, warned=known.warned | {of})
+    return replace(known, acknowledged=known.acknowledged | {of})
+
+
+def _class_changed(
+    known: Investor,
+    event: ClassAssigned | ClassExpired | ProfessionalRecognised | ProfessionalWithdrawn,
+) -> Investor:
+    match event:
+        case ClassAssigned(found, caps, until_us, version, at_us):
+            profile = Profile(found, caps, until_us, version)
+            known = replace(known, profile=profile, is_expired=False)
+            change = Change(found, "ANSWERED", caps, at_us)
+        case ClassExpired(cause, at_us):
+            known = replace(known, is_expired=True)
+            change = Change(None, cause, (), at_us)
+        case ProfessionalRecognised(valid_until_us=until_us, recognised_us=at_us):
+            known = replace(known, professional_until_us=until_us)
+            change = Change(InvestorClass.PROFESSIONAL, "PROFESSIONAL_RECOGNISED", (), at_us)
+        case ProfessionalWithdrawn(withdrawn_us=at_us):
+            known = replace(known, professional_until_us=0)
+            change = Change(class_at(known, at_us), "PROFESSIONAL_WITHDRAWN", (), at_us)
+    return replace(known, changes=(*known.changes, change)[-CHANGES_MAX:])
+
+
+def _asked(known: Investor, event: Event) -> Investor:
+    request_id = getattr(event, "request_id", "")
+    if not request_id:
+        return known
+    return replace(known, requests={**known.requests, request_id: _terms_of(event)})
+
+
+def _terms_of(event: Event) -> tuple[str, object]:
+    match event:
+        case Submitted(questionnaire_version=version, answers_digest=digest):
+            return "submit", (version, digest)
+        case PreferencesSet(preferences=preferences):
+            return "preferences", preferences
+        case WarningShown(fund_code=code) | WarningAcknowledged(fund_code=code):
+            return type(event).__name__, code
+        case ProfessionalRecognised(evidence=evidence):
+            return "professional", evidence
+        case Blocked(cause=cause):
+            return "block", cause
+        case _:
+            return type(event).__name__, ()
+
+
+# Commands.
+class Reason(Enum):
+    INVESTOR_NOT_FOUND = auto()
+    INVESTOR_FORGOTTEN = auto()
+    IDEMPOTENCY_KEY_REUSED = auto()
+    QUESTIONNAIRE_UNKNOWN = auto()
+    QUESTIONNAIRE_OUTDATED = auto()
+    ANSWERS_INCOMPLETE = auto()
+    ANSWERS_CONTRADICT = auto()
+    RETAKE_LIMIT = auto()
+    PREFERENCES_INVALID = auto()
+    PROFILE_MISSING = auto()
+    WARNING_NOT_NEEDED = auto()
+    WARNING_NOT_SHOWN = auto()
+    CLASS_MAY_NEVER_BUY = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Register:
+    investor_id: str
+    account_ids: tuple[str, ...]
+    caller: str
+    now_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Submit:
+    """A whole sheet; `sealed`, `digest` and `changed` are made with the investor's own key."""
+
+    request_id: str
+    version: str
+    answers: Mapping[str, str]
+    sealed: bytes
+    digest: str
+    changed: tuple[str, ...]
+    now_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class SetPreferences:
+    request_id: str
+    preferences: Preferences
+    now_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class SetConsent:
+    request_id: str
+    is_given: bool
+    now_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class EndClass:
+    """The review is due (then only once the time is over), or a change was reported."""
+
+    cause: str
+    now_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class RecogniseProfessional:
+    request_id: str
+    evidence: str
+    approver: str
+    now_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class WithdrawProfessional:
+    request_id: str
+    now_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class SetBlock:
+    request_id: str
+    # Empty: unblock.
+    cause: str
+    actor: str
+    now_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class ShowWarning:
+    request_id: str
+    fund_code: str
+    level: RiskLevel
+    now_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class AcknowledgeWarning:
+    request_id: str
+    fund_code: str
+    level: RiskLevel
+    now_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Forget:
+    request_id: str
+    now_us: int
+
+
+Command: TypeAlias = (
+    Register
+    | Submit
+    | SetPreferences
+    | SetConsent
+    | EndClass
+    | RecogniseProfessional
+    | WithdrawProfessional
+    | SetBlock
+    | ShowWarning
+    | AcknowledgeWarning
+    | Forget
+)
+
+
+def decide(command: Command, state: State) -> Sequence[Event]:
+    if isinstance(command, Register):
+        return _register(command, state)
+    if isinstance(state, Unknown):
+        raise Rejected(Reason.INVESTOR_NOT_FOUND)
+    if _is_repeat(command, state):
+        return []
+    if isinstance(command, Forget):
+        return [] if state.is_forgotten else [Forgotten(command.request_id, command.now_us)]
+    if state.is_forgotten:
+        raise Rejected(Reason.INVESTOR_FORGOTTEN, "asked to be forgotten")
+    return _decide(command, state)
+
+
+def _decide(command: Command, investor: Investor) -> Sequence[Event]:
+    match command:
+        case Submit():
+            return _submit(command, investor)
+        case SetPreferences(request_id, preferences, now_us):
+            _check(preferences)
+            return [PreferencesSet(request_id, preferences, now_us)]
+        case SetConsent():
+            return _set_consent(command, investor)
+        case EndClass():
+            return _end_class(command, investor)
+        case RecogniseProfessional(request_id, evidence, approver, now_us):
+            until_us = now_us + QUESTIONNAIRE.valid_days * DAY_US
+            return [ProfessionalRecognised(request_id, evidence, approver, until_us, now_us)]
+        case WithdrawProfessional(request_id, now_us):
+            is_one = investor.professional_until_us > 0
+            return [ProfessionalWithdrawn(request_id, now_us)] if is_one else []
+        case SetBlock():
+            return _set_block(command, investor)
+        case ShowWarning() | AcknowledgeWarning():
+            return _warn(command, investor)
+        case Register() | Forget():
+            raise AssertionError("decided before")
+        case _:
+            assert_never(command)
+
+
+def _register(command: Register, state: State) -> Sequence[Event]:
+    account_ids = tuple(sorted(set(command.account_ids)))
+    if isinstance(state, Investor) and set(state.account_ids) == set(account_ids):
+        return []
+    return [Registered(command.investor_id, account_ids, command.caller, command.now_us)]
+
+
+def _is_repeat(command: Command, investor: Investor) -> bool:
+    request_id = getattr(command, "request_id", "")
+    if request_id not in investor.requests:
+        return False
+    if investor.requests[request_id] == _asked_by(command):
+        return True
+    raise Rejected(
+        Reason.IDEMPOTENCY_KEY_REUSED,
+        "the id was used with other terms",
+        [FieldViolation("request_id", "was used for another request")],
+    )
+
+
+def _asked_by(command: Command) -> tuple[str, object]:
+    match command:
+        case Submit(version=version, digest=digest):
+            return "submit", (version, digest)
+        case SetPreferences(preferences=preferences):
+            return "preferences", preferences
+        case SetConsent(is_given=is_given):
+            return ("ConsentGiven" if is_given else "ConsentWithdrawn"), ()
+        case RecogniseProfessional(evidence=evidence):
+            return "professional", evidence
+        case SetBlock(cause=cause):
+            return ("block", cause) if cause else ("Unblocked", ())
+        case ShowWarning(fund_code=code):
+            return "WarningShown", code
+        case AcknowledgeWarning(fund_code=code):
+            return "WarningAcknowledged", code
+        case WithdrawProfessional():
+            return "ProfessionalWithdrawn", ()
+        case Forget():
+            return "Forgotten", ()
+        case _:
+            return "", ()
+
+
+def _submit(command: Submit, investor: Investor) -> Sequence[Event]:
+    asked = QUESTIONNAIRES.get(command.version)
+    if asked is None:
+        raise Rejected(
+            Reason.QUESTIONNAIRE_UNKNOWN, "", [FieldViolation("version", "there is none such")]
+        )
+    if asked.version != QUESTIONNAIRE.version:
+        raise Rejected(Reason.QUESTIONNAIRE_OUTDATED, f"{QUESTIONNAIRE.version} is in force")
+    if wrong := mistakes(asked, command.answers):
+        raise Rejected(Reason.ANSWERS_INCOMPLETE, "a sheet is taken whole", wrong)
+    if pairs := contradictions(asked, command.answers):
+        raise Rejected(Reason.ANSWERS_CONTRADICT, "please answer these again", pairs)
+    recent = [at for at in investor.tries_us if at > command.now_us - DAY_US]
+    if len(recent) >= asked.tries_per_day:
+        raise Rejected(Reason.RETAKE_LIMIT, f"{asked.tries_per_day} tries in 24 hours")
+    found = assess(asked, command.answers)
+    until_us = command.now_us + asked.valid_days * DAY_US
+    return [
+        Submitted(
+            command.request_id,
+            asked.version,
+            command.sealed,
+            command.digest,
+            _scores(found),
+            command.changed,
+            command.now_us,
+        ),
+        ClassAssigned(found.investor_class, found.caps, until_us, asked.version, command.now_us),
+    ]
+
+
+def _scores(found: Assessment) -> Scores:
+    return Scores(
+        found.capacity * 1_000_000,
+        found.tolerance * 1_000_000,
+        found.knowledge * 1_000_000,
+        found.class_of_total,
+        found.class_of_capacity,
+        found.class_of_tolerance,
+    )
+
+
+def _check(wanted: Preferences) -> None:
+    wrong = [
+        FieldViolation(f"preferences.{name}", text)
+        for name, text, is_wrong in (
+            (
+                "horizon_months",
+                f"must be 1 to {HORIZON_MAX_MONTHS}",
+                not 1 <= wanted.horizon_months <= HORIZON_MAX_MONTHS,
+            ),
+            ("currency", "must be three capital letters", not _is_currency(wanted.currency)),
+            ("goal", "is no goal", not wanted.goal.startswith("GOAL_")),
+            ("target_minor", "must not be negative", wanted.target_minor < 0),
+            (
+                "needed_within_year",
+                "shares must be 0 to 10000 together",
+                not _is_share(wanted.needed_within_year, wanted.needed_within_three_years),
+            ),
+            (
+                "wanted_themes",
+                "is excluded too",
+                bool(set(wanted.wanted_themes) & set(wanted.excluded_themes)),
+            ),
+        )
+        if is_wrong
+    ]
+    if wrong:
+        raise Rejected(Reason.PREFERENCES_INVALID, "", wrong)
+
+
+def _is_currency(code: str) -> bool:
+    return len(code) == 3 and code.isascii() and code.isalpha() and code.isupper()  # noqa: PLR2004 - ISO 4217
+
+
+def _is_share(*shares: int) -> bool:
+    return min(shares) >= 0 and sum(shares) <= WHOLE
+
+
+def _set_consent(command: SetConsent, investor: Investor) -> Sequence[Event]:
+    if command.is_given == investor.has_consent:
+        return []
+    if command.is_given:
+        return [ConsentGiven(command.request_id, ADVICE, command.now_us)]
+    return [ConsentWithdrawn(command.request_id, ADVICE, command.now_us)]
+
+
+def _end_class(command: EndClass, investor: Investor) -> Sequence[Event]:
+    profile = investor.profile
+    if profile is None or investor.is_expired:
+        return []
+    if command.cause == REVIEW_DUE and command.now_us < profile.valid_until_us:
+        return []
+    return [ClassExpired(command.cause, command.now_us)]
+
+
+def _set_block(command: SetBlock, investor: Investor) -> Sequence[Event]:
+    if command.cause == investor.blocked_cause:
+        return []
+    if command.cause:
+        return [Blocked(command.request_id, command.cause, command.actor, command.now_us)]
+    return [Unblocked(command.request_id, command.actor, command.now_us)]
+
+
+def _warn(command: ShowWarning | AcknowledgeWarning, investor: Investor) -> Sequence[Event]:
+    found = class_at(investor, command.now_us)
+    if found is None:
+        raise Rejected(Reason.PROFILE_MISSING, "without a class there is nothing to confirm")
+    cell = suitability(found, command.level)
+    if cell is Suitability.NEVER:
+        raise Rejected(Reason.CLASS_MAY_NEVER_BUY, f"{found.name} may never buy it")
+    if cell is Suitability.BUY:
+        raise Rejected(Reason.WARNING_NOT_NEEDED, "the fund is within the class")
+    of = (command.fund_code, command.level, found)
+    if isinstance(command, ShowWarning):
+        return [WarningShown(command.request_id, *of, command.now_us)]
+    if of not in investor.warned:
+        raise Rejected(Reason.WARNING_NOT_SHOWN, "it must be read before it is confirmed")
+    return [WarningAcknowledged(command.request_id, *of, command.now_us)]
+
+
+investor: Decider[Command, State, Event] = Decider(Unknown(), decide, evolve)

@@ -1,0 +1,302 @@
+"""The questionnaire of 2026: twenty-five items in five blocks, our own design, as data."""
+
+# ruff: noqa: RUF001 - Chinese text has Chinese punctuation
+from typing import Final
+
+from libs.suitability import InvestorClass
+from services.recommendations.domain.questionnaire import (
+    Block,
+    Cap,
+    Contradiction,
+    Item,
+    Option,
+    Part,
+    Questionnaire,
+)
+
+_MINIMUM: Final = InvestorClass.C1_MINIMUM
+
+
+def _item(key: str, block: Block, part: Part, words: tuple[str, str], *options: Option) -> Item:
+    return Item(key, block, part, words[0], words[1], options)
+
+
+_WHO: Final = (
+    _item(
+        "age_band",
+        Block.WHO_YOU_ARE,
+        Part.CAPACITY,
+        ("您的年龄", "Your age"),
+        Option("under_35", "35 岁以下", "Under 35", 4),
+        Option("35_50", "35 至 50 岁", "35 to 50", 4),
+        Option("51_65", "51 至 65 岁", "51 to 65", 2),
+        Option("66_80", "66 至 80 岁", "66 to 80", 1),
+        Option("over_80", "80 岁以上", "Over 80", 0),
+    ),
+    _item(
+        "legal_capacity",
+        Block.WHO_YOU_ARE,
+        Part.NONE,
+        ("您是否具有完全民事行为能力", "Do you have full legal capacity"),
+        Option("full", "是", "Yes"),
+        Option("limited", "否", "No", 0, Cap("NO_FULL_CAPACITY", _MINIMUM)),
+    ),
+    _item(
+        "occupation",
+        Block.WHO_YOU_ARE,
+        Part.NONE,
+        ("您的职业", "Your occupation"),
+        Option("employed", "受雇", "Employed"),
+        Option("public", "公职", "Public service"),
+        Option("own_business", "自营", "Own business"),
+        Option("retired", "退休", "Retired"),
+        Option("none", "无业", "None at present"),
+    ),
+    _item(
+        "dependants",
+        Block.WHO_YOU_ARE,
+        Part.CAPACITY,
+        ("您需要供养的人数", "How many people depend on you"),
+        Option("none", "无", "Nobody", 2),
+        Option("one_two", "一至二人", "One or two", 1),
+        Option("three_more", "三人及以上", "Three or more", 0),
+    ),
+    _item(
+        "education",
+        Block.WHO_YOU_ARE,
+        Part.KNOWLEDGE,
+        ("您的学历", "Your education"),
+        Option("school", "高中及以下", "School", 0),
+        Option("college", "大专或本科", "College or university", 1),
+        Option("postgraduate", "研究生及以上", "Postgraduate", 2),
+    ),
+)
+_KNOWLEDGE: Final = (
+    _item(
+        "self_rated",
+        Block.KNOWLEDGE,
+        Part.KNOWLEDGE,
+        ("您如何评价自己的投资知识", "How well do you know investing"),
+        Option("low", "很少", "Little", 0),
+        Option("average", "一般", "Somewhat", 2),
+        Option("good", "较好", "Well", 4),
+        Option("high", "专业", "Very well", 5),
+    ),
+    _item(
+        "products_held",
+        Block.KNOWLEDGE,
+        Part.KNOWLEDGE,
+        ("您持有过的风险最高的产品", "The riskiest product you have held"),
+        Option("none", "仅存款", "Deposits only", 0, Cap("NO_EXPERIENCE", InvestorClass.C3)),
+        Option("money_funds", "货币基金或国债", "Money funds or treasuries", 2),
+        Option("bonds", "债券或债券基金", "Bonds or bond funds", 3),
+        Option("shares", "股票或股票基金", "Shares or share funds", 5),
+        Option("derivatives", "期货、期权等衍生品", "Futures, options or the like", 6),
+    ),
+    _item(
+        "trades_per_year",
+        Block.KNOWLEDGE,
+        Part.KNOWLEDGE,
+        ("您每年的交易次数", "How often a year do you trade"),
+        Option("rarely", "两次以内", "Twice at most", 0),
+        Option("quarterly", "每季一两次", "Every few months", 2),
+        Option("monthly", "每月一两次", "Every month", 3),
+        Option("weekly", "每周两次以上", "Twice a week or more", 4),
+    ),
+    _item(
+        "years",
+        Block.KNOWLEDGE,
+        Part.KNOWLEDGE,
+        ("您的投资年限", "For how long have you invested"),
+        Option("none", "没有", "Not yet", 0),
+        Option("under_3", "三年以内", "Under three years", 1),
+        Option("3_10", "三至十年", "Three to ten years", 2),
+        Option("over_10", "十年以上", "Over ten years", 3),
+    ),
+)
+_INCOME: Final = (
+    _item(
+        "income_band",
+        Block.INCOME,
+        Part.CAPACITY,
+        ("您的家庭年收入（元）", "Your household's income a year (CNY)"),
+        Option("under_100k", "10 万以下", "Under 100,000", 0),
+        Option("100k_300k", "10 万至 30 万", "100,000 to 300,000", 3),
+        Option("300k_600k", "30 万至 60 万", "300,000 to 600,000", 5),
+        Option("600k_1m", "60 万至 100 万", "600,000 to 1,000,000", 7),
+        Option("over_1m", "100 万以上", "Over 1,000,000", 8),
+    ),
+    _item(
+        "income_source",
+        Block.INCOME,
+        Part.CAPACITY,
+        ("您的主要收入来源", "Where your income mainly comes from"),
+        Option("none", "无固定收入", "No regular income", 0),
+        Option("salary", "工资或养老金", "Salary or pension", 2),
+        Option("business", "生产经营", "A business", 1),
+        Option("property", "利息、股息或租金", "Interest, dividends or rent", 1),
+    ),
+    _item(
+        "committed_income",
+        Block.INCOME,
+        Part.CAPACITY,
+        ("固定支出和还贷占收入的比例", "Share of income already committed"),
+        Option("up_to_30", "30% 以内", "Up to 30 %", 6),
+        Option("31_60", "31% 至 60%", "31 to 60 %", 4),
+        Option("61_80", "61% 至 80%", "61 to 80 %", 1),
+        Option("over_80", "80% 以上", "Over 80 %", 0, Cap("INCOME_COMMITTED", InvestorClass.C2)),
+    ),
+    _item(
+        "reserve",
+        Block.INCOME,
+        Part.CAPACITY,
+        ("应急储备可维持的月数", "For how long your reserve would last"),
+        Option("none", "没有储备", "There is none", 0, Cap("NO_RESERVE", InvestorClass.C2)),
+        Option("under_3", "三个月以内", "Under three months", 1),
+        Option("3_6", "三至六个月", "Three to six months", 3),
+        Option("6_12", "六至十二个月", "Six to twelve months", 5),
+        Option("over_12", "一年以上", "Over a year", 6),
+    ),
+    _item(
+        "assets_band",
+        Block.INCOME,
+        Part.CAPACITY,
+        ("可用于投资的资产（元）", "What you have to invest (CNY)"),
+        Option("under_50k", "5 万以下", "Under 50,000", 0),
+        Option("50k_300k", "5 万至 30 万", "50,000 to 300,000", 2),
+        Option("300k_1m", "30 万至 100 万", "300,000 to 1,000,000", 4),
+        Option("over_1m", "100 万以上", "Over 1,000,000", 6),
+    ),
+    _item(
+        "large_purchase",
+        Block.INCOME,
+        Part.CAPACITY,
+        ("是否计划动用一半以上资金的大额支出", "A purchase that takes half of it or more"),
+        Option("within_half_year", "半年以内", "Within half a year", 0),
+        Option("within_year", "一年以内", "Within a year", 1),
+        Option("later", "一年以后", "Later", 2),
+        Option("none", "没有", "None", 3),
+    ),
+    _item(
+        "property",
+        Block.INCOME,
+        Part.CAPACITY,
+        ("您的住房", "Your home"),
+        Option("rented", "租住", "Rented", 0),
+        Option("mortgaged", "自有，有贷款", "Own, with a loan", 0),
+        Option("owned", "自有，无贷款", "Own, without a loan", 1),
+    ),
+)
+_TOLERANCE: Final = (
+    _item(
+        "fall_of_20",
+        Block.TOLERANCE,
+        Part.TOLERANCE,
+        ("投资下跌 20% 时您会", "What you would do after a fall of 20 %"),
+        Option("sell_all", "全部卖出", "Sell everything", 0),
+        Option("sell_some", "卖出一部分", "Sell a part", 3),
+        Option("hold", "继续持有", "Hold", 7),
+        Option("buy_more", "继续买入", "Buy more", 10),
+    ),
+    _item(
+        "gain_against_loss",
+        Block.TOLERANCE,
+        Part.TOLERANCE,
+        ("您更愿意选择", "Which you would rather have"),
+        Option("sure_4", "稳得 4%", "A sure 4 %", 0),
+        Option("up_10_down_5", "可能得 10% 或失 5%", "10 % up or 5 % down", 3),
+        Option("up_25_down_15", "可能得 25% 或失 15%", "25 % up or 15 % down", 6),
+        Option("up_60_down_40", "可能得 60% 或失 40%", "60 % up or 40 % down", 8),
+    ),
+    _item(
+        "greatest_loss",
+        Block.TOLERANCE,
+        Part.TOLERANCE,
+        ("一年内您能承受的最大损失", "The greatest loss in a year you accept"),
+        Option("none", "不能承受任何损失", "None at all", 0, Cap("NO_LOSS_ACCEPTED", _MINIMUM)),
+        Option("up_to_5", "5% 以内", "Up to 5 %", 2),
+        Option("up_to_15", "15% 以内", "Up to 15 %", 4),
+        Option("up_to_30", "30% 以内", "Up to 30 %", 6),
+        Option("over_30", "30% 以上", "More than 30 %", 8),
+    ),
+    _item(
+        "appetite",
+        Block.TOLERANCE,
+        Part.TOLERANCE,
+        ("您对风险的态度", "How you see risk"),
+        Option(
+            "lowest_class",
+            "只愿购买最低风险产品",
+            "I want only products of the lowest risk",
+            0,
+            Cap("LOWEST_BY_DECLARATION", _MINIMUM),
+        ),
+        Option("low", "尽量避免", "I avoid it", 1),
+        Option("moderate", "适度承担", "I take some", 3),
+        Option("high", "愿意承担", "I take it for more gain", 6),
+    ),
+    _item(
+        "job_choice",
+        Block.TOLERANCE,
+        Part.TOLERANCE,
+        ("两份工作您选择", "Which job you would take"),
+        Option("fixed_pay", "固定收入", "Fixed pay", 0),
+        Option("some_bonus", "收入的三成随业绩浮动", "Three tenths by results", 2),
+        Option("mostly_bonus", "大部分随业绩浮动", "Mostly by results", 4),
+    ),
+)
+_AIMS: Final = (
+    _item(
+        "goal",
+        Block.AIMS,
+        Part.NONE,
+        ("您的投资目的", "What it is for"),
+        Option("keep", "保值", "To keep its value"),
+        Option("income", "稳定收入", "Steady income"),
+        Option("growth", "资产增值", "Growth"),
+    ),
+    _item(
+        "horizon",
+        Block.AIMS,
+        Part.NONE,
+        ("这笔钱多久不会用到", "For how long you can do without the money"),
+        Option("under_1", "一年以内", "Under a year", 0, Cap("SHORT_HORIZON", InvestorClass.C2)),
+        Option("1_3", "一至三年", "One to three years"),
+        Option("3_5", "三至五年", "Three to five years"),
+        Option("over_5", "五年以上", "Over five years"),
+    ),
+    _item(
+        "liquidity_need",
+        Block.AIMS,
+        Part.CAPACITY,
+        ("您可能需要提前支取的比例", "How much of it may be needed earlier"),
+        Option("most", "一半以上", "More than half", 0),
+        Option("some", "一小部分", "A smaller part", 1),
+        Option("none", "不需要", "Nothing", 2),
+    ),
+    _item(
+        "expected_return",
+        Block.AIMS,
+        Part.TOLERANCE,
+        ("您期望的年收益", "The yearly return you hope for"),
+        Option("deposit", "略高于存款", "A little above a deposit", 0),
+        Option("up_to_8", "8% 以内", "Up to 8 %", 2),
+        Option("up_to_15", "15% 以内", "Up to 15 %", 3),
+        Option("highest", "越高越好", "As high as can be", 4),
+    ),
+)
+
+QUESTIONNAIRE: Final = Questionnaire(
+    "2026-1",
+    (*_WHO, *_KNOWLEDGE, *_INCOME, *_TOLERANCE, *_AIMS),
+    (
+        Contradiction(("greatest_loss", "none"), ("expected_return", "highest")),
+        Contradiction(("greatest_loss", "none"), ("fall_of_20", "buy_more")),
+        Contradiction(("appetite", "lowest_class"), ("gain_against_loss", "up_60_down_40")),
+        Contradiction(("years", "none"), ("trades_per_year", "weekly")),
+        Contradiction(("goal", "keep"), ("expected_return", "highest")),
+    ),
+)
+
+# Every version ever asked stays: what was answered then is read by it.
+QUESTIONNAIRES: Final = {each.version: each for each in (QUESTIONNAIRE,)}
