@@ -12,6 +12,7 @@ from typing import TypeAlias, assert_never
 from libs.fund_arithmetic import InvestorKind
 from libs.suitability import InvestorClass, RiskLevel
 from services.funds.domain.order_terms import (
+    DIVIDEND,
     Confirmation,
     FastRedemption,
     RegistrarMovement,
@@ -318,6 +319,7 @@ class Part:
     differences: tuple[Difference, ...] = ()
     # What is booked now, where that is not what the row says any more.
     booked_as: Confirmation | None = None
+    proposal_id: str = ""
     payment_id: str = ""
     paid_minor: int = 0
 
@@ -575,6 +577,7 @@ def _amended(order: Begun, event: ConfirmationAmended) -> Begun:
         stage=PartStage.AMENDED if is_booked else PartStage.AGREED,
         differences=(),
         booked_as=(part.booked_as or event.before) if is_booked else None,
+        proposal_id=event.proposal_id,
         # More money than came before has not come yet.
         payment_id=part.payment_id if is_less else "",
     )
@@ -598,5 +601,8 @@ def pays_in(order: Begun) -> bool:
 
 def brings_cash(order: Begun, part: Part) -> bool:
     """Whether the registrar's money comes for this part."""
-    is_switch = isinstance(order.terms.kind, Switching)
-    return not pays_in(order) and not is_switch and part.confirmation.amount_minor > 0
+    kind, row = order.terms.kind, part.confirmation
+    is_kept = isinstance(kind, Switching) or (
+        isinstance(kind, RegistrarMovement) and kind.business_code == DIVIDEND and row.shares > 0
+    )
+    return not pays_in(order) and not is_kept and row.amount_minor > 0
