@@ -8,6 +8,7 @@ import typer
 from libs.cli import events
 from libs.cli.day import day
 from libs.cli.replay import replay
+from libs.cli.statement import statement
 from libs.cli.system import down, status, up
 from libs.cli.trace import trace
 from libs.failure import StartFailed
@@ -24,6 +25,7 @@ app.command()(status)
 app.command()(day)
 app.command()(trace)
 app.command()(replay)
+app.command()(statement)
 app.add_typer(events.app, name="events")
 
 

@@ -32,6 +32,7 @@ CATEGORIES = (
     "bank_transfer-",
     "bank_message-",
     "statement-",
+    "account_statement-",
     "break-",
 )
 

@@ -12,6 +12,7 @@ import uvloop
 from rich.console import Console
 
 from hefu.accounts.v1.accounts_pb2_grpc import AccountsServiceStub
+from hefu.accounts.v1.statements_pb2_grpc import AccountStatementsServiceStub
 from hefu.operations.v1.operations_pb2_grpc import OperationsServiceStub
 from hefu.payments.v1.payments_pb2_grpc import PaymentsServiceStub
 from hefu.samplebank.v1.samplebank_pb2_grpc import SampleBankServiceStub
@@ -26,6 +27,7 @@ from libs.supervisor import Running, event_store_uri, running
 
 if TYPE_CHECKING:
     from hefu.accounts.v1.accounts_pb2_grpc import AccountsServiceAsyncStub
+    from hefu.accounts.v1.statements_pb2_grpc import AccountStatementsServiceAsyncStub
     from hefu.operations.v1.operations_pb2_grpc import OperationsServiceAsyncStub
     from hefu.payments.v1.payments_pb2_grpc import PaymentsServiceAsyncStub
     from hefu.samplebank.v1.samplebank_pb2_grpc import SampleBankServiceAsyncStub
@@ -48,6 +50,7 @@ class Connections:
     client: HefuClient
     store: EventStore
     accounts: "AccountsServiceAsyncStub"
+    statements: "AccountStatementsServiceAsyncStub"
     payments: "PaymentsServiceAsyncStub"
     settlement: "SettlementServiceAsyncStub"
     operations: "Mapping[str, OperationsServiceAsyncStub]"
@@ -77,6 +80,7 @@ async def connect(run_dir: Path, system: Running) -> AsyncIterator[Connections]:
                 KurrentStore.open(event_store_uri(run_dir, "operator"), STORE_ATTEMPTS_MAX)
             ),
             accounts=AccountsServiceStub(where["accounts"]),
+            statements=AccountStatementsServiceStub(where["accounts"]),
             payments=PaymentsServiceStub(where["payments"]),
             settlement=SettlementServiceStub(where["settlement"]),
             operations={name: OperationsServiceStub(where[name]) for name in SERVICES},

@@ -22,7 +22,7 @@ from libs.iso20022.messages import (
 )
 from libs.iso20022.schemas import schema_of
 from libs.money import CurrencyUnknown
-from libs.xml import MESSAGE_BYTES_MAX, XmlRefused, document, leaf, node
+from libs.xml import MESSAGE_BYTES_MAX, STATEMENT_BYTES_MAX, XmlRefused, document, leaf, node
 
 NAME_MAX = 70
 OUR_NAME = "HEFU"
@@ -34,8 +34,10 @@ def build(message: Message) -> tuple[str, bytes]:
     message_type = TYPES[type(message)]
     try:
         body = document(NAMESPACE + message_type, _content(message))
-        if len(body) > MESSAGE_BYTES_MAX:
-            raise MessageInvalid("XML_TOO_LARGE", f"more than {MESSAGE_BYTES_MAX} bytes")
+        is_statement = isinstance(message, StatementPage)
+        bytes_max = STATEMENT_BYTES_MAX if is_statement else MESSAGE_BYTES_MAX
+        if len(body) > bytes_max:
+            raise MessageInvalid("XML_TOO_LARGE", f"more than {bytes_max} bytes")
         schema_of(message_type).check(body)
     except XmlRefused as error:
         raise MessageInvalid("FIELD_INVALID", error.description) from error

@@ -9,8 +9,10 @@ from libs.projection import Projection
 from libs.relay import Relay
 from libs.service import foundation, run
 from services.accounts.api import AccountsApi
-from services.accounts.policy import POLICY
+from services.accounts.api_statements import StatementsApi, statement_streams
+from services.accounts.policy import POLICY, STATEMENTS_POLICY
 from services.accounts.projections import ACCOUNTS_ENTRIES
+from services.accounts.reading import Rows
 from services.accounts.recovery import recover
 from services.accounts.settings import AccountsSettings
 from services.accounts.snapshots import Snapshots
@@ -29,13 +31,15 @@ async def main(settings: AccountsSettings) -> None:
             ACCOUNTS_ENTRIES.source, [projection], [relay], on.database, on.store
         )
         api = AccountsApi(writer, on.store, on.database, projection)
+        rows = Rows(writer, on.database, projection)
+        statements = StatementsApi(rows, statement_streams(on.store), system_clock)
         # The server is the inner one: it drains while the writer still answers.
         async with (
             asyncio.TaskGroup() as tasks,
             serve(
                 settings.port,
-                [api.binding(), operations.binding()],
-                {**POLICY, **OPERATIONS_POLICY},
+                [api.binding(), statements.binding(), operations.binding()],
+                {**POLICY, **STATEMENTS_POLICY, **OPERATIONS_POLICY},
                 on.identity_dir,
                 verifier=on.verifier,
                 host=settings.host,

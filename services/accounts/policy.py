@@ -7,6 +7,7 @@ _SERVICES = frozenset({_PAYMENTS, _SETTLEMENT, _FUNDS})
 _POSTERS = _SERVICES | {"wallet"}
 _READERS = _POSTERS | {"operator"}
 _OPERATOR = frozenset({"operator"})
+_WALLET = frozenset({"wallet"})
 _WINDOWS = frozenset({_SETTLEMENT})
 
 POLICY: Policy = {
@@ -35,4 +36,13 @@ POLICY: Policy = {
     "AccountsService/MoveBusinessDate": _OPERATOR,
     "AccountsService/LockPeriod": _OPERATOR,
     "AccountsService/WatchJournal": _SERVICES | _OPERATOR,
+}
+
+STATEMENTS_POLICY: Policy = {
+    "AccountStatementsService/GetBalanceAsOf": _READERS,
+    "AccountStatementsService/IssueStatement": _WALLET | _OPERATOR,
+    "AccountStatementsService/GetStatement": _READERS,
+    "AccountStatementsService/ListStatements": _READERS,
+    "AccountStatementsService/ListStatementLines": _READERS,
+    "AccountStatementsService/ExportStatement": _READERS,
 }

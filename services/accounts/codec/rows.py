@@ -200,3 +200,10 @@ def _change(fact: str | None, entry: pb.Entry) -> Change | None:
 
 def _clearing(account_id: str, bank_id: str, currency: str, ordinal: int) -> Opened:
     return Opened(account_id, f"bank:{bank_id}", int(Kind.CLEARING), currency, ordinal)
+
+
+def purpose_of(data: bytes) -> str:
+    """What an entry was for, in the words of who asked; from its stored bytes."""
+    entry = pb.Entry.FromString(data)
+    fact = entry.WhichOneof("fact")
+    return str(getattr(getattr(entry, fact), "purpose", "")) if fact else ""

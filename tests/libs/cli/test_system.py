@@ -15,7 +15,7 @@ RUNNER = CliRunner()
 def test_every_command_is_there() -> None:
     said = RUNNER.invoke(app, ["--help"]).output
 
-    for command in ("up", "down", "day", "status", "events", "trace", "replay"):
+    for command in ("up", "down", "day", "status", "events", "trace", "replay", "statement"):
         assert f" {command} " in said
 
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import grpc
 import pytest
 
-from hefu.accounts.v1 import accounts_pb2_grpc
+from hefu.accounts.v1 import accounts_pb2_grpc, statements_pb2_grpc
 from libs.auth import Verifier
 from libs.authority import Identity, establish
 from libs.grpc_client import open_channel
@@ -18,13 +19,16 @@ from libs.memory_store import MemoryStore
 from libs.projection import Projection
 from libs.read_model import Database
 from services.accounts.api import AccountsApi
-from services.accounts.policy import POLICY
+from services.accounts.api_statements import StatementsApi, statement_streams
+from services.accounts.policy import POLICY, STATEMENTS_POLICY
 from services.accounts.projections import ACCOUNTS_ENTRIES
+from services.accounts.reading import Rows
 from services.accounts.writer import Writer
 from tests.services.accounts.journals import Now, running
 
 if TYPE_CHECKING:
     from hefu.accounts.v1.accounts_pb2_grpc import AccountsServiceAsyncStub
+    from hefu.accounts.v1.statements_pb2_grpc import AccountStatementsServiceAsyncStub
 
 CALLERS = ("operator", "wallet", "payments", "settlement")
 
@@ -37,6 +41,8 @@ class Served:
     wallet: "AccountsServiceAsyncStub"
     payments: "AccountsServiceAsyncStub"
     settlement: "AccountsServiceAsyncStub"
+    statements: "AccountStatementsServiceAsyncStub"
+    database: Database
     writer: Writer
     store: MemoryStore
     clock: Now
@@ -60,24 +66,36 @@ async def served(run_dir: Path) -> AsyncIterator[Served]:
         projecting = asyncio.create_task(projection.run())
         stack.push_async_callback(_cancelled, projecting)
         api = AccountsApi(journal.writer, store, database, projection)
+        rows = Rows(journal.writer, database, projection)
+        statements = StatementsApi(rows, statement_streams(store), clock)
         identities = run_dir / "identities"
         serving = await stack.enter_async_context(
             serve(
                 0,
-                [api.binding()],
-                POLICY,
+                [api.binding(), statements.binding()],
+                {**POLICY, **STATEMENTS_POLICY},
                 identities / "accounts",
                 verifier=Verifier(run_dir / "authority" / "token.pub"),
             )
         )
 
-        async def stub(caller: str) -> "AccountsServiceAsyncStub":
-            channel = open_channel(f"localhost:{serving.bound_port}", identities / caller)
-            await stack.enter_async_context(channel)
-            return accounts_pb2_grpc.AccountsServiceStub(channel)
+        async def channel(caller: str) -> grpc.aio.Channel:
+            opened = open_channel(f"localhost:{serving.bound_port}", identities / caller)
+            return await stack.enter_async_context(opened)
 
-        stubs = {caller: await stub(caller) for caller in CALLERS}
-        yield Served(**stubs, writer=journal.writer, store=store, clock=clock)
+        channels = {caller: await channel(caller) for caller in CALLERS}
+        stubs: dict[str, AccountsServiceAsyncStub] = {
+            caller: accounts_pb2_grpc.AccountsServiceStub(opened)
+            for caller, opened in channels.items()
+        }
+        yield Served(
+            **stubs,
+            statements=statements_pb2_grpc.AccountStatementsServiceStub(channels["operator"]),
+            database=database,
+            writer=journal.writer,
+            store=store,
+            clock=clock,
+        )
 
 
 async def _cancelled(task: asyncio.Task[None]) -> None:
