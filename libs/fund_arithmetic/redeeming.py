@@ -1,7 +1,7 @@
 """Redemption fees: what lots bring on a day, by how long they were held."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 from libs.fund_arithmetic.fee_rules import (
@@ -64,8 +64,8 @@ def redeem(
     """Redemption of shares first in, first out at NAV_T. Raises `TooFewShares`."""
     taken, _ = take(lots, shares)
     gross = value_of(total(taken), nav, terms.scales)
-    fee = sum(_fee(part, nav, confirm_date, terms) for part in taken)
-    back_end = sum(_back_end(part, confirm_date, terms) for part in taken)
+    fee = sum(_fee(part, nav, confirm_date, terms) for part in _joined(taken))
+    back_end = sum(_back_end(part, confirm_date, terms) for part in _joined(taken))
     # After a great fall the deferred fee may be more than the shares are worth: no more is taken.
     return Redemption(gross, fee, min(back_end, gross - fee), taken)
 
@@ -79,6 +79,16 @@ def redemption_rate(days: int, terms: Terms) -> int:
 def whole_years(begin: date, end: date) -> int:
     """Whole years between two days; one begun on 29 February ends on 1 March of a short year."""
     return end.year - begin.year - ((end.month, end.day) < (begin.month, begin.day))
+
+
+def _joined(taken: Sequence[Lot]) -> Sequence[Lot]:
+    """Parts registered on one day at one price are one: who booked them first does not matter."""
+    joined: dict[tuple[date, int], Lot] = {}
+    for part in taken:
+        key = (part.registered_date, part.nav)
+        known = joined.get(key)
+        joined[key] = part if known is None else replace(part, shares=known.shares + part.shares)
+    return tuple(joined.values())
 
 
 def _fee(part: Lot, nav: int, confirm_date: date, terms: Terms) -> int:

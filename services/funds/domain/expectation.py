@@ -20,6 +20,7 @@ from libs.fund_arithmetic import (
     rules_on,
     subscribe,
     switch,
+    value_of,
 )
 from services.funds.domain.fund import Dividend
 from services.funds.domain.order_lifecycle import Difference
@@ -77,6 +78,11 @@ def expected_offering(
     front_end = terms.front_end_on(trade_date)
     bought = offer(amount_minor, interest_minor, front_end, terms.scales)
     return Expected(10**terms.nav_scale, bought.shares, amount_minor, bought.fee)
+
+
+def expected_forced_redemption(terms: FundTerms, shares: int, nav: int) -> Expected:
+    """Of shares that the registrar takes out by itself: no fee."""
+    return Expected(nav, shares, value_of(shares, nav, terms.scales))
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,11 +152,11 @@ def agency_fee(terms: FundTerms, fee_minor: int, trade_date: date) -> int:
 def _redeeming(
     terms: FundTerms, owner: Owner, days: tuple[date, date], rules: Sequence[FeeRules]
 ) -> Terms:
-    trade_date, confirm_date = days
+    trade_date, _ = days
     return Terms(
         terms.back_end_on(trade_date),
         terms.fund_type,
         owner.kind,
-        rules_on(confirm_date, rules),
+        rules_on(trade_date, rules),
         terms.scales,
     )

@@ -66,9 +66,7 @@ from services.funds.domain.order_terms import (
     Confirmation,
     DividendModeChange,
     FastRedemption,
-    Redemption,
     RegistrarMovement,
-    Remainder,
     Subscription,
     Switching,
     Terms,
@@ -281,8 +279,13 @@ def _confirm(
         raise Rejected(Reason.ALREADY_CONFIRMED, "all of it was answered by other rows")
     if not may_be_answered(order):
         raise Rejected(Reason.ORDER_STATE, f"the order is {order.stage.name}")
+    events: list[Event] = []
+    if _is_next_day(confirmation, order):
+        # The registrar has gone on to the next day before we have.
+        rolled = RemainderRolledOver(confirmation.trade_date, order.remaining_shares)
+        events, order = [rolled], _begun(evolve(order, rolled))
     _check_row(confirmation, order)
-    events = [*_answered(confirmation, order)]
+    events += _answered(confirmation, order)
     if not _has_price(order):
         events.append(PartAgreed(confirmation.row_id))
     elif expected is not None:
@@ -330,20 +333,20 @@ def _check_row(row: Confirmation, order: Begun) -> None:
         raise violation(Reason.CONFIRMED_ABOVE_ASKED, "shares", told)
 
 
+def _is_next_day(row: Confirmation, order: Begun) -> bool:
+    is_later = order.trade_date is not None and row.trade_date > order.trade_date
+    is_open = order.stage is Stage.PARTIALLY_CONFIRMED and order.is_day_over
+    return is_later and is_open and order.remaining_shares > 0
+
+
 def _answered(row: Confirmation, order: Begun) -> Sequence[Event]:
     left = order.remaining_shares - row.shares if order.placed.shares else 0
     if not row.is_final:
         return [PartlyConfirmed(row)]
     if left <= 0:
         return [Confirmed(row)]
-    if _rule(order) is Remainder.CANCEL:
-        return [PartlyConfirmed(row), RemainderCancelled(left)]
-    return [PartlyConfirmed(row)]
-
-
-def _rule(order: Begun) -> Remainder:
-    kind = order.terms.kind
-    return kind.remainder if isinstance(kind, Redemption | Switching) else Remainder.ROLL_OVER
+    # The last row says less than was asked for: whatever we asked for, no other will come.
+    return [PartlyConfirmed(row), RemainderCancelled(left)]
 
 
 def _judged(row: Confirmation, expected: Expected) -> PartAgreed | PartDisputed:

@@ -526,7 +526,7 @@ def _after(  # noqa: C901, PLR0911, PLR0912 - a case an event
                 order,
                 stage=Stage.PARTIALLY_CONFIRMED,
                 parts=(*order.parts, Part(confirmation)),
-                is_day_over=confirmation.is_final,
+                is_day_over=confirmation.is_final or confirmation.rolls_over,
             )
         case PartAgreed(row_id) | DifferenceAccepted(row_id):
             return _with(order, row_id, stage=PartStage.AGREED)

@@ -113,6 +113,8 @@ class Confirmation:
     register_date: date | None = None
     # BusinessFinishFlag: no other row follows for this trade day.
     is_final: bool = True
+    # The rest of a large redemption is dealt with on the next trade day.
+    rolls_over: bool = False
     file_key: str = field(default="", compare=False)
     row: int = field(default=0, compare=False)
 

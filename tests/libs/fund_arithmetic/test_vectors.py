@@ -127,6 +127,17 @@ def test_a_redemption_takes_the_oldest_lot_first_and_meets_the_floor() -> None:
     assert total(left) == 400_00
 
 
+def test_lots_of_one_day_and_price_pay_one_fee_in_whatever_order_they_came() -> None:
+    terms = Terms(BackEnd((HoldingBand(0, 5_000),)), FundType.ETF, InvestorKind.PERSON, None)
+    lots = [lot(1_01, 3, lot_id="a"), lot(98, 3, lot_id="b"), lot(1, 3, lot_id="c")]
+
+    fees = {
+        redeem(some, 2_00, 1_0000, TODAY, terms).fee for some in (lots, lots[::-1], [lot(2_00, 3)])
+    }
+
+    assert fees == {1}
+
+
 @pytest.mark.parametrize(
     ("days", "rate"),
     [(0, 15_000), (6, 15_000), (7, 10_000), (29, 10_000), (30, 5_000), (179, 5_000), (180, 0)],
