@@ -1,15 +1,21 @@
 """The accounts service, put together: recover the journal, then write, serve, show, tell."""
 
 import asyncio
+import gc
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
 
 from libs.clock import system_clock
 from libs.grpc_server import serve
 from libs.operations import OPERATIONS_POLICY, OperationsServicer
 from libs.projection import Projection
+from libs.read_model import Database
 from libs.relay import Relay
 from libs.service import foundation, run
 from services.accounts.api import AccountsApi
 from services.accounts.api_statements import StatementsApi, statement_streams
+from services.accounts.codec.pages import JOURNAL
+from services.accounts.id_index import IdIndex
 from services.accounts.policy import POLICY, STATEMENTS_POLICY
 from services.accounts.projections import ACCOUNTS_ENTRIES
 from services.accounts.reading import Rows
@@ -20,10 +26,15 @@ from services.accounts.writer import Writer
 
 
 async def main(settings: AccountsSettings) -> None:
-    async with foundation(settings) as on:
-        recovered = await recover(on.store)
-        snapshots = Snapshots(on.store, recovered, settings.snapshot_every_pages)
-        writer = Writer(on.store, recovered, system_clock, snapshots)
+    async with foundation(settings) as on, _index_rows(settings) as index_rows:
+        index = IdIndex(index_rows, on.store, JOURNAL)
+        keep = settings.keep_entries
+        recovered = await recover(on.store, index, keep=keep)
+        # A million accounts live as long as we do: the collector need not walk them.
+        gc.collect()
+        gc.freeze()
+        snapshots = Snapshots(on.store, recovered, settings.snapshot_every_pages, index)
+        writer = Writer(on.store, recovered, system_clock, snapshots, index, keep=keep)
         projection = Projection(ACCOUNTS_ENTRIES, on.database, on.store)
         relay = Relay(ACCOUNTS_ENTRIES.source, ACCOUNTS_ENTRIES.prefixes, on.store, on.bus)
         await projection.prepare()
@@ -45,9 +56,15 @@ async def main(settings: AccountsSettings) -> None:
                 host=settings.host,
             ),
         ):
-            for work in (writer, snapshots, projection, relay):
+            for work in (writer, snapshots, index, projection, relay):
                 tasks.create_task(work.run())
             await asyncio.get_running_loop().create_future()  # until we are told to stop
+
+
+@asynccontextmanager
+async def _index_rows(settings: AccountsSettings) -> AsyncIterator[Database]:
+    with closing(Database.open(settings.id_index_url)) as database:
+        yield database
 
 
 if __name__ == "__main__":

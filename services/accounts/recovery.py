@@ -1,17 +1,24 @@
 """The book made again: from the newest whole snapshot and the pages after it, or all pages."""
 
-import hashlib
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from typing import Any
 
 from libs.event_store import NO_STREAM, EventStore, StoredEvent
 from libs.failure import StartFailed
 from libs.telemetry import get_logger
-from services.accounts.codec.pages import JOURNAL, SNAPSHOTS, decode_page, decode_snapshot
+from services.accounts.codec.pages import JOURNAL, SNAPSHOTS, decode_snapshot
+from services.accounts.codec.replaying import decode_for_replay
+from services.accounts.codec.snapshots import decode_blocks, link
 from services.accounts.domain.book import Book
 from services.accounts.domain.entries import Page
-from services.accounts.domain.pages import NO_HASH, PageDamaged, check_link
-from services.accounts.domain.snapshot import SnapshotUnknown, thaw_book
+from services.accounts.domain.forgetting import end_page, forget
+from services.accounts.domain.pages import NO_HASH, PageDamaged, check_link, verified_hash
+from services.accounts.domain.snapshot import SnapshotUnknown, thaw_head, thaw_rows
+from services.accounts.id_index import ROWS_MAX, IdIndex
+
+# Entries whose ids, facts and ended holds stay in memory.
+KEEP_ENTRIES = 200_000
 
 log = get_logger()
 
@@ -24,45 +31,78 @@ class Recovered:
     head_hash: bytes = NO_HASH
     store_position: int = 0
     snapshot_page: int = -1
+    snapshot_parts: int = 0
     snapshot_revision: int = NO_STREAM
+    entries_behind: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class _Snapshot:
-    page_number: int
+    book: Book
     page_hash: bytes
-    state: bytes
+    parts: int
 
 
-async def recover(store: EventStore) -> Recovered:
-    """Read and verify. Raises `StartFailed` where a page is not what was written."""
-    snapshots, revision = await _snapshots(store)
-    for snapshot in snapshots:
-        book = await _thawed(snapshot, store)
-        if book is not None:
-            return await _read_on(store, book, snapshot, revision)
-    return await _read_on(store, Book(), None, revision)
+async def recover(
+    store: EventStore,
+    index: IdIndex | None = None,
+    *,
+    keep: int = KEEP_ENTRIES,
+    journal: str = JOURNAL,
+    snapshots: str = SNAPSHOTS,
+) -> Recovered:
+    """Read and verify. Without an index nothing leaves memory, and snapshots are not used.
+
+    Raises `StartFailed` where a page is not what was written.
+    """
+    if index is None:
+        return await _read_on(store, None, None, NO_STREAM, journal, keep)
+    await index.prepare()
+    newest = await store.read_last(snapshots)
+    revision = newest.revision if newest else NO_STREAM
+    async for snapshot in _whole_snapshots(store, newest, snapshots, journal):
+        return await _read_on(store, index, snapshot, revision, journal, keep)
+    if newest is not None:
+        log.warning("snapshots_discarded", journal=journal, reason="none is whole and matches")
+    return await _read_on(store, index, None, revision, journal, keep)
 
 
 async def _read_on(
-    store: EventStore, book: Book, snapshot: _Snapshot | None, revision: int
+    store: EventStore,
+    index: IdIndex | None,
+    snapshot: _Snapshot | None,
+    revision: int,
+    journal: str,
+    keep: int,
 ) -> Recovered:
+    book = snapshot.book if snapshot else Book()
     head_hash = snapshot.page_hash if snapshot else NO_HASH
-    position = 0
+    snapshot_page = book.page_number
+    position = entries = 0
+    if index is not None:
+        index.expect(snapshot_page)
     # The snapshot's own page is read again: its place in the store is where we stand.
-    first = snapshot.page_number if snapshot else 0
-    async for stored in store.read(JOURNAL, first):
+    async for stored in store.read(journal, max(snapshot_page, 0)):
         position = stored.position
-        if stored.revision > book.page_number:
-            head_hash = _take(stored, book, head_hash)
-    snapshot_page = snapshot.page_number if snapshot else -1
-    log.info("journal_recovered", page=book.page_number, snapshot_page=snapshot_page)
-    return Recovered(book, head_hash, position, snapshot_page, revision)
+        if stored.revision <= snapshot_page:
+            continue
+        page = _take(stored, book, head_hash)
+        head_hash = page.page_hash
+        entries += len(page.entries)
+        if index is not None:
+            index.offer(page.number, head_hash, page.entries)
+            # What is read faster than it is indexed would pile up; behind a snapshot it must wait.
+            while index.position >= book.floor and index.waiting_entries >= ROWS_MAX:
+                await index.catch_up()
+            forget(book, index.position, keep)
+    log.info("journal_recovered", journal=journal, page=book.page_number, snapshot=snapshot_page)
+    parts = snapshot.parts if snapshot else 0
+    return Recovered(book, head_hash, position, snapshot_page, parts, revision, entries)
 
 
-def _take(stored: StoredEvent, book: Book, previous_hash: bytes) -> bytes:
+def _take(stored: StoredEvent, book: Book, previous_hash: bytes) -> Page:
     try:
-        page = decode_page(stored.data)
+        page = decode_for_replay(stored.data)
         check_link((stored.revision, previous_hash), (page.number, page.previous_hash))
         replay(page, book)
     except (PageDamaged, AssertionError, KeyError) as error:
@@ -70,7 +110,7 @@ def _take(stored: StoredEvent, book: Book, previous_hash: bytes) -> bytes:
             f"the journal is damaged at page {stored.revision} ({error}): "
             "restore the event store from a backup; nothing is written until then"
         ) from error
-    return page.page_hash
+    return page
 
 
 def replay(page: Page, book: Book) -> None:
@@ -78,35 +118,84 @@ def replay(page: Page, book: Book) -> None:
     book.begin_page(page.number, page.written_us)
     for ordinal, entry in enumerate(page.entries):
         book.evolve(entry, ordinal)
+    end_page(book, len(page.entries))
 
 
-async def _snapshots(store: EventStore) -> tuple[Iterator[_Snapshot], int]:
-    """Whole snapshots, newest first, and the revision of the stream's last event."""
-    found: list[_Snapshot] = []
-    parts: list[bytes] = []
-    revision = NO_STREAM
-    async for stored in store.read(SNAPSHOTS):
-        revision = stored.revision
+async def _whole_snapshots(
+    store: EventStore, newest: StoredEvent | None, stream: str, journal: str
+) -> AsyncIterator[_Snapshot]:
+    """Those that are whole and stand on a page of the journal, newest first."""
+    if newest is None:
+        return
+    last = decode_snapshot(newest.data)
+    if last.parts:
+        found = await _read_snapshot(store, stream, newest.revision - last.part, journal)
+        if found is not None:
+            yield found
+    # The newest is of no use: look through all that are kept, which is rarely needed.
+    firsts: list[int] = []
+    async for stored in store.read(stream):
         message = decode_snapshot(stored.data)
-        if message.part != len(parts):
-            parts = []
-        if message.part == len(parts):
-            parts.append(message.state)
-        if parts and len(parts) == message.parts:
-            state = b"".join(parts)
-            if hashlib.sha256(state).digest() == message.state_hash:
-                found.append(_Snapshot(message.page_number, message.page_hash, state))
-            parts = []
-    return reversed(found), revision
+        if message.parts and stored.revision != newest.revision:
+            firsts.append(stored.revision - message.part)
+    for first in reversed(firsts):
+        found = await _read_snapshot(store, stream, first, journal)
+        if found is not None:
+            yield found
 
 
-async def _thawed(snapshot: _Snapshot, store: EventStore) -> Book | None:
-    """The snapshot's book, if the page it stands on is the one in the journal."""
-    async for stored in store.read(JOURNAL, snapshot.page_number):
+async def _read_snapshot(
+    store: EventStore, stream: str, first: int, journal: str
+) -> _Snapshot | None:
+    """The snapshot whose first part stands there; None, with a warning, if it cannot be used."""
+    try:
+        return await _read_parts(store, stream, first, journal)
+    except (SnapshotUnknown, ValueError, TypeError, KeyError) as error:
+        log.warning("snapshot_discarded", journal=journal, revision=first, reason=str(error))
+        return None
+
+
+async def _read_parts(store: EventStore, stream: str, first: int, journal: str) -> _Snapshot:
+    chain, part, book = b"", 0, None
+    async for stored in store.read(stream, first):
+        message = decode_snapshot(stored.data)
+        chain = link(chain, message.state)
+        if stored.revision != first + part or message.part != part:
+            raise SnapshotUnknown("a part of it is missing")
+        if message.state_hash != chain:
+            raise SnapshotUnknown("it does not match its hash")
+        if book is None:
+            await _check_page(store, journal, message.page_number, message.page_hash)
+        book = _thaw(book, message.state, message.page_number)
+        part += 1
+        if message.parts == part:
+            return _Snapshot(book, message.page_hash, part)
+    raise SnapshotUnknown("its last part is missing")
+
+
+async def _check_page(store: EventStore, journal: str, number: int, page_hash: bytes) -> None:
+    async for stored in store.read(journal, number):
         try:
-            if decode_page(stored.data).page_hash == snapshot.page_hash:
-                return thaw_book(snapshot.state)
-        except (PageDamaged, SnapshotUnknown) as error:
-            log.warning("snapshot_passed_over", page=snapshot.page_number, reason=str(error))
+            if verified_hash(stored.data) == page_hash:
+                return
+        except PageDamaged:
+            pass
         break
-    return None
+    raise SnapshotUnknown("its page is not the one in the journal")
+
+
+def _thaw(book: Book | None, state: bytes, page_number: int) -> Book:
+    for name, content in decode_blocks(state):
+        book = _thaw_block(book, name, content, page_number)
+    if book is None:
+        raise SnapshotUnknown("it has no head")
+    return book
+
+
+def _thaw_block(book: Book | None, name: str, content: Any, page_number: int) -> Book:  # noqa: ANN401 - as decoded
+    if book is None:
+        if name != "head":
+            raise SnapshotUnknown("it does not begin with its head")
+        return thaw_head(content, page_number)
+    thaw_rows(book, name, zip(*content, strict=True))
+    return book

@@ -6,5 +6,16 @@ from libs.settings import ServiceSettings
 
 
 class AccountsSettings(ServiceSettings):
-    # A snapshot every so many pages: recovery reads at most these and the snapshot.
+    # A snapshot every so many pages: recovery reads at most these and the snapshot. A book of many
+    # accounts waits until as much has come as makes one worth its cost.
     snapshot_every_pages: int = Field(default=500, ge=1, le=100_000)
+    # Entries whose ids, facts and ended holds stay in memory; older ones are asked of the index.
+    keep_entries: int = Field(default=200_000, ge=0, le=10_000_000)
+    # SQLAlchemy URL of the id index; empty: an SQLite file of its own, or the read models' server.
+    id_index: str = ""
+
+    @property
+    def id_index_url(self) -> str:
+        if self.id_index or not self.database.startswith("sqlite"):
+            return self.id_index or self.database
+        return f"sqlite:///{self.data_dir}/ids.sqlite"

@@ -17,6 +17,7 @@ import stamina
 from libs.clock import Clock
 from libs.event_store import Busy, EventStore, NewEvent, OutcomeUnknown, WrongVersion
 from libs.failure import StartFailed
+from services.accounts.calls import Call
 from services.accounts.codec.pages import (
     JOURNAL,
     PAGE_TYPE,
@@ -29,17 +30,22 @@ from services.accounts.domain.book import Book, Window, place_of
 from services.accounts.domain.callers import Caller
 from services.accounts.domain.commands import Item, Linked
 from services.accounts.domain.entries import Entry
-from services.accounts.domain.groups import bytes_of, decide_linked
+from services.accounts.domain.forgetting import end_page, forget
+from services.accounts.domain.groups import bytes_of, decide_linked, none_recorded
 from services.accounts.domain.journal import Decision, Repeated, decide, expiries
 from services.accounts.domain.pages import ENTRIES_MAX, PAGE_BYTES_MAX
-from services.accounts.domain.previews import preview
+from services.accounts.domain.previews import Preview, preview
+from services.accounts.domain.recalling import put_back, take_away
 from services.accounts.domain.refusals import Reason, Refusal, Refused
 from services.accounts.domain.terms import differing
-from services.accounts.recovery import Recovered
+from services.accounts.id_index import IdIndex
+from services.accounts.recall import Recall
+from services.accounts.recovery import KEEP_ENTRIES, Recovered
 from services.accounts.snapshots import Snapshots
 
 QUEUED_MAX = 100_000
-PAGES_KEPT_MAX = 64
+# Entries of recent pages, for repeats; each page counts for one more.
+ENTRIES_KEPT_MAX = 8_000
 POSITIONS_KEPT_MAX = 100_000
 WAIT_FOR_POSITION_S = 5.0
 # The timer looks at the clock at least this often, so that a clock that was set is noticed.
@@ -56,24 +62,13 @@ class JournalTaken(StartFailed):
 
 
 @dataclass(slots=True)
-class _Call:
-    """`at`: how many of its items are decided."""
-
-    caller: Caller
-    items: Sequence[Item]
-    done: asyncio.Future[list[tuple[int, Decision]]]
-    decided: list[tuple[int, Decision]] = field(default_factory=list)
-    at: int = 0
-
-
-@dataclass(slots=True)
 class _Draft:
     """A page being filled, and the calls that are complete with it."""
 
     entries: list[Entry] = field(default_factory=list)
     encoded: list[bytes] = field(default_factory=list)
     size: int = 0
-    complete: list[_Call] = field(default_factory=list)
+    complete: list[Call] = field(default_factory=list)
 
     @property
     def is_full(self) -> bool:
@@ -97,14 +92,26 @@ class _Draft:
 class Writer:
     """The book and its writer. `run` must be running for anything to be answered."""
 
-    def __init__(
-        self, store: EventStore, recovered: Recovered, clock: Clock, snapshots: Snapshots
+    def __init__(  # noqa: PLR0913 - what it writes with, and to
+        self,
+        store: EventStore,
+        recovered: Recovered,
+        clock: Clock,
+        snapshots: Snapshots,
+        index: IdIndex | None = None,
+        *,
+        keep: int = KEEP_ENTRIES,
+        journal: str = JOURNAL,
     ) -> None:
         self._store = store
+        self._index = index
+        self._keep = keep
+        self._journal = journal
+        self._recall = Recall(index, self._page)
         self._clock = clock
         self._snapshots = snapshots
         self._book = recovered.book
-        self._calls: deque[_Call] = deque()
+        self._calls: deque[Call] = deque()
         self._queued = 0
         self._reads: list[Callable[[], None]] = []
         self._wake = asyncio.Event()
@@ -112,6 +119,7 @@ class Writer:
         self._is_writing = False
         self._is_stopped = False
         self._pages: OrderedDict[int, tuple[Entry, ...]] = OrderedDict()
+        self._entries_kept = 0
         self.position = recovered.book.page_number
         self.head_hash = recovered.head_hash
         self._positions = OrderedDict([(self.position, recovered.store_position)])
@@ -125,8 +133,11 @@ class Writer:
                 if len(draft.complete) > 1:
                     # Callers come together: a page costs the same for one of them as for all.
                     await asyncio.sleep(GATHER_S)
+                recalled = await self._recall.ask(self._calls, self._book)
                 self._is_writing = True
+                put_back(self._book, recalled)
                 draft = self._decide()
+                take_away(self._book, recalled)
                 if draft.entries:
                     await self._write(draft)
                 self._is_writing = False
@@ -142,7 +153,7 @@ class Writer:
         for read in reads:
             read()
 
-    def _give_up(self, calls: Sequence[_Call]) -> None:
+    def _give_up(self, calls: Sequence[Call]) -> None:
         """Whoever waits is told that nothing is known."""
         self._is_stopped = True
         for call in calls:
@@ -156,7 +167,7 @@ class Writer:
         if self._queued + len(items) > QUEUED_MAX:
             text = f"{QUEUED_MAX} commands are waiting: send it again in a second"
             raise Refused(Reason.QUEUE_FULL, "", text)
-        call = _Call(caller, items, asyncio.get_running_loop().create_future())
+        call = Call(caller, items, asyncio.get_running_loop().create_future())
         self._calls.append(call)
         self._queued += len(items)
         self._wake.set()
@@ -164,7 +175,25 @@ class Writer:
 
     async def preview(self, caller: Caller, items: Sequence[Item]) -> tuple[list[Answer], Book]:
         """What the answers would be on a page begun now, and the book after it."""
-        found = await self.read(lambda book: preview(items, caller, book, self._clock()))
+        call = Call(caller, items, asyncio.get_running_loop().create_future())
+
+        def tried(book: Book) -> Preview | None:
+            if book.floor != asked.floor:
+                return None
+            put_back(book, asked)
+            try:
+                return preview(items, caller, book, self._clock())
+            finally:
+                take_away(book, asked)
+
+        found = None
+        while found is None:
+            # What has left since it was asked for could be missed: then it is asked for again.
+            asked = await self._recall.ask([call], self._book, len(items))
+            if call.behind:
+                text = next(iter(call.behind.values()))
+                raise Refused(Reason.ID_INDEX_BEHIND, "", text)
+            found = await self.read(tried)
         number = found.book.page_number
         answers = [
             await self._answer(number, decision, found.entries) for decision in found.decisions
@@ -233,7 +262,7 @@ class Writer:
         before = (book.page_number, book.page_us, book.business_date)
         book.begin_page(book.page_number + 1, max(book.page_us, self._clock()))
         while not draft.is_full and (expiry := expiries(book)) is not None:
-            draft.add(expiry, book)
+            self._add(expiry, draft)
         while self._calls and not draft.is_full:
             call = self._calls[0]
             if call.done.done() and not call.decided:
@@ -249,26 +278,31 @@ class Writer:
             book.page_number, book.page_us, book.business_date = before
         return draft
 
-    def _decide_call(self, call: _Call, draft: _Draft) -> None:
+    def _decide_call(self, call: Call, draft: _Draft) -> None:
         book, decided = self._book, call.decided
         page_number = book.page_number
-        for item in call.items[call.at :]:
+        for n in range(call.at, call.ready):
             if draft.is_full:
                 return
-            if isinstance(item, Linked):
+            item = call.items[n]
+            if n in call.behind:
+                decisions = _behind(item, call.behind[n])
+            elif isinstance(item, Linked):
                 if not draft.has_room_for(item):
                     return
-                for decision in decide_linked(item, call.caller, book, len(draft.entries)):
-                    if isinstance(decision, Entry):
-                        draft.add(decision, book)
-                    decided.append((page_number, decision))
+                decisions = decide_linked(item, call.caller, book, len(draft.entries))
             else:
-                decision = decide(item, call.caller, book)
+                decisions = (decide(item, call.caller, book),)
+            for decision in decisions:
                 if isinstance(decision, Entry):
-                    draft.add(decision, book)
+                    self._add(decision, draft)
                 decided.append((page_number, decision))
             call.at += 1
             self._queued -= 1
+
+    def _add(self, entry: Entry, draft: _Draft) -> None:
+        self._snapshots.before(entry, self._book)
+        draft.add(entry, self._book)
 
     async def _write(self, draft: _Draft) -> None:
         book = self._book
@@ -276,7 +310,7 @@ class Writer:
         data, page_hash = encode_page(
             number, self.head_hash, book.page_us, draft.entries[0].business_date, draft.encoded
         )
-        id_ = uuid5(_PAGE_IDS, f"{JOURNAL}\x00{number}\x00{page_hash.hex()}")
+        id_ = uuid5(_PAGE_IDS, f"{self._journal}\x00{number}\x00{page_hash.hex()}")
         event = NewEvent(id_, PAGE_TYPE, data, {"actor": "accounts"}, is_json=False)
         store_position = await self._append(event, number)
         self.position, self.head_hash = number, page_hash
@@ -284,7 +318,11 @@ class Writer:
         if len(self._positions) > POSITIONS_KEPT_MAX:
             self._positions.popitem(last=False)
         self._keep_page(number, tuple(draft.entries))
-        self._snapshots.offer(book, page_hash)
+        end_page(book, len(draft.entries))
+        self._snapshots.offer(book, page_hash, len(draft.entries))
+        if self._index is not None:
+            self._index.offer(number, page_hash, draft.entries)
+            forget(book, self._index.position, self._keep)
         moved, self._moved = self._moved, asyncio.Event()
         moved.set()
 
@@ -295,10 +333,10 @@ class Writer:
                 on=(OutcomeUnknown, Busy), attempts=None, timeout=None, wait_max=2.0
             ):
                 with attempt:
-                    return (await self._store.append(JOURNAL, [event], number - 1)).position
+                    return (await self._store.append(self._journal, [event], number - 1)).position
         except WrongVersion as error:
             raise JournalTaken(
-                f"another writer has written page {number} of {JOURNAL}; this one stops"
+                f"another writer has written page {number} of {self._journal}; this one stops"
             ) from error
         raise AssertionError("the retry ends by returning or raising")
 
@@ -328,7 +366,7 @@ class Writer:
     async def _page(self, number: int) -> tuple[Entry, ...]:
         known = self._pages.get(number)
         if known is None:
-            async for stored in self._store.read(JOURNAL, number):
+            async for stored in self._store.read(self._journal, number):
                 known = decode_page(stored.data).entries
                 break
         if known is None:
@@ -337,10 +375,19 @@ class Writer:
         return known
 
     def _keep_page(self, number: int, entries: tuple[Entry, ...]) -> None:
+        if number not in self._pages:
+            self._entries_kept += len(entries) + 1
         self._pages[number] = entries
         self._pages.move_to_end(number)
-        if len(self._pages) > PAGES_KEPT_MAX:
-            self._pages.popitem(last=False)
+        while self._entries_kept > ENTRIES_KEPT_MAX and len(self._pages) > 1:
+            _, gone = self._pages.popitem(last=False)
+            self._entries_kept -= len(gone) + 1
+
+
+def _behind(item: Item, description: str) -> Sequence[Decision]:
+    text = f"{description}: send the same again"
+    refusal = Refusal(Reason.ID_INDEX_BEHIND.name, (), text)
+    return none_recorded(item.commands, 0, refusal) if isinstance(item, Linked) else (refusal,)
 
 
 def _stopped() -> Refused:

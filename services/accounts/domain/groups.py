@@ -37,7 +37,7 @@ def decide_linked(linked: Linked, caller: Caller, book: Book, ordinal: int) -> l
     commands = linked.commands
     fault = _shape_fault(linked)
     if fault is not None:
-        return _none_recorded(commands, *fault)
+        return none_recorded(commands, *fault)
     group = group_of(commands)
     known = _seen_before(commands, group, caller, book)
     if known is not None:
@@ -46,13 +46,13 @@ def decide_linked(linked: Linked, caller: Caller, book: Book, ordinal: int) -> l
         try:
             not_from_future(command, book)
         except Refused as refused:
-            return _none_recorded(commands, n, refused.refusal)
+            return none_recorded(commands, n, refused.refusal)
     entries: list[Entry] = []
     trial = trial_of(book)
     for n, command in enumerate(commands):
         match decide(command, caller, trial, group):
             case Refusal() as refusal:
-                return _none_recorded(commands, n, refusal)
+                return none_recorded(commands, n, refusal)
             case Entry(CommandRefused(reason)) as first:
                 others = f"item {n + 1} of the group: {reason}"
                 entries = _refused(commands, others, group, caller, book)
@@ -134,7 +134,8 @@ def _seen_before(
     return decisions
 
 
-def _none_recorded(commands: Sequence[Command], at: int, refusal: Refusal) -> list[Decision]:
+def none_recorded(commands: Sequence[Command], at: int, refusal: Refusal) -> list[Decision]:
+    """One item's refusal, with which none of its group is recorded."""
     other = _linked_failed(f"item {at + 1} of the group: {refusal.reason}")
     decisions: list[Decision] = [other] * len(commands)
     decisions[at] = refusal

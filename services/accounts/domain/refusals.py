@@ -21,6 +21,7 @@ class Reason(Enum):
     GROUP_TOO_LARGE = auto()
     QUEUE_FULL = auto()
     STORE_UNAVAILABLE = auto()
+    ID_INDEX_BEHIND = auto()
     READ_MODEL_BEHIND = auto()
     PAGE_TOKEN_INVALID = auto()
     IDEMPOTENCY_KEY_REUSED = auto()
@@ -82,6 +83,7 @@ UNRECORDED = frozenset(
         Reason.GROUP_TOO_LARGE,
         Reason.QUEUE_FULL,
         Reason.STORE_UNAVAILABLE,
+        Reason.ID_INDEX_BEHIND,
         Reason.IDEMPOTENCY_KEY_REUSED,
         Reason.ID_FROM_FUTURE,
         Reason.WINDOW_NOT_OPEN,

@@ -1,19 +1,22 @@
-"""The book as bytes, and back: what recovery starts from instead of page 0.
+"""The book as rows, and back: what recovery starts from instead of page 0.
 
-The format is ours alone and has a version; another version is passed over, never guessed at.
+A snapshot at a page holds what stands there: accounts, active holds, windows. Ids, facts, business
+keys and ended holds are not in it: they are behind its floor, so the index answers for them. The
+names of all columns are stored: where they are no longer ours, the snapshot is passed over.
 """
 
-import json
-from base64 import b64decode, b64encode
-from typing import Any
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import fields
+from operator import attrgetter
+from typing import Any, TypeAlias
 
 from services.accounts.domain.book import (
+    NO_FREEZES,
     Account,
     Book,
-    End,
     Freeze,
     Hold,
-    Known,
     Quote,
     Window,
     WindowState,
@@ -24,130 +27,155 @@ from services.accounts.domain.kinds import Kind
 from services.accounts.domain.past_days import Closing
 
 VERSION = 2
-PART_BYTES_MAX = 700 * 1_024
-_STATE_AT = 5  # where a window's state stands in its row
+Row: TypeAlias = Sequence[Any]
+# A table's name and some of its rows.
+Section: TypeAlias = tuple[str, list[Row]]
+
+_ACCOUNT = tuple(each.name for each in fields(Account))
+_WINDOW = tuple(each.name for each in fields(Window))
+_COLUMNS: Mapping[str, tuple[str, ...]] = {
+    "accounts": _ACCOUNT,
+    "holds": Hold._fields,
+    "quotes": ("caller", "is_used", *QuoteGiven._fields),
+    "windows": _WINDOW,
+}
+_FREEZES, _CLOSINGS = _ACCOUNT.index("freezes"), _ACCOUNT.index("closings")
+_STATE = _WINDOW.index("state")
+_account_fields = attrgetter(*_ACCOUNT)
+_window_fields = attrgetter(*_WINDOW)
+# Of an account: what it is made with; what follows from that; and what else it has, set one by one.
+_MADE_WITH = ("account_id", "owner", "kind", "currency", "ordinal")
+_FOLLOWS = frozenset({*_MADE_WITH, "sign"})
+_SET = tuple((at, name) for at, name in enumerate(_ACCOUNT) if name not in _FOLLOWS)
+# What a book is besides its tables, and what is left out of it: behind the floor, or made again.
+_TABLES = frozenset({*_COLUMNS, "deadlines", "open_windows"})
+_BEHIND = frozenset({"ids", "facts", "business_keys", "floor", "horizons", "ended", "pages"})
+_PLAIN = tuple(each.name for each in fields(Book) if each.name not in _TABLES | _BEHIND)
 
 
 class SnapshotUnknown(Exception):
-    """The snapshot is of a version this program does not read."""
+    """The snapshot is of a form this program does not read."""
 
 
-def freeze_book(book: Book) -> bytes:
-    """The whole state after the page in hand."""
-    state = {
+def head_of(book: Book) -> dict[str, Any]:
+    """The first section: what kind of snapshot this is, and all that is single."""
+    return {
         "version": VERSION,
-        "page": [book.page_number, book.page_us, book.business_date],
-        "locked_date": book.locked_date,
-        "accounts": [_account(account) for account in book.accounts.values()],
-        "holds": [_hold(hold) for hold in book.holds.values()],
-        "windows": [_window(window) for window in book.windows.values()],
-        "quotes": [_quote(caller, quote) for (caller, _), quote in book.quotes.items()],
-        "facts": book.facts,
-        "ids": {
-            caller: {
-                id_: [place, b64encode(terms).decode()] for id_, (place, terms) in known.items()
-            }
-            for caller, known in book.ids.items()
-        },
+        "columns": {name: list(columns) for name, columns in _COLUMNS.items()},
+        "plain": {name: getattr(book, name) for name in _PLAIN},
+        "horizons": horizons_of(book),
     }
-    return json.dumps(state, separators=(",", ":"), ensure_ascii=False).encode()
 
 
-def thaw_book(data: bytes) -> Book:
-    """The book those bytes were. Raises `SnapshotUnknown`."""
-    state: dict[str, Any] = json.loads(data)
-    if state.get("version") != VERSION:
-        raise SnapshotUnknown(f"version {state.get('version')}")
-    page_number, page_us, business_date = state["page"]
-    book = Book(page_number, page_us)
-    if business_date:
-        book.turn_day(business_date)
-    book.locked_date = state["locked_date"]
-    for row in state["accounts"]:
-        book.add_account(_account_of(row))
-    for hold in state["holds"]:
-        hold[-1] = End(hold[-1]) if hold[-1] else None
-        book.add_hold(Hold(*hold))
-    for window in state["windows"]:
-        window[_STATE_AT] = WindowState(window[_STATE_AT])
-        book.add_window(Window(*window))
-    for caller, is_used, (quote_id, sold, bought, *terms) in state["quotes"]:
-        given = QuoteGiven(quote_id, Amount(*sold), Amount(*bought), *terms)
-        book.quotes[caller, quote_id] = Quote(given, is_used)
-    book.facts = state["facts"]
-    book.ids = {
-        caller: {id_: Known(place, b64decode(terms)) for id_, (place, terms) in known.items()}
-        for caller, known in state["ids"].items()
+def horizons_of(book: Book) -> dict[str, str]:
+    """By caller, the last of all ids so far."""
+    callers = {*book.horizons, *book.ids}
+    none: Mapping[str, object] = {}
+    return {
+        caller: max((*book.ids.get(caller, none), book.horizons.get(caller, "")))
+        for caller in sorted(callers)
     }
+
+
+def account_row(account: Account) -> Row:
+    """An account as it stands now."""
+    row: Row = _account_fields(account)
+    if account.freezes:
+        return (*row[:_FREEZES], list(account.freezes.values()), *row[_FREEZES + 1 :])
+    return (*row[:_FREEZES], None, *row[_FREEZES + 1 :])
+
+
+def hold_rows(holds: Iterable[Hold]) -> list[Row]:
+    """Those that are active."""
+    return [hold for hold in holds if hold.end is None]
+
+
+def quote_rows(quotes: Mapping[tuple[str, str], Quote]) -> list[Row]:
+    return [(caller, quote.is_used, *quote.given) for (caller, _), quote in quotes.items()]
+
+
+def window_rows(windows: Iterable[Window]) -> list[Row]:
+    return [
+        (*row[:_STATE], row[_STATE].value, *row[_STATE + 1 :])
+        for row in map(_window_fields, windows)
+    ]
+
+
+def thaw_head(head: Mapping[str, Any], page_number: int) -> Book:
+    """A book without its rows. Raises `SnapshotUnknown`."""
+    columns = {name: list(each) for name, each in _COLUMNS.items()}
+    if head.get("version") != VERSION or head.get("columns") != columns:
+        raise SnapshotUnknown(f"of version {head.get('version')}, of other columns than ours")
+    plain = head["plain"]
+    if set(plain) != set(_PLAIN) or plain["page_number"] != page_number:
+        raise SnapshotUnknown("of another page than it says, or of a book unlike ours")
+    book = Book(**plain)
+    book.floor = page_number
+    book.horizons = dict(head["horizons"])
     return book
 
 
-def parts_of(data: bytes) -> list[bytes]:
-    """The bytes in pieces that one event may hold."""
-    return [data[at : at + PART_BYTES_MAX] for at in range(0, len(data), PART_BYTES_MAX)]
+def thaw_rows(book: Book, name: str, rows: Iterable[Row]) -> None:
+    """Put a section's rows into the book. Raises `SnapshotUnknown`."""
+    table = _THAW.get(name)
+    if table is None:
+        raise SnapshotUnknown(f"it has {name}")
+    table(book, rows)
 
 
-def _account(account: Account) -> list[Any]:
-    return [
-        account.account_id,
-        account.owner,
-        int(account.kind),
-        account.currency,
-        account.ordinal,
-        account.posted,
-        account.held,
-        account.incoming,
-        account.seq,
-        account.is_closed,
-        account.floor,
-        account.ceiling,
-        account.day,
-        account.closings,
-        [[f.freeze_id, f.side, f.purpose, f.stop_captures] for f in account.freezes.values()],
+def freeze_book(book: Book) -> tuple[dict[str, Any], list[Section]]:
+    """Head and tables at once: for a book that stands still."""
+    return head_of(book), [
+        ("windows", window_rows(book.windows.values())),
+        ("quotes", quote_rows(book.quotes)),
+        ("holds", hold_rows(book.holds.values())),
+        ("accounts", [account_row(account) for account in book.accounts.values()]),
     ]
 
 
-def _account_of(row: list[Any]) -> Account:
-    account_id, owner, kind, currency, ordinal, posted, held, incoming, seq, *rest = row
-    is_closed, floor, ceiling, day, closings, freezes = rest
-    account = Account(account_id, owner, Kind(kind), currency, ordinal)
-    account.posted, account.held, account.incoming, account.seq = posted, held, incoming, seq
-    account.is_closed, account.is_barred = is_closed, is_closed or bool(freezes)
-    account.floor, account.ceiling = floor, ceiling
-    account.day, account.closings = day, tuple(Closing(*closing) for closing in closings)
-    account.freezes = {freeze[0]: Freeze(*freeze) for freeze in freezes}
-    return account
+def thaw_book(head: Mapping[str, Any], sections: Iterable[Section]) -> Book:
+    """The book those were. Raises `SnapshotUnknown`."""
+    book = thaw_head(head, head["plain"]["page_number"])
+    for name, rows in sections:
+        thaw_rows(book, name, rows)
+    return book
 
 
-def _quote(caller: str, quote: Quote) -> list[Any]:
-    return [caller, quote.is_used, list(quote.given)]
+def _thaw_accounts(book: Book, rows: Iterable[Row]) -> None:
+    for row in rows:
+        account_id, owner, kind, currency, ordinal = row[: len(_MADE_WITH)]
+        account = Account(account_id, owner, Kind(kind), currency, ordinal)
+        for at, name in _SET:
+            setattr(account, name, row[at])
+        freezes = row[_FREEZES]
+        account.freezes = {each[0]: Freeze(*each) for each in freezes} if freezes else NO_FREEZES
+        account.closings = tuple([Closing(*each) for each in row[_CLOSINGS]])
+        account.day = sys.intern(account.day)
+        book.add_account(account)
 
 
-def _hold(hold: Hold) -> list[Any]:
-    return [
-        hold.hold_id,
-        hold.caller,
-        hold.account_id,
-        hold.currency,
-        hold.remaining,
-        hold.destination,
-        hold.deadline_us,
-        hold.correlation_id,
-        hold.end.value if hold.end else "",
-    ]
+def _thaw_holds(book: Book, rows: Iterable[Row]) -> None:
+    for row in rows:
+        # Active ones alone are in a snapshot: none has an end.
+        book.add_hold(Hold(*row))
 
 
-def _window(window: Window) -> list[Any]:
-    return [
-        window.window_id,
-        window.bank_id,
-        window.currency,
-        window.clearing_account_id,
-        window.ordinal,
-        window.state.value,
-        window.legs,
-        window.sum_ours,
-        window.sum_bank,
-        window.next_window_id,
-        window.seal_position,
-    ]
+def _thaw_quotes(book: Book, rows: Iterable[Row]) -> None:
+    for caller, is_used, quote_id, sold, bought, *terms in rows:
+        given = QuoteGiven(quote_id, Amount(*sold), Amount(*bought), *terms)
+        book.quotes[caller, quote_id] = Quote(given, is_used)
+
+
+def _thaw_windows(book: Book, rows: Iterable[Row]) -> None:
+    for row in rows:
+        window = Window(*row)
+        window.state = WindowState(window.state)
+        book.add_window(window)
+
+
+_THAW: Mapping[str, Callable[[Book, Iterable[Row]], None]] = {
+    "accounts": _thaw_accounts,
+    "holds": _thaw_holds,
+    "quotes": _thaw_quotes,
+    "windows": _thaw_windows,
+}

@@ -14,11 +14,14 @@ from libs.event_store import (
     StoredEvent,
 )
 from libs.memory_store import MemoryStore
+from libs.read_model import Database
+from services.accounts.codec.pages import JOURNAL
 from services.accounts.domain.answers import Answer
 from services.accounts.domain.callers import Caller
 from services.accounts.domain.commands import Command
-from services.accounts.recovery import Recovered, recover
-from services.accounts.snapshots import Snapshots
+from services.accounts.id_index import IdIndex
+from services.accounts.recovery import KEEP_ENTRIES, Recovered, recover
+from services.accounts.snapshots import ROWS_PER_SLICE, Snapshots
 from services.accounts.writer import Writer
 from tests.services.accounts.desk import PAYMENTS, START_US
 
@@ -88,6 +91,7 @@ class Running:
 
     writer: Writer
     recovered: Recovered
+    index: IdIndex
     tasks: list[asyncio.Task[None]]
 
     async def do(self, command: Command, caller: Caller = PAYMENTS) -> Answer:
@@ -97,17 +101,29 @@ class Running:
 
 @asynccontextmanager
 async def running(
-    store: EventStore, clock: Now | None = None, snapshot_every_pages: int = 1_000
+    store: EventStore,
+    clock: Now | None = None,
+    snapshot_every_pages: int = 1_000,
+    *,
+    keep: int = KEEP_ENTRIES,
+    database: Database | None = None,
+    rows_per_slice: int = ROWS_PER_SLICE,
 ) -> AsyncIterator[Running]:
     """Recover and run; on leaving, stop at once, as a kill would."""
-    recovered = await recover(store)
-    snapshots = Snapshots(store, recovered, snapshot_every_pages)
-    writer = Writer(store, recovered, clock or Now(), snapshots)
-    tasks = [asyncio.create_task(work.run()) for work in (writer, snapshots)]
+    rows = database or Database.open("sqlite://")
+    index = IdIndex(rows, store, JOURNAL, commit_every_s=0)
+    recovered = await recover(store, index, keep=keep)
+    snapshots = Snapshots(
+        store, recovered, snapshot_every_pages, index, rows_per_slice=rows_per_slice
+    )
+    writer = Writer(store, recovered, clock or Now(), snapshots, index, keep=keep)
+    tasks = [asyncio.create_task(work.run()) for work in (writer, snapshots, index)]
     try:
-        yield Running(writer, recovered, tasks)
+        yield Running(writer, recovered, index, tasks)
     finally:
         for task in tasks:
             task.cancel()
             with suppress(asyncio.CancelledError, Exception):
                 await task
+        if database is None:
+            rows.close()

@@ -6,18 +6,17 @@ from collections.abc import Mapping, Sequence
 import pytest
 import stamina
 
-from libs.event_store import Appended, NewEvent, StoredEvent
+from libs.event_store import Appended, NewEvent
 from libs.failure import StartFailed
 from libs.memory_store import MemoryStore
 from services.accounts.codec.pages import (
     JOURNAL,
-    SNAPSHOTS,
     decode_page,
     encode_entry,
     encode_page,
 )
 from services.accounts.domain.commands import Command, OpenAccount
-from services.accounts.domain.entries import CommandRefused, HoldExpired, Page
+from services.accounts.domain.entries import HoldExpired, Page
 from services.accounts.domain.kinds import Kind
 from services.accounts.domain.pages import ENTRIES_MAX, NO_HASH
 from services.accounts.domain.refusals import Refused
@@ -273,34 +272,6 @@ async def _copied(store: MemoryStore, changed: Mapping[int, bytes]) -> MemorySto
         event = NewEvent(stored.id, stored.type, data, stored.metadata, stored.is_json)
         await copy.append(JOURNAL, [event], stored.revision - 1)
     return copy
-
-
-async def _eventually(store: MemoryStore, parts: int) -> list[StoredEvent]:
-    async with asyncio.timeout(5):
-        while True:
-            found = [stored async for stored in store.read(SNAPSHOTS)]
-            if len(found) >= parts:
-                return found
-            await asyncio.sleep(0)
-
-
-async def test_recovery_starts_at_the_newest_whole_snapshot() -> None:
-    store, desk = MemoryStore(), Desk()
-    async with running(store, snapshot_every_pages=2) as journal:
-        for n in range(1, 4):
-            await _funded(journal, desk, 100)
-            await _eventually(store, n)
-        await journal.do(desk.placing(desk.id(), 1))
-
-    from_snapshot = await recover(store)
-    from_the_start = await recover(await _copied(store, {}))
-
-    assert from_snapshot.snapshot_page >= 0
-    assert from_the_start.snapshot_page == -1
-    assert from_snapshot.book == from_the_start.book
-    assert from_snapshot.head_hash == from_the_start.head_hash
-    refusals = [entry for page in await _pages(store) for entry in page.entries]
-    assert isinstance(refusals[-1].fact, CommandRefused)
 
 
 @pytest.mark.parametrize("damage", ["flip", "swap"])

@@ -13,6 +13,7 @@ from services.accounts.domain.commands import (
     UnfreezeAccount,
 )
 from services.accounts.domain.entries import Entry, HoldPlaced, Obligation
+from services.accounts.domain.forgetting import lower_to
 from services.accounts.domain.journal import Repeated, decide
 from services.accounts.domain.kinds import Direction, FreezeSide, Kind
 from services.accounts.domain.snapshot import freeze_book, thaw_book
@@ -182,7 +183,8 @@ class Walk(RuleBasedStateMachine):
         if not hasattr(self, "desk"):
             return
         assert self.desk.replayed() == self.desk.book
-        thawed = thaw_book(freeze_book(self.desk.book))
+        thawed = thaw_book(*freeze_book(self.desk.book))
+        lower_to(self.desk.book, self.desk.book.page_number)
         assert thawed == self.desk.book
         assert thawed.next_deadline_us() == self.desk.book.next_deadline_us()
 

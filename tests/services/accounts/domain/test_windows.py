@@ -113,7 +113,7 @@ def test_each_clearing_account_has_a_key_of_its_own() -> None:
         desk.posted(SealWindow(next_id, window_id), SETTLEMENT)
         window_id = next_id
         key = (f"bank:{BANK}", Kind.CLEARING, CZK, ordinal)
-        assert desk.book.business_keys[key] == desk.book.windows[window_id].clearing_account_id
+        assert desk.book.business_keys[key] == desk.book.ids["settlement"][window_id].place
 
 
 def test_a_used_id_names_no_window() -> None:

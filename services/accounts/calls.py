@@ -1,0 +1,25 @@
+"""A call to the writer: items that came together, and what has become of them."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from services.accounts.domain.callers import Caller
+from services.accounts.domain.commands import Item
+from services.accounts.domain.journal import Decision
+
+
+@dataclass(slots=True)
+class Call:
+    """`at`: how many of its items are decided."""
+
+    caller: Caller
+    items: Sequence[Item]
+    done: asyncio.Future[list[tuple[int, Decision]]]
+    # Each with its page.
+    decided: list[tuple[int, Decision]] = field(default_factory=list)
+    at: int = 0
+    # So many of the items may be decided now: what they could meet is in the book ...
+    ready: int = 0
+    # ... except for these, by their place in the call: the index did not answer.
+    behind: dict[int, str] = field(default_factory=dict)

@@ -1,0 +1,52 @@
+"""Pages as recovery needs them: verified like any other, but transfers without their legs.
+
+The balances after a transfer say what it did; a journal of ten million is read in half the time.
+"""
+
+import sys
+
+from hefu.accounts.v1 import events_pb2 as pb
+from libs.wire import time_from_wire
+from services.accounts.codec.facts import entry_from_wire
+from services.accounts.domain.entries import BalanceAfter, Entry, Page, TransferPosted
+from services.accounts.domain.pages import verified_hash
+
+
+def decode_for_replay(stored: bytes) -> Page:
+    """A page, proven against its own hash. Raises `PageDamaged`."""
+    page_hash = verified_hash(stored)
+    message = pb.PageWritten.FromString(stored)
+    return Page(
+        message.page_number,
+        message.previous_hash,
+        time_from_wire(message.written_time),
+        message.business_date,
+        tuple([_entry(entry) for entry in message.entries]),
+        page_hash,
+    )
+
+
+def _entry(message: pb.Entry) -> Entry:
+    if message.WhichOneof("fact") != "transfer_posted" or message.HasField("obligation"):
+        return entry_from_wire(message)
+    posted = message.transfer_posted
+    return Entry(
+        TransferPosted((), "", posted.fact_key, quote_id=posted.quote_id),
+        message.command_id,
+        sys.intern(message.caller),
+        "",
+        message.terms_hash,
+        b"",
+        message.value_date,
+        # An account keeps its day: a million need not have one each.
+        sys.intern(message.business_date),
+        None,
+        tuple(
+            [
+                BalanceAfter(
+                    b.account_id, b.account_seq, b.posted_minor, b.held_minor, b.incoming_minor
+                )
+                for b in message.balances
+            ]
+        ),
+    )

@@ -1,0 +1,243 @@
+"""The index of all that happens once: every id, fact, business key and ended hold, and its place.
+
+It follows the journal page by page, off the writer's way, and commits its position with its rows.
+It is disposable: without its rows, or with another journal's, it is made again from the pages; in
+the meantime what is old is answered `ID_INDEX_BEHIND`, never guessed.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple, TypeAlias
+from uuid import UUID
+
+from sqlalchemy import BigInteger, Column, Connection, LargeBinary, MetaData, Table, delete, select
+from sqlalchemy.exc import OperationalError
+
+from libs.event_store import EventStore
+from libs.read_model import Database, DatabaseUnavailable
+from libs.telemetry import get_logger
+from services.accounts.codec.replaying import decode_for_replay
+from services.accounts.domain.book import ORDINAL_BITS
+from services.accounts.domain.entries import Entry
+from services.accounts.domain.pages import NO_HASH, PageDamaged, verified_hash
+from services.accounts.domain.recalling import HOLD, ID, Found, Key, keys_of
+
+# Rows are committed this often, or once there are so many: each commit costs a flush to disk.
+COMMIT_EVERY_S = 0.5
+ROWS_MAX = 20_000
+# Entries that wait in memory to be indexed; what comes on top is read back from the store.
+WAITING_MAX = 60_000
+_KEYS_PER_QUERY = 500
+_RETRY_S = 1.0
+
+log = get_logger()
+
+_Row: TypeAlias = tuple[bytes, int, bytes]
+
+
+class IndexBehind(Exception):
+    """The index does not answer for all that has left memory."""
+
+
+class _Indexed(NamedTuple):
+    page_number: int
+    page_hash: bytes
+    entries: Sequence[Entry]
+
+
+class IdIndex:
+    """One journal's index. `position`: the last page whose rows are durable; -1: none."""
+
+    def __init__(
+        self,
+        database: Database,
+        store: EventStore,
+        journal: str,
+        commit_every_s: float = COMMIT_EVERY_S,
+    ) -> None:
+        self._database = database
+        self._store = store
+        self._journal = journal
+        self._commit_every_s = commit_every_s
+        metadata = MetaData()
+        shard = journal.rpartition("-")[2]
+        self._rows = Table(
+            f"once_{shard}",
+            metadata,
+            # Kind, then what is ordered by time: new rows come at the end of their kind.
+            Column("name", LargeBinary, primary_key=True, autoincrement=False),
+            Column("place", BigInteger, nullable=False),
+            Column("value", LargeBinary, nullable=False),
+            sqlite_with_rowid=False,
+        )
+        self._positions = Table(
+            f"once_{shard}_position",
+            metadata,
+            Column("page_number", BigInteger, primary_key=True, autoincrement=False),
+            Column("page_hash", LargeBinary, nullable=False),
+        )
+        self._metadata = metadata
+        mark = "?" if database.dialect == "sqlite" else "%s"
+        columns = f"INTO {self._rows.name} (name, place, value)"
+        self._insert = f"INSERT {columns} VALUES ({mark}, {mark}, {mark})"  # noqa: S608 - marks alone
+        self._mark = mark
+        self._waiting: deque[_Indexed] = deque()
+        self.waiting_entries = 0
+        self._head = -1
+        self._wake = asyncio.Event()
+        self._moved = asyncio.Event()
+        self.position = -1
+
+    async def prepare(self) -> None:
+        """Make the tables where there are none; begin anew where they are another journal's."""
+        await self._database.write(self._metadata.create_all)
+        found = await self._database.read(
+            lambda connection: connection.execute(select(self._positions)).one_or_none()
+        )
+        if found is None:
+            return
+        if await self._page_hash(found.page_number) == bytes(found.page_hash):
+            self.position = self._head = found.page_number
+            return
+        log.warning("id_index_discarded", journal=self._journal, page=found.page_number)
+        await self._database.write(self._clear)
+
+    def _clear(self, connection: Connection) -> None:
+        connection.execute(delete(self._rows))
+        connection.execute(delete(self._positions))
+
+    async def _page_hash(self, number: int) -> bytes:
+        async for stored in self._store.read(self._journal, number):
+            try:
+                return verified_hash(stored.data)
+            except PageDamaged:
+                break
+        return NO_HASH
+
+    def offer(self, page_number: int, page_hash: bytes, entries: Sequence[Entry]) -> None:
+        """A page that stands in the journal. They come in order."""
+        self.expect(page_number)
+        if page_number <= self.position:
+            return
+        if self.waiting_entries < WAITING_MAX:
+            follows = not self._waiting or self._waiting[-1].page_number == page_number - 1
+            if follows:
+                self._waiting.append(_Indexed(page_number, page_hash, entries))
+                self.waiting_entries += len(entries)
+
+    def expect(self, page_number: int) -> None:
+        """The journal has this page: what was not offered is read from the store."""
+        self._head = page_number
+        self._wake.set()
+
+    async def run(self) -> None:
+        """For ever."""
+        while True:
+            while self.position >= self._head:
+                self._wake.clear()
+                await self._wake.wait()
+            try:
+                if self.waiting_entries < ROWS_MAX:
+                    await asyncio.sleep(self._commit_every_s)
+                await self.catch_up()
+            except DatabaseUnavailable as error:
+                log.warning("id_index_waits", journal=self._journal, reason=str(error))
+                await asyncio.sleep(_RETRY_S)
+
+    async def catch_up(self) -> None:
+        """Index one batch of what has been offered. Raises `DatabaseUnavailable`."""
+        pages = await self._next_pages()
+        if not pages:
+            return
+        last = pages[-1]
+        await self._database.write(lambda connection: self._store_pages(connection, pages))
+        self.position = last.page_number
+        moved, self._moved = self._moved, asyncio.Event()
+        moved.set()
+
+    async def reached(self, page_number: int) -> None:
+        """Return once this page is indexed."""
+        while self.position < page_number:
+            await self._moved.wait()
+
+    async def look_up(self, keys: Iterable[Key], floor: int) -> Mapping[Key, Found]:
+        """Those of the keys that have a place up to the floor. Raises `IndexBehind`."""
+        if self.position < floor:
+            text = f"the index of {self._journal} is at page {self.position} of {floor}"
+            raise IndexBehind(text)
+        names = {_name(key): key for key in keys}
+        try:
+            rows = await self._database.read(lambda connection: self._find(connection, list(names)))
+        except (DatabaseUnavailable, OperationalError) as error:
+            raise IndexBehind(f"the index of {self._journal} does not answer") from error
+        last = (floor + 1) << ORDINAL_BITS
+        # What is above the floor is in memory: the index may run ahead of it.
+        return {
+            names[bytes(name)]: Found(place, bytes(value))
+            for name, place, value in rows
+            if place < last
+        }
+
+    def _find(self, connection: Connection, names: Sequence[bytes]) -> list[_Row]:
+        rows: list[_Row] = []
+        for at in range(0, len(names), _KEYS_PER_QUERY):
+            some = tuple(names[at : at + _KEYS_PER_QUERY])
+            marks = ",".join([self._mark] * len(some))
+            query = f"SELECT name, place, value FROM {self._rows.name} WHERE name IN ({marks})"  # noqa: S608 - marks alone
+            rows += [tuple(row) for row in connection.exec_driver_sql(query, some)]
+        return rows
+
+    async def _next_pages(self) -> list[_Indexed]:
+        """The pages after our position, from memory, else from the store: up to `ROWS_MAX`."""
+        while self._waiting and self._waiting[0].page_number <= self.position:
+            self.waiting_entries -= len(self._waiting.popleft().entries)
+        pages: list[_Indexed] = []
+        rows = 0
+        if self._waiting and self._waiting[0].page_number == self.position + 1:
+            while self._waiting and rows < ROWS_MAX:
+                page = self._waiting.popleft()
+                self.waiting_entries -= len(page.entries)
+                pages.append(page)
+                rows += len(page.entries)
+            return pages
+        end = self._waiting[0].page_number if self._waiting else self._head + 1
+        async for stored in self._store.read(self._journal, self.position + 1):
+            page_number = stored.revision
+            if page_number >= end or rows >= ROWS_MAX:
+                break
+            read = decode_for_replay(stored.data)
+            pages.append(_Indexed(page_number, read.page_hash, read.entries))
+            rows += len(read.entries)
+        return pages
+
+    def _store_pages(self, connection: Connection, pages: Sequence[_Indexed]) -> None:
+        rows = [
+            (_name(key), page.page_number << ORDINAL_BITS | ordinal, value)
+            for page in pages
+            for ordinal, entry in enumerate(page.entries)
+            for key, value in keys_of(entry)
+        ]
+        rows.sort()
+        if rows:
+            connection.exec_driver_sql(self._insert, rows)
+        last = pages[-1]
+        connection.execute(delete(self._positions))
+        position = {"page_number": last.page_number, "page_hash": last.page_hash}
+        connection.execute(self._positions.insert(), position)
+
+
+def _name(key: Key) -> bytes:
+    """The stored form of a key. What is no UUID in its one form is no id, and never stored."""
+    kind, scope, name = key
+    if kind in (ID, HOLD):
+        return kind.encode() + _id_bytes(name) + scope.encode()
+    return kind.encode() + name.encode()
+
+
+def _id_bytes(id_: str) -> bytes:
+    try:
+        found = UUID(id_)
+    except ValueError:
+        return id_.encode()
+    return found.bytes
