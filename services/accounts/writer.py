@@ -18,11 +18,11 @@ from libs.clock import Clock
 from libs.event_store import Busy, EventStore, NewEvent, OutcomeUnknown, WrongVersion
 from libs.failure import StartFailed
 from services.accounts.calls import Call
+from services.accounts.codec.entry_bytes import encode_entry
 from services.accounts.codec.pages import (
     JOURNAL,
     PAGE_TYPE,
     decode_page,
-    encode_entry,
     encode_page,
 )
 from services.accounts.domain.answers import Answer, answer_of

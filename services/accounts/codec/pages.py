@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from hefu.accounts.v1 import events_pb2 as pb
 from libs.merkle import root_over
 from libs.wire import time_from_wire, time_to_wire
-from services.accounts.codec.facts import entry_from_wire, entry_to_wire
-from services.accounts.domain.entries import Entry, Page
+from libs.wire_bytes import varint
+from services.accounts.codec.facts import entry_from_wire
+from services.accounts.domain.entries import Page
 from services.accounts.domain.pages import seal, verified_hash
 
 # These names are storage.
@@ -16,13 +17,6 @@ JOURNAL = "journal-0"
 SNAPSHOTS = "journal_snapshot-0"
 _ENTRIES_TAG = b"\x2a"  # field 5, length-delimited
 _ROOT_TAG = b"\x72\x20"  # field 14, 32 bytes
-_SEVEN_BITS = 0x7F
-_MORE = 0x80
-
-
-def encode_entry(entry: Entry, ordinal: int) -> bytes:
-    """An entry's stored bytes."""
-    return entry_to_wire(entry, ordinal).SerializeToString(deterministic=True)
 
 
 def encode_page(
@@ -41,7 +35,7 @@ def encode_page(
     )
     parts = [head.SerializeToString(deterministic=True)]
     for entry in encoded_entries:
-        parts += (_ENTRIES_TAG, _varint(len(entry)), entry)
+        parts += (_ENTRIES_TAG, varint(len(entry)), entry)
     parts += (_ROOT_TAG, root_over(encoded_entries))
     return seal(b"".join(parts))
 
@@ -80,12 +74,3 @@ def encode_snapshot(
 
 def decode_snapshot(stored: bytes) -> pb.SnapshotTaken:
     return pb.SnapshotTaken.FromString(stored)
-
-
-def _varint(value: int) -> bytes:
-    digits = bytearray()
-    while value > _SEVEN_BITS:
-        digits.append(value & _SEVEN_BITS | _MORE)
-        value >>= 7
-    digits.append(value)
-    return bytes(digits)

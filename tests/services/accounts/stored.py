@@ -3,7 +3,8 @@
 from libs.event_store import NewEvent
 from libs.ids import derived_id
 from libs.memory_store import MemoryStore
-from services.accounts.codec.pages import JOURNAL, PAGE_TYPE, encode_entry, encode_page
+from services.accounts.codec.entry_bytes import encode_entry
+from services.accounts.codec.pages import JOURNAL, PAGE_TYPE, encode_page
 from services.accounts.domain.pages import NO_HASH
 from tests.services.accounts.desk import TODAY, Desk
 

@@ -9,10 +9,10 @@ import stamina
 from libs.event_store import Appended, NewEvent
 from libs.failure import StartFailed
 from libs.memory_store import MemoryStore
+from services.accounts.codec.entry_bytes import encode_entry
 from services.accounts.codec.pages import (
     JOURNAL,
     decode_page,
-    encode_entry,
     encode_page,
 )
 from services.accounts.domain.commands import Command, OpenAccount
