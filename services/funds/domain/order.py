@@ -455,8 +455,12 @@ def _is_known(order: Begun, fact: Fact) -> bool:  # noqa: C901, PLR0911, PLR0912
             return order.is_held
         case Funded():
             return order.is_funded
-        case FundingFailed() | Refused():
+        case FundingFailed():
             return order.refusal is not None
+        case Refused():
+            # Of an answered order only the rest that was given up can be meant.
+            is_rest = order.stage in ANSWERED and order.remaining_shares > 0
+            return order.refusal is not None or is_rest
         case SharesFrozen():
             return order.is_frozen
         case AdvancePaid(advance_id):

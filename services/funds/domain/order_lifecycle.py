@@ -426,7 +426,8 @@ def may_follow(  # noqa: C901, PLR0911, PLR0912 - a case an event
         case Received():
             return stage is Stage.BATCHED
         case Priced():
-            return order.price is None and stage in (OPEN_AT_REGISTRAR | ANSWERED)
+            # Another price of the day is a correction.
+            return order.price != event and stage in OPEN_AT_REGISTRAR | ANSWERED
         case Confirmed() | PartlyConfirmed():
             return may_be_answered(order) and order.part(event.confirmation.row_id) is None
         case PartAgreed(row_id) | PartDisputed(row_id):
