@@ -11,6 +11,7 @@ from services.accounts.domain.commands import (
     CaptureHold,
     Command,
     Leg,
+    Linked,
     ObligationTerms,
     OpenAccount,
     OpenWindow,
@@ -19,6 +20,7 @@ from services.accounts.domain.commands import (
     Transfer,
 )
 from services.accounts.domain.entries import CommandRefused, Entry, Page
+from services.accounts.domain.groups import decide_linked
 from services.accounts.domain.journal import Decision, decide, expiries
 from services.accounts.domain.kinds import Direction, Favour, Kind
 from services.accounts.domain.refusals import Refusal
@@ -88,6 +90,13 @@ class Desk:
             self._record(decision)
         return decision
 
+    def link(self, linked: Linked, caller: Caller = PAYMENTS) -> list[Decision]:
+        decisions = decide_linked(linked, caller, self.book, len(self.pages[-1]))
+        for decision in decisions:
+            if isinstance(decision, Entry):
+                self._record(decision)
+        return decisions
+
     def posted(self, command: Command, caller: Caller = PAYMENTS) -> Entry:
         """An entry that is no refusal."""
         decision = self.do(command, caller)
@@ -101,6 +110,15 @@ class Desk:
         assert isinstance(decision, Entry), decision
         assert isinstance(decision.fact, CommandRefused), decision.fact
         return decision.fact.reason
+
+    def reason_of(self, command: Command, caller: Caller = PAYMENTS) -> str:
+        """The reason of a refusal, recorded or not; "" for what is posted."""
+        match self.do(command, caller):
+            case Entry(CommandRefused(reason)) | Refusal(reason):
+                return reason
+            case decision:
+                assert isinstance(decision, Entry), decision
+                return ""
 
     def turned_away(self, command: Command, caller: Caller = PAYMENTS) -> str:
         """The reason of a refusal that leaves the id free."""
