@@ -1,0 +1,191 @@
+"""Events folded into features: one function for live answers, for training and for proof.
+
+A fact counts at a time only if it had happened and was recorded by then. Sums are rounded once
+(`fsum`) and facts are put in one order first, so how they arrived changes nothing. Features are
+whole millionths.
+"""
+
+import hashlib
+import itertools
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+from services.recommendations.domain.measures import faded
+
+DAY_US: Final = 86_400_000_000
+MILLION: Final = 1_000_000
+HALF_LIFE_DAYS: Final = 30.0
+WINDOWS_DAYS: Final = (7, 30, 90)
+_SESSIONS: Final = {"1m": 21, "3m": 63, "6m": 126, "12m": 252}
+_VOLATILITIES: Final = (60, 250)
+_YEAR: Final = 252
+
+
+class Kind(Enum):
+    """What a fact says; the names are storage."""
+
+    BOUGHT = "BOUGHT"  # amount: minor units ordered
+    SOLD = "SOLD"  # amount: shares ordered
+    SHARES = "SHARES"  # amount: shares added or taken away
+    CASH_IN = "CASH_IN"  # amount: minor units
+    CASH_OUT = "CASH_OUT"
+    OPENED = "OPENED"
+    DISMISSED = "DISMISSED"
+    WARNED = "WARNED"
+    PLAN = "PLAN"  # amount: +1 begun or resumed, -1 stopped
+    LEVEL = "LEVEL"  # amount: the level
+    NAV = "NAV"  # amount: price at the fund's scale
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Fact:
+    """One event, as features see it. Microseconds since 1970; the order is that of recording."""
+
+    recorded_us: int
+    event_id: str
+    kind: str
+    business_us: int
+    investor_id: str = ""
+    fund_code: str = ""
+    amount: int = 0
+
+
+Features = Mapping[str, int]
+
+
+def known(facts: Iterable[Fact], at_us: int) -> Sequence[Fact]:
+    """Those that count at a time, in one order whatever the order they came in."""
+    return sorted(f for f in facts if f.recorded_us <= at_us and f.business_us <= at_us)
+
+
+def investor_features(
+    facts: Iterable[Fact], at_us: int, navs: Mapping[str, int], levels: Mapping[str, int]
+) -> Features:
+    """Of one investor. `navs` (price times units of money a share) and `levels`: those at the time.
+
+    `navs` are minor units of ten thousand shares, so that values are whole numbers.
+    """
+    mine = known(facts, at_us)
+    features = {
+        "views_faded": _faded((f for f in mine if f.kind == Kind.OPENED.value), at_us),
+        "orders_faded": _faded((f for f in mine if f.kind in _ORDERS), at_us),
+        "amounts_faded": _faded(
+            (f for f in mine if f.kind == Kind.BOUGHT.value), at_us, by_amount=True
+        ),
+        "plans": max(sum(f.amount for f in mine if f.kind == Kind.PLAN.value), 0) * MILLION,
+        "dismissals": sum(f.kind == Kind.DISMISSED.value for f in mine) * MILLION,
+        "warnings": sum(f.kind == Kind.WARNED.value for f in mine) * MILLION,
+    }
+    ordered = [f.business_us for f in mine if f.kind in _ORDERS]
+    if ordered:
+        features["order_age_days"] = (at_us - max(ordered)) * MILLION // DAY_US
+    for level in range(1, 6):
+        part = (f for f in mine if f.kind == Kind.BOUGHT.value and levels.get(f.fund_code) == level)
+        features[f"amounts_faded_r{level}"] = _faded(part, at_us, by_amount=True)
+    for days in WINDOWS_DAYS:
+        since = at_us - days * DAY_US
+        for kind in (Kind.CASH_IN, Kind.CASH_OUT):
+            total = sum(f.amount for f in mine if f.kind == kind.value and f.business_us > since)
+            features[f"{kind.value.lower()}_{days}d"] = total * MILLION
+    return {**features, **_exposure(mine, navs, levels)}
+
+
+_ORDERS: Final = frozenset({Kind.BOUGHT.value, Kind.SOLD.value})
+
+
+def _faded(facts: Iterable[Fact], at_us: int, *, by_amount: bool = False) -> int:
+    seen = [(f.business_us, float(f.amount if by_amount else 1)) for f in facts]
+    return round(faded(seen, at_us, HALF_LIFE_DAYS) * MILLION)
+
+
+def _exposure(mine: Sequence[Fact], navs: Mapping[str, int], levels: Mapping[str, int]) -> Features:
+    """What is held, and how risky that is on average."""
+    values = {
+        code: shares * navs.get(code, 0) // 10_000 for code, shares in shares_of(mine).items()
+    }
+    total = sum(values.values())
+    if total <= 0:
+        return {"held_minor": 0, "funds_held": 0, "mean_level": 0}
+    mean = sum(value * levels.get(code, 5) for code, value in values.items()) * MILLION // total
+    count = sum(value > 0 for value in values.values())
+    return {"held_minor": total * MILLION, "funds_held": count * MILLION, "mean_level": mean}
+
+
+def shares_of(facts: Iterable[Fact]) -> Mapping[str, int]:
+    """Shares held by fund, none left out but those that came to nothing."""
+    held: dict[str, int] = {}
+    for fact in facts:
+        if fact.kind == Kind.SHARES.value:
+            held[fact.fund_code] = held.get(fact.fund_code, 0) + fact.amount
+    return {code: shares for code, shares in held.items() if shares > 0}
+
+
+def pair_features(facts: Iterable[Fact], at_us: int, code: str) -> Features:
+    """Of one investor and one fund."""
+    ours = [f for f in known(facts, at_us) if f.fund_code == code]
+    held = shares_of(ours)
+    was = any(f.kind == Kind.SHARES.value for f in ours)
+    return {
+        "held_now": int(code in held) * MILLION,
+        "held_before": int(was and code not in held) * MILLION,
+        "viewed": sum(f.kind == Kind.OPENED.value for f in ours) * MILLION,
+        "warned": sum(f.kind == Kind.WARNED.value for f in ours) * MILLION,
+    }
+
+
+def series(facts: Iterable[Fact], at_us: int) -> Sequence[tuple[int, int]]:
+    """(business time, price) by day, each as last recorded by then."""
+    prices: dict[int, int] = {}
+    for fact in known(facts, at_us):
+        if fact.kind == Kind.NAV.value:
+            prices[fact.business_us] = fact.amount
+    return sorted(prices.items())
+
+
+def fund_features(facts: Iterable[Fact], at_us: int) -> Features:
+    """Of one fund, from the prices known at a time; windows are counted in prices."""
+    prices = [price for _, price in series(facts, at_us) if price > 0]
+    features = {"prices": len(prices) * MILLION}
+    for name, sessions in _SESSIONS.items():
+        if len(prices) > sessions:
+            features[f"return_{name}"] = _ratio(prices[-1], prices[-1 - sessions])
+    returns = [new / old - 1.0 for old, new in itertools.pairwise(prices)]
+    for days in _VOLATILITIES:
+        if len(returns) >= days:
+            features[f"volatility_{days}d"] = _volatility(returns[-days:])
+    if prices:
+        features["drawdown_12m"] = _drawdown(prices[-_YEAR - 1 :])
+    return features
+
+
+def _ratio(new: int, old: int) -> int:
+    return (new - old) * MILLION // old
+
+
+def _volatility(returns: Sequence[float]) -> int:
+    mean = math.fsum(returns) / len(returns)
+    variance = math.fsum((each - mean) ** 2 for each in returns) / (len(returns) - 1)
+    return round(math.sqrt(variance * _YEAR) * MILLION)
+
+
+def _drawdown(prices: Sequence[int]) -> int:
+    peak, worst = prices[0], 0
+    for price in prices:
+        peak = max(peak, price)
+        worst = max(worst, (peak - price) * MILLION // peak)
+    return worst
+
+
+def canonical(features: Mapping[str, Features]) -> bytes:
+    """Features by subject as bytes: the same features, the same bytes."""
+    ordered = {name: dict(sorted(each.items())) for name, each in sorted(features.items())}
+    return json.dumps(ordered, separators=(",", ":"), sort_keys=True).encode()
+
+
+def digest(features: Mapping[str, Features]) -> str:
+    """SHA-256 of the canonical form."""
+    return hashlib.sha256(canonical(features)).hexdigest()

@@ -1,0 +1,301 @@
+"""A list of funds for one investor: sources scored, made comparable, blended, spread, explored.
+
+Whoever made the scores, only eligible funds are ranked. Preference and price are told apart.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from services.recommendations.domain.catalogue import Catalogue, FundSet
+from services.recommendations.domain.measures import JOINT_BUYERS_MIN, co_purchase
+
+MILLION: Final = 1_000_000
+POPULARITY: Final = "popularity"
+CO_PURCHASE: Final = "co_purchase"
+LADDER: Final = "goal_ladder"
+PRICE_MODEL: Final = "price_model"
+PREFERENCE: Final = frozenset({POPULARITY, CO_PURCHASE, LADDER})
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Who asks, as far as a ranking may know: the class band, what is held, the horizon."""
+
+    investor_id: str
+    band: int
+    held: tuple[str, ...]
+    horizon_days: int
+    wanted_themes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """A fund that is bought together with another, by how many investors."""
+
+    code: str
+    similarity: float
+    joint: int
+
+
+Sources = Mapping[str, Mapping[str, float]]
+
+
+class Ranker(Protocol):
+    """A version of a ranking: scores by source and fund for one question.
+
+    It may leave funds out; it may name funds that are not eligible, which changes nothing.
+    """
+
+    @property
+    def version(self) -> str:
+        """`blend@3`: unique for what it answers."""
+        ...
+
+    @property
+    def artifact_hash(self) -> str:
+        """SHA-256 of the artifact; empty for what is code and live counts alone."""
+        ...
+
+    def sources(self, question: Question, eligible: FundSet) -> Sources:
+        """Scores by source, then by fund; higher is better."""
+        ...
+
+    def weights(self) -> Mapping[str, float]:
+        """How the sources are blended. A source without a weight is shown and not blended."""
+        ...
+
+    def evidence(self, question: Question, code: str) -> Mapping[str, str]:
+        """Numbers this ranking used for one fund, by name: peers, similarity, contributions."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Crowd:
+    """What investors bought, counted: popularity by class band, and joint purchases."""
+
+    # Band of classes -> fund -> sum over distinct buyers of 0.5^(age / 90 d).
+    popularity: Mapping[int, Mapping[str, float]] = field(default_factory=dict)
+    neighbours: Mapping[str, Sequence[Neighbour]] = field(default_factory=dict)
+
+
+def neighbours_of(
+    buyers: Mapping[str, int], joint: Mapping[tuple[str, str], int], most: int = 50
+) -> Mapping[str, Sequence[Neighbour]]:
+    """For each fund those bought together with it, the most similar first."""
+    found: dict[str, list[Neighbour]] = {}
+    for (one, other), count in joint.items():
+        if count < JOINT_BUYERS_MIN:
+            continue
+        similarity = co_purchase(buyers[one], buyers[other], count)
+        found.setdefault(one, []).append(Neighbour(other, similarity, count))
+        found.setdefault(other, []).append(Neighbour(one, similarity, count))
+    return {
+        code: sorted(each, key=lambda n: (-n.similarity, n.code))[:most]
+        for code, each in found.items()
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class CrowdRanker:
+    """What the house starts with: popular in the band, bought together, else the goal ladder."""
+
+    catalogue: Catalogue
+    crowd: Crowd
+    version: str = "house@1"
+    artifact_hash: str = ""
+    shortlist: int = 200
+    # By band and set of eligible funds: who shares them shares the list.
+    _lists: dict[tuple[int, FundSet], Mapping[str, float]] = field(default_factory=dict)
+
+    def weights(self) -> Mapping[str, float]:
+        return {POPULARITY: 1.0, CO_PURCHASE: 1.5, LADDER: 0.2}
+
+    def sources(self, question: Question, eligible: FundSet) -> Sources:
+        joint: dict[str, float] = {}
+        for held in question.held:
+            for each in self.crowd.neighbours.get(held, ()):
+                if self.catalogue.has(eligible, each.code):
+                    joint[each.code] = joint.get(each.code, 0.0) + each.similarity
+        popular = self._popular(question.band, eligible)
+        found = {POPULARITY: popular, CO_PURCHASE: joint}
+        if len(popular) < self.shortlist:
+            found[LADDER] = self._ladder(question, eligible)
+        return found
+
+    def evidence(self, question: Question, code: str) -> Mapping[str, str]:
+        peers = [
+            each
+            for held in question.held
+            for each in self.crowd.neighbours.get(held, ())
+            if each.code == code
+        ]
+        if not peers:
+            return {}
+        best = max(peers, key=lambda each: (each.similarity, each.joint))
+        return {"investors": str(best.joint), "similarity": str(round(best.similarity * MILLION))}
+
+    def _popular(self, band: int, eligible: FundSet) -> Mapping[str, float]:
+        key = (band, eligible)
+        if key not in self._lists:
+            if len(self._lists) > 4_096:  # noqa: PLR2004 - bounded, whatever is asked
+                self._lists.clear()
+            counted = self.crowd.popularity.get(band, {})
+            places = (
+                (code, counted[code])
+                for code in self.catalogue.codes_of(eligible)
+                if code in counted
+            )
+            best = sorted(places, key=lambda each: (-each[1], each[0]))[: self.shortlist]
+            self._lists[key] = dict(best)
+        return self._lists[key]
+
+    def _ladder(self, question: Question, eligible: FundSet) -> Mapping[str, float]:
+        """Without anybody's purchases: money first for short horizons, else the class's own."""
+        key = (-1 - min(question.horizon_days // 365, 3), eligible)
+        if key not in self._lists:
+            order = _LADDERS[min(question.horizon_days // 365, 3)]
+            funds = [
+                self.catalogue.funds[self.catalogue.index[c]]
+                for c in self.catalogue.codes_of(eligible)
+            ]
+            ranked = sorted(
+                funds,
+                key=lambda f: (
+                    order.index(f.asset_class) if f.asset_class in order else len(order),
+                    f.fee_millionths(question.horizon_days),
+                    f.code,
+                ),
+            )[: self.shortlist]
+            self._lists[key] = {f.code: float(len(ranked) - n) for n, f in enumerate(ranked)}
+        return self._lists[key]
+
+
+_LADDERS: Final = (
+    ("MONEY_MARKET", "NCD", "BOND", "MIXED", "INDEX", "ETF", "EQUITY"),
+    ("BOND", "MONEY_MARKET", "NCD", "MIXED", "INDEX", "ETF", "EQUITY"),
+    ("MIXED", "BOND", "INDEX", "ETF", "EQUITY", "NCD", "MONEY_MARKET"),
+    ("INDEX", "ETF", "MIXED", "EQUITY", "BOND", "NCD", "MONEY_MARKET"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """A fund on the list: the blended score, each source's own, and its chance of being shown."""
+
+    code: str
+    score: float
+    sources: Mapping[str, float]
+    propensity: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class ListRules:
+    """How a list is made of scores."""
+
+    size: int = 10
+    per_manager: int = 2
+    per_theme: int = 2
+    # Of the blended score, for each percent of yearly fee.
+    fee_penalty: float = 0.05
+    exploration: float = 0.05
+    # Candidates kept with their scores.
+    kept: int = 50
+
+
+def rank(
+    catalogue: Catalogue,
+    ranker: Ranker,
+    question: Question,
+    eligible: FundSet,
+    rules: ListRules,
+    seed: int,
+) -> tuple[Sequence[Ranked], Sequence[Ranked]]:
+    """The list, and the candidates it was taken from. The same arguments, the same list."""
+    sources = ranker.sources(question, eligible)
+    blended = _blend(catalogue, sources, ranker.weights(), question, eligible, rules)
+    spread = _spread(catalogue, blended, rules)
+    candidates = blended[: rules.kept]
+    return _explored(spread, rules, seed), candidates
+
+
+def _blend(
+    catalogue: Catalogue,
+    sources: Sources,
+    weights: Mapping[str, float],
+    question: Question,
+    eligible: FundSet,
+    rules: ListRules,
+) -> Sequence[Ranked]:
+    total: dict[str, float] = {}
+    mine = set(question.wanted_themes)
+    for name, scores in sorted(sources.items()):
+        weight = weights.get(name, 0.0)
+        allowed = [code for code in scores if catalogue.has(eligible, code)]
+        for code, place in _rank_normalised(allowed, scores.__getitem__).items():
+            total[code] = total.get(code, 0.0) + weight * place
+    ranked = []
+    for code, score in total.items():
+        fund = catalogue.funds[catalogue.index[code]]
+        fee = fund.fee_millionths(question.horizon_days) / 10_000
+        wanted = 0.1 if fund.theme and fund.theme in mine else 0.0
+        own = {name: scores[code] for name, scores in sources.items() if code in scores}
+        ranked.append(Ranked(code, score + wanted - rules.fee_penalty * fee, own))
+    return sorted(ranked, key=lambda each: (-round(each.score, 9), each.code))
+
+
+def _rank_normalised(codes: Sequence[str], score: Callable[[str], float]) -> Mapping[str, float]:
+    """1 for the best, falling evenly to 0; equal scores get the same."""
+    values = sorted({score(code) for code in codes})
+    if len(values) <= 1:
+        return dict.fromkeys(codes, 1.0)
+    place = {value: n / (len(values) - 1) for n, value in enumerate(values)}
+    return {code: place[score(code)] for code in codes}
+
+
+def _spread(catalogue: Catalogue, ranked: Sequence[Ranked], rules: ListRules) -> Sequence[Ranked]:
+    """At most two of a manager and of a theme, one share class of a fund; twice the size."""
+    managers: Counter[str] = Counter()
+    themes: Counter[str] = Counter()
+    families: set[str] = set()
+    found: list[Ranked] = []
+    for each in ranked:
+        fund = catalogue.funds[catalogue.index[each.code]]
+        family = fund.family or fund.code
+        is_crowded = managers[fund.manager] >= rules.per_manager or (
+            bool(fund.theme) and themes[fund.theme] >= rules.per_theme
+        )
+        if is_crowded or family in families:
+            continue
+        managers[fund.manager] += 1
+        themes[fund.theme] += bool(fund.theme)
+        families.add(family)
+        found.append(each)
+        if len(found) == rules.size + 1:
+            break
+    return found
+
+
+def _explored(spread: Sequence[Ranked], rules: ListRules, seed: int) -> Sequence[Ranked]:
+    """With a small chance the next fund takes one place, so that it can be learnt about at all.
+
+    The chance of each shown fund is kept; a swap can only bring in what is eligible.
+    """
+    shown = list(spread[: rules.size])
+    if len(spread) <= rules.size or not shown:
+        return shown
+    chance = rules.exploration
+    drawn = _drawn(seed)
+    stays = 1.0 - chance / len(shown)
+    found = [Ranked(e.code, e.score, e.sources, stays) for e in shown]
+    if drawn % MILLION < chance * MILLION:
+        place = drawn // MILLION % len(shown)
+        new = spread[rules.size]
+        found[place] = Ranked(new.code, new.score, new.sources, chance)
+    return found
+
+
+def _drawn(seed: int) -> int:
+    return int.from_bytes(hashlib.sha256(seed.to_bytes(16, "big")).digest()[:12], "big")
