@@ -1,18 +1,36 @@
-"""A history with every kind of entry: what the golden files were written from. Never changed."""
+"""Histories that have every kind of entry between them: what the golden files were written from.
+
+They are never changed; what comes later is told in a story of its own.
+"""
 
 from services.accounts.domain.commands import (
+    Amount,
+    Balancing,
     CloseAccount,
     CloseWindow,
+    Correction,
+    Exchange,
     FreezeAccount,
+    GiveQuote,
+    Linked,
+    LockPeriod,
     MoveBusinessDate,
+    OpenAccount,
+    Part,
+    ReopenAccount,
     SealWindow,
+    SetBounds,
+    Source,
+    Template,
     UnfreezeAccount,
 )
-from services.accounts.domain.kinds import Direction, FreezeSide, Kind
+from services.accounts.domain.kinds import Direction, FreezeSide, Kind, QuoteSide
 from tests.services.accounts.desk import (
     BANK,
+    CZK,
     OPERATOR,
     SETTLEMENT,
+    TODAY,
     Desk,
     banks,
     clearing,
@@ -61,4 +79,49 @@ def every_kind_of_entry() -> Desk:
     desk.transfer(debit(old, 200), credit(out, 200), caller=SETTLEMENT)
     desk.posted(CloseWindow(window_id), SETTLEMENT)
     desk.posted(MoveBusinessDate(desk.id(), "2026-09-22"), OPERATOR)
+    return desk
+
+
+def kinds_that_came_later() -> Desk:
+    """Groups, computed amounts, quotes, bounds, corrections, reopening, locked days."""
+    desk = Desk()
+    opening = OpenAccount(desk.id(), "ann", Kind.CUSTOMER_WALLET, CZK, 0, "", 70_000)
+    desk.posted(opening, OPERATOR)
+    payer, merchant = desk.account(funds=90_000), desk.account(Kind.MERCHANT)
+    fees, spare = desk.account(Kind.FEE_INCOME), desk.account()
+    euros, euro_fees = desk.account(currency="EUR"), desk.account(Kind.FEE_INCOME, "EUR")
+    positions = desk.account(Kind.FX_POSITION), desk.account(Kind.FX_POSITION, "EUR")
+    desk.posted(SetBounds(desk.id(), merchant, -5_000, None, "agreed line"), OPERATOR)
+    desk.posted(SetBounds(desk.id(), spare, None, 0, "tier 0"), OPERATOR)
+    desk.turn_page(1)
+    legs = (debit(payer, 80_000), credit(opening.account_id, 80_000))
+    desk.posted(desk.transferring(*legs)._replace(computed=Balancing(1, 0)))
+    parts = (Part(fees, fixed=7), Part(fees, share=1), Part(merchant, share=2))
+    sources = (Source(merchant, 1_001), Source(payer, None))
+    template = Template(1, Amount(CZK, 10_008), sources[1:], 3, parts)
+    desk.posted(desk.transferring()._replace(computed=template))
+    rest = (Part(fees, share=15), Part(payer, is_rest=True))
+    template = Template(1, Amount(CZK, 1_001), sources[:1], 1_000, rest)
+    desk.posted(desk.transferring()._replace(computed=template))
+    quote = GiveQuote(desk.id(), CZK, "EUR", 100, 2_531, QuoteSide.SOLD, 5_000, 3, 60, "swap")
+    exchange = Exchange(
+        quote.quote_id,
+        Amount(CZK, 5_000),
+        Amount("EUR", 197),
+        payer,
+        euros,
+        *positions,
+        euro_fees,
+    )
+    lapsing = GiveQuote(desk.id(), CZK, "EUR", 100, 2_531, QuoteSide.BOUGHT, 50, 0, 1, "")
+    swap = desk.transferring()._replace(computed=exchange)
+    desk.link(Linked((quote, lapsing, swap)))
+    hold = desk.placing(payer, 10**9)
+    desk.link(Linked((desk.transferring(debit(payer, 1), credit(merchant, 1)), hold)))
+    desk.posted(CloseAccount(desk.id(), spare), OPERATOR)
+    desk.posted(ReopenAccount(desk.id(), spare, "closed by mistake"), OPERATOR)
+    desk.posted(MoveBusinessDate(desk.id(), "2026-09-23", TODAY), OPERATOR)
+    early = desk.transferring(debit(merchant, 5_100), credit(fees, 5_100), value_date="2026-09-20")
+    desk.posted(early._replace(corrects=Correction("1.1", "2026-09-20")))
+    desk.posted(LockPeriod(desk.id(), TODAY), OPERATOR)
     return desk

@@ -16,7 +16,7 @@ from services.accounts.domain.snapshot import SnapshotUnknown, freeze_book, thaw
 from services.accounts.recovery import replay
 from tests.services.accounts.desk import Desk
 from tests.services.accounts.stored import stored_pages
-from tests.services.accounts.stories import every_kind_of_entry
+from tests.services.accounts.stories import every_kind_of_entry, kinds_that_came_later
 
 
 @pytest.fixture(scope="module")
@@ -37,8 +37,14 @@ def _golden_pages(golden: Path, version: int) -> list[bytes]:
     return [path.read_bytes() for path in sorted(golden.glob(f"page_v{version}_*.binpb"))]
 
 
-def test_the_story_has_every_kind_of_entry(desk: Desk) -> None:
-    told = {type(entry.fact).__name__ for page in desk.pages for entry in page}
+@pytest.fixture(scope="module")
+def later() -> Desk:
+    return kinds_that_came_later()
+
+
+def test_the_stories_have_every_kind_of_entry(desk: Desk, later: Desk) -> None:
+    pages = [*desk.pages, *later.pages]
+    told = {type(entry.fact).__name__ for page in pages for entry in page}
     facts = events_pb2.Entry.DESCRIPTOR.oneofs_by_name["fact"].fields
     assert told == {field.message_type.name for field in facts if field.message_type}
 
@@ -55,13 +61,23 @@ def test_golden_pages_replay_to_the_same_book(desk: Desk, golden: Path, version:
     assert book == desk.book
 
 
-def test_every_entry_reads_back(desk: Desk) -> None:
-    pages = [decode_page(stored) for stored in stored_pages(desk)]
-    assert [list(page.entries) for page in pages] == desk.pages
+def test_what_came_later_is_stored_as_it_always_was(later: Desk, golden: Path) -> None:
+    stored = [path.read_bytes() for path in sorted(golden.glob("page_later_v2_*.binpb"))]
+    book = Book()
+    for page in stored:
+        replay(decode_page(page), book)
+    assert stored_pages(later) == stored
+    assert book == later.book
 
 
-def test_the_stored_form_is_what_protobuf_itself_would_write(desk: Desk) -> None:
-    for stored in stored_pages(desk):
+def test_every_entry_reads_back(desk: Desk, later: Desk) -> None:
+    for told in (desk, later):
+        pages = [decode_page(stored) for stored in stored_pages(told)]
+        assert [list(page.entries) for page in pages] == told.pages
+
+
+def test_the_stored_form_is_what_protobuf_itself_would_write(desk: Desk, later: Desk) -> None:
+    for stored in [*stored_pages(desk), *stored_pages(later)]:
         message = events_pb2.PageWritten.FromString(stored)
         assert message.SerializeToString(deterministic=True) == stored
 
