@@ -102,7 +102,7 @@ def free_port() -> int:
 
 def identities(run_dir: Path) -> Path:
     """Make certificates for all; the folder that holds one folder each."""
-    establish(run_dir, [Identity(name) for name in IDENTITIES])
+    establish(run_dir, [Identity(name, signs=name == "accounts") for name in IDENTITIES])
     return run_dir / "identities"
 
 

@@ -46,3 +46,13 @@ STATEMENTS_POLICY: Policy = {
     "AccountStatementsService/ListStatementLines": _READERS,
     "AccountStatementsService/ExportStatement": _READERS,
 }
+
+_AUDITORS = _SERVICES | _OPERATOR
+AUDIT_POLICY: Policy = {
+    # A head is for anybody to keep; an entry names other people's accounts.
+    "JournalAuditService/GetJournalHead": _READERS,
+    "JournalAuditService/ProveEntry": _AUDITORS,
+    "JournalAuditService/ListPageHashes": _AUDITORS,
+    "JournalAuditService/ListPageEntries": _AUDITORS,
+    "JournalAuditService/ListRowBalances": _AUDITORS,
+}

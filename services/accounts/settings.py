@@ -9,6 +9,8 @@ class AccountsSettings(ServiceSettings):
     # A snapshot every so many pages: recovery reads at most these and the snapshot. A book of many
     # accounts waits until as much has come as makes one worth its cost.
     snapshot_every_pages: int = Field(default=500, ge=1, le=100_000)
+    # A signed head of the journal so often, while pages come, into `heads` in the data folder.
+    head_every_s: float = Field(default=10.0, gt=0, le=86_400)
     # Entries whose ids, facts and ended holds stay in memory; older ones are asked of the index.
     keep_entries: int = Field(default=200_000, ge=0, le=10_000_000)
     # SQLAlchemy URL of the id index; empty: an SQLite file of its own, or the read models' server.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import grpc
 import pytest
 
-from hefu.accounts.v1 import accounts_pb2_grpc, statements_pb2_grpc
+from hefu.accounts.v1 import accounts_pb2_grpc, audit_pb2_grpc, statements_pb2_grpc
 from libs.auth import Verifier
 from libs.authority import Identity, establish
 from libs.grpc_client import open_channel
@@ -18,9 +18,13 @@ from libs.grpc_server import serve
 from libs.memory_store import MemoryStore
 from libs.projection import Projection
 from libs.read_model import Database
+from libs.signing import Signer
 from services.accounts.api import AccountsApi
+from services.accounts.api_audit import AuditApi
 from services.accounts.api_statements import StatementsApi, statement_streams
-from services.accounts.policy import POLICY, STATEMENTS_POLICY
+from services.accounts.codec.pages import JOURNAL
+from services.accounts.heads import Heads
+from services.accounts.policy import AUDIT_POLICY, POLICY, STATEMENTS_POLICY
 from services.accounts.projections import ACCOUNTS_ENTRIES
 from services.accounts.reading import Rows
 from services.accounts.writer import Writer
@@ -28,8 +32,11 @@ from tests.services.accounts.journals import Now, running
 
 if TYPE_CHECKING:
     from hefu.accounts.v1.accounts_pb2_grpc import AccountsServiceAsyncStub
+    from hefu.accounts.v1.audit_pb2_grpc import JournalAuditServiceAsyncStub
     from hefu.accounts.v1.statements_pb2_grpc import AccountStatementsServiceAsyncStub
 
+# Short: a test that waits for a head should not wait for long.
+HEAD_EVERY_S = 0.05
 CALLERS = ("operator", "wallet", "payments", "settlement")
 
 
@@ -42,6 +49,9 @@ class Served:
     payments: "AccountsServiceAsyncStub"
     settlement: "AccountsServiceAsyncStub"
     statements: "AccountStatementsServiceAsyncStub"
+    audit: "JournalAuditServiceAsyncStub"
+    heads: Heads
+    heads_dir: Path
     database: Database
     writer: Writer
     store: MemoryStore
@@ -51,12 +61,12 @@ class Served:
 @pytest.fixture(scope="session")
 def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("accounts-run")
-    establish(folder, [Identity(name) for name in ("accounts", *CALLERS)])
+    establish(folder, [Identity("accounts", signs=True), *map(Identity, CALLERS)])
     return folder
 
 
 @pytest.fixture
-async def served(run_dir: Path) -> AsyncIterator[Served]:
+async def served(run_dir: Path, tmp_path: Path) -> AsyncIterator[Served]:
     store, clock = MemoryStore(), Now()
     async with AsyncExitStack() as stack:
         database = stack.enter_context(closing(Database.open("sqlite://")))
@@ -69,11 +79,15 @@ async def served(run_dir: Path) -> AsyncIterator[Served]:
         rows = Rows(journal.writer, database, projection)
         statements = StatementsApi(rows, statement_streams(store), clock)
         identities = run_dir / "identities"
+        signer = Signer(identities / "accounts" / "signing.key")
+        heads = Heads(store, JOURNAL, tmp_path / "heads", signer, clock, HEAD_EVERY_S)
+        stack.push_async_callback(_cancelled, asyncio.create_task(heads.run()))
+        audit = AuditApi(rows, heads)
         serving = await stack.enter_async_context(
             serve(
                 0,
-                [api.binding(), statements.binding()],
-                {**POLICY, **STATEMENTS_POLICY},
+                [api.binding(), statements.binding(), audit.binding()],
+                {**POLICY, **STATEMENTS_POLICY, **AUDIT_POLICY},
                 identities / "accounts",
                 verifier=Verifier(run_dir / "authority" / "token.pub"),
             )
@@ -91,6 +105,9 @@ async def served(run_dir: Path) -> AsyncIterator[Served]:
         yield Served(
             **stubs,
             statements=statements_pb2_grpc.AccountStatementsServiceStub(channels["operator"]),
+            audit=audit_pb2_grpc.JournalAuditServiceStub(channels["operator"]),
+            heads=heads,
+            heads_dir=tmp_path / "heads",
             database=database,
             writer=journal.writer,
             store=store,
