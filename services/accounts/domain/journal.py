@@ -30,14 +30,13 @@ from services.accounts.domain.commands import (
     UnfreezeAccount,
 )
 from services.accounts.domain.entries import CommandRefused, Entry
+from services.accounts.domain.plain import ID_AHEAD_MAX_MS, plain_transfer
 from services.accounts.domain.refusals import UNRECORDED, Reason, Refusal, Refused
 from services.accounts.domain.shape import check
 from services.accounts.domain.terms import Digest, canonical, digest
 from services.accounts.domain.transfers import transfer
 from services.accounts.domain.windows import decide_window
 
-# On first use the time inside an id may lie this far after page time.
-ID_AHEAD_MAX_MS = 5 * 60 * 1_000
 _MILLI = 1_000
 
 
@@ -74,6 +73,15 @@ def decide(command: Command, caller: Caller, book: Book, group: str = "") -> Dec
 
     `group`: the digest of the linked group that the command is a member of.
     """
+    if isinstance(command, Transfer) and not group:
+        entry = plain_transfer(command, caller, book)
+        if entry is not None:
+            return entry
+    return decide_by_rules(command, caller, book, group)
+
+
+def decide_by_rules(command: Command, caller: Caller, book: Book, group: str = "") -> Decision:
+    """The same, without looking first whether it is plain."""
     try:
         check(command)
         if isinstance(command, OpenWindow | SealWindow | CloseWindow):

@@ -51,7 +51,7 @@ def _is_plain(command: Transfer) -> bool:
             return False
     if debit != credit or debit > INT64_MAX or not set(debited).isdisjoint(credited):
         return False
-    return _is_currency(currency)
+    return is_currency(currency)
 
 
 def _is_plain_obligation(terms: ObligationTerms) -> bool:
@@ -59,12 +59,13 @@ def _is_plain_obligation(terms: ObligationTerms) -> bool:
         bool(terms.bank_id and terms.payment_id)
         and terms.favour in FAVOURS
         and 0 < terms.minor <= MINOR_MAX
-        and _is_currency(terms.currency)
+        and is_currency(terms.currency)
         and not CONTROL.search(f"{terms.payment_id}{terms.carried_from}")
     )
 
 
-def _is_currency(code: str) -> bool:
+def is_currency(code: str) -> bool:
+    """Whether it is money of ISO 4217."""
     try:
         exponent(code)
     except CurrencyUnknown:

@@ -30,16 +30,14 @@ from services.accounts.domain.refusals import Reason, Refused
 
 EXPIRES_AFTER_MAX_S = 10 * 366 * 86_400
 ORDINAL_MAX = 2**31 - 1
-_UUID7 = re.compile(
-    r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", re.ASCII
-)
+UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", re.ASCII)
 _PLACE = re.compile(r"[0-9]{1,18}[.][0-9]{1,9}", re.ASCII)
 _SIDES = tuple(int(side) for side in FreezeSide)
 
 
 def check(command: Command) -> None:  # noqa: C901, PLR0912 - one case each
     """Raises `Refused` with the first reason that applies."""
-    if _UUID7.fullmatch(command[0]) is None:
+    if UUID7.fullmatch(command[0]) is None:
         raise Refused(Reason.ID_MALFORMED, _id_field(command), "must be a UUIDv7 in lower case")
     match command:
         case Transfer():
