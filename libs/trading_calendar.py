@@ -14,12 +14,11 @@ from zoneinfo import ZoneInfo
 # The year of the library's release: what it says of later years is a guess by its rules, and a
 # holiday moved by a government is in no rule.
 KNOWN_UNTIL = date(2026, 12, 31)
-KNOWN_FROM = date(1992, 1, 1)
-KNOWN_FROM_XNYS = date(1990, 1, 1)
 ALARM_DAYS = 60
 CUT_OFF = time(15, 0)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_LOADED = {"XSHG": KNOWN_FROM, "XNYS": KNOWN_FROM_XNYS}
+# Exchanges we have sessions of, and the first day that is asked of the library.
+KNOWN_FROM = {"XSHG": date(1992, 1, 1), "XNYS": date(1990, 1, 1), "XETR": date(1995, 1, 1)}
 
 
 class CalendarUnknown(ValueError):
@@ -94,7 +93,7 @@ def load_calendar(name: str) -> Calendar:
 
     Raises `CalendarUnknown` for an exchange we have no sessions of.
     """
-    if name not in _LOADED:
+    if name not in KNOWN_FROM:
         raise CalendarUnknown(f"no sessions are known of {name!r}")
     with warnings.catch_warnings():
         # The library calls what its own pandas deprecates; nothing of it reaches us.
@@ -102,11 +101,11 @@ def load_calendar(name: str) -> Calendar:
         import exchange_calendars  # noqa: PLC0415 - brings pandas: seconds that only a seed needs
 
         found = exchange_calendars.get_calendar(
-            name, start=str(_LOADED[name]), end=str(KNOWN_UNTIL)
+            name, start=str(KNOWN_FROM[name]), end=str(KNOWN_UNTIL)
         )
         sessions = tuple(each.date() for each in found.sessions)
         zone = str(found.tz)
-    return Calendar(name, zone, _LOADED[name], KNOWN_UNTIL, sessions)
+    return Calendar(name, zone, KNOWN_FROM[name], KNOWN_UNTIL, sessions)
 
 
 def extended(calendar: Calendar, extensions: Sequence[Extension]) -> Calendar:
