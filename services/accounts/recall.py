@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 from services.accounts.calls import Call
+from services.accounts.codec.replaying import StoredPage
 from services.accounts.domain.book import Book, End, Hold, place_of
 from services.accounts.domain.commands import Item, Linked
 from services.accounts.domain.entries import Entry
@@ -23,7 +24,7 @@ class Recall:
     """`page` gives the entries of a page of the journal."""
 
     def __init__(
-        self, index: IdIndex | None, page: Callable[[int], Awaitable[Sequence[Entry]]]
+        self, index: IdIndex | None, page: Callable[[int], Awaitable[Sequence[Entry] | StoredPage]]
     ) -> None:
         self._index = index
         self._page = page

@@ -14,7 +14,7 @@ from services.accounts.domain.book import Book
 from services.accounts.domain.entries import Page
 from services.accounts.domain.forgetting import end_page, forget
 from services.accounts.domain.pages import NO_HASH, PageDamaged, check_link, verified_hash
-from services.accounts.domain.snapshot import SnapshotUnknown, thaw_head, thaw_rows
+from services.accounts.domain.snapshot import SnapshotUnknown, thaw_columns, thaw_head
 from services.accounts.id_index import ROWS_MAX, IdIndex
 
 # Entries whose ids, facts and ended holds stay in memory.
@@ -197,5 +197,5 @@ def _thaw_block(book: Book | None, name: str, content: Any, page_number: int) ->
         if name != "head":
             raise SnapshotUnknown("it does not begin with its head")
         return thaw_head(content, page_number)
-    thaw_rows(book, name, zip(*content, strict=True))
+    thaw_columns(book, name, content)
     return book

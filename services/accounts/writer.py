@@ -9,7 +9,7 @@ import contextlib
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 from uuid import UUID, uuid5
 
 import stamina
@@ -22,9 +22,9 @@ from services.accounts.codec.entry_bytes import encode_entry
 from services.accounts.codec.pages import (
     JOURNAL,
     PAGE_TYPE,
-    decode_page,
     encode_page,
 )
+from services.accounts.codec.replaying import StoredPage
 from services.accounts.domain.answers import Answer, answer_of
 from services.accounts.domain.book import Book, Window, place_of
 from services.accounts.domain.callers import Caller
@@ -55,6 +55,8 @@ _MICRO = 1_000_000
 _PAGE_IDS = UUID("5b0c2d3e-8a41-5a86-9f0a-6e1b27f5c9d4")
 
 T = TypeVar("T")
+# Of a page just written, or of one read back.
+_Entries: TypeAlias = Sequence[Entry] | StoredPage
 
 
 class JournalTaken(StartFailed):
@@ -118,7 +120,7 @@ class Writer:
         self._moved = asyncio.Event()
         self._is_writing = False
         self._is_stopped = False
-        self._pages: OrderedDict[int, tuple[Entry, ...]] = OrderedDict()
+        self._pages: OrderedDict[int, _Entries] = OrderedDict()
         self._entries_kept = 0
         self.position = recovered.book.page_number
         self.head_hash = recovered.head_hash
@@ -363,18 +365,18 @@ class Writer:
             case Window():
                 return Answer(self.position, is_replayed=True)
 
-    async def _page(self, number: int) -> tuple[Entry, ...]:
+    async def _page(self, number: int) -> _Entries:
         known = self._pages.get(number)
         if known is None:
             async for stored in self._store.read(self._journal, number):
-                known = decode_page(stored.data).entries
+                known = StoredPage(stored.data)
                 break
         if known is None:
             raise AssertionError(f"page {number} was written and is not in the store")
         self._keep_page(number, known)
         return known
 
-    def _keep_page(self, number: int, entries: tuple[Entry, ...]) -> None:
+    def _keep_page(self, number: int, entries: _Entries) -> None:
         if number not in self._pages:
             self._entries_kept += len(entries) + 1
         self._pages[number] = entries

@@ -25,6 +25,8 @@ def encode_block(name: str, content: object) -> bytes:
 
 def encode_rows(name: str, rows: Sequence[Row]) -> list[bytes]:
     """The rows column by column, in as many blocks as it takes for each to fit a part."""
+    if not rows:
+        return []
     block = encode_block(name, [list(column) for column in zip(*rows, strict=True)])
     if len(block) <= PART_BYTES_MAX or len(rows) == 1:
         return [block]

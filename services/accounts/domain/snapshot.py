@@ -43,10 +43,9 @@ _FREEZES, _CLOSINGS = _ACCOUNT.index("freezes"), _ACCOUNT.index("closings")
 _STATE = _WINDOW.index("state")
 _account_fields = attrgetter(*_ACCOUNT)
 _window_fields = attrgetter(*_WINDOW)
-# Of an account: what it is made with; what follows from that; and what else it has, set one by one.
-_MADE_WITH = ("account_id", "owner", "kind", "currency", "ordinal")
-_FOLLOWS = frozenset({*_MADE_WITH, "sign"})
-_SET = tuple((at, name) for at, name in enumerate(_ACCOUNT) if name not in _FOLLOWS)
+# Of an account: what it is made with. Its sign follows from that; its floor may be another.
+_MADE_WITH = tuple(each.name for each in fields(Account) if each.init)
+_KINDS = {int(kind): kind for kind in Kind}
 # What a book is besides its tables, and what is left out of it: behind the floor, or made again.
 _TABLES = frozenset({*_COLUMNS, "deadlines", "open_windows"})
 _BEHIND = frozenset({"ids", "facts", "business_keys", "floor", "horizons", "ended", "pages"})
@@ -115,12 +114,12 @@ def thaw_head(head: Mapping[str, Any], page_number: int) -> Book:
     return book
 
 
-def thaw_rows(book: Book, name: str, rows: Iterable[Row]) -> None:
-    """Put a section's rows into the book. Raises `SnapshotUnknown`."""
+def thaw_columns(book: Book, name: str, columns: Sequence[Row]) -> None:
+    """Put a section into the book, column by column as it is stored. Raises `SnapshotUnknown`."""
     table = _THAW.get(name)
-    if table is None:
-        raise SnapshotUnknown(f"it has {name}")
-    table(book, rows)
+    if table is None or len(columns) != len(_COLUMNS[name]):
+        raise SnapshotUnknown(f"it has {name} of another form")
+    table(book, columns)
 
 
 def freeze_book(book: Book) -> tuple[dict[str, Any], list[Section]]:
@@ -137,43 +136,52 @@ def thaw_book(head: Mapping[str, Any], sections: Iterable[Section]) -> Book:
     """The book those were. Raises `SnapshotUnknown`."""
     book = thaw_head(head, head["plain"]["page_number"])
     for name, rows in sections:
-        thaw_rows(book, name, rows)
+        if rows:
+            thaw_columns(book, name, list(zip(*rows, strict=True)))
     return book
 
 
-def _thaw_accounts(book: Book, rows: Iterable[Row]) -> None:
-    for row in rows:
-        account_id, owner, kind, currency, ordinal = row[: len(_MADE_WITH)]
-        account = Account(account_id, owner, Kind(kind), currency, ordinal)
-        for at, name in _SET:
-            setattr(account, name, row[at])
-        freezes = row[_FREEZES]
-        account.freezes = {each[0]: Freeze(*each) for each in freezes} if freezes else NO_FREEZES
-        account.closings = tuple([Closing(*each) for each in row[_CLOSINGS]])
-        account.day = sys.intern(account.day)
-        book.add_account(account)
+def _thaw_accounts(book: Book, columns: Sequence[Row]) -> None:
+    """A million of these: no more is done for each than must be."""
+    named = dict(zip(_ACCOUNT, columns, strict=True))
+    named["kind"] = [_KINDS[kind] for kind in named["kind"]]
+    for name in ("currency", "day"):
+        named[name] = list(map(sys.intern, named[name]))
+    named["freezes"] = [
+        {each[0]: Freeze(*each) for each in freezes} if freezes else NO_FREEZES
+        for freezes in named["freezes"]
+    ]
+    named["closings"] = [
+        tuple([Closing(*each) for each in closings]) if closings else ()
+        for closings in named["closings"]
+    ]
+    accounts = list(map(Account, *(named[name] for name in _MADE_WITH)))
+    for account, floor in zip(accounts, named["floor"], strict=True):
+        if account.floor != floor:
+            account.floor = floor
+    book.accounts.update(zip(named["account_id"], accounts, strict=True))
 
 
-def _thaw_holds(book: Book, rows: Iterable[Row]) -> None:
-    for row in rows:
-        # Active ones alone are in a snapshot: none has an end.
+def _thaw_holds(book: Book, columns: Sequence[Row]) -> None:
+    # Active ones alone are in a snapshot: none has an end.
+    for row in zip(*columns, strict=True):
         book.add_hold(Hold(*row))
 
 
-def _thaw_quotes(book: Book, rows: Iterable[Row]) -> None:
-    for caller, is_used, quote_id, sold, bought, *terms in rows:
+def _thaw_quotes(book: Book, columns: Sequence[Row]) -> None:
+    for caller, is_used, quote_id, sold, bought, *terms in zip(*columns, strict=True):
         given = QuoteGiven(quote_id, Amount(*sold), Amount(*bought), *terms)
         book.quotes[caller, quote_id] = Quote(given, is_used)
 
 
-def _thaw_windows(book: Book, rows: Iterable[Row]) -> None:
-    for row in rows:
+def _thaw_windows(book: Book, columns: Sequence[Row]) -> None:
+    for row in zip(*columns, strict=True):
         window = Window(*row)
         window.state = WindowState(window.state)
         book.add_window(window)
 
 
-_THAW: Mapping[str, Callable[[Book, Iterable[Row]], None]] = {
+_THAW: Mapping[str, Callable[[Book, Sequence[Row]], None]] = {
     "accounts": _thaw_accounts,
     "holds": _thaw_holds,
     "quotes": _thaw_quotes,
