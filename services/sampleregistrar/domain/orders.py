@@ -260,7 +260,8 @@ def switched(
     done = switch(decided.taken, shares, row.transaction_cfm_date, leaving, entering)
     return row._replace(
         confirmed_vol=shares,
-        confirmed_amount=done.net,
+        # What is converted: 补差费 is told beside it.
+        confirmed_amount=done.redemption.net,
         nav=nav,
         charge=done.redemption.fee,
         breach_fee_back_to_fund=done.redemption.fee,
