@@ -140,11 +140,8 @@ def test_what_is_left_to_the_rules_is_refused_repeated_or_out_of_the_ordinary(
     decided = decide_by_rules(command, caller, TOWN.desk.book)
     is_refused = not isinstance(decided, Entry) or isinstance(decided.fact, CommandRefused)
     _, *terms = command[1:]
-    is_ordinary = (
-        len(command.legs) == 2
-        and not any(terms[3:])
-        and all(each.account_id for each in command.legs)
-    )
+    accounts = [TOWN.desk.book.accounts.get(leg.account_id) for leg in command.legs]
+    is_ordinary = not any(terms[3:]) and all(each and not each.is_barred for each in accounts)
     assert is_refused or not is_ordinary
 
 
