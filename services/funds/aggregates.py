@@ -1,0 +1,104 @@
+"""All aggregates of funds over one store, and the names under which their events are stored."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Final, TypeAlias, get_args
+
+from libs.decider import Streams
+from libs.event_store import EventStore
+from services.funds.domain import (
+    breaks,
+    files,
+    fund,
+    holding,
+    holding_lifecycle,
+    investor,
+    order,
+    order_lifecycle,
+    registrar,
+    ta_day,
+)
+from services.funds.shapes import ShapeCodec
+
+PACKAGE: Final = "hefu.funds.v1."
+
+
+def _named(prefix: str, events: object) -> Mapping[str, type[Any]]:
+    """Stored names: the aggregate's own word and the event's. Golden files pin every one."""
+    return {prefix + each.__name__: each for each in get_args(events)}
+
+
+FundStreams: TypeAlias = Streams[fund.Command, fund.Fund, fund.Event]
+HoldingStreams: TypeAlias = Streams[
+    holding.Command, holding_lifecycle.Holding, holding_lifecycle.Event
+]
+OrderStreams: TypeAlias = Streams[order.Command, order_lifecycle.Order, order_lifecycle.Event]
+InvestorStreams: TypeAlias = Streams[investor.Command, investor.Investor, investor.Event]
+
+RegistrarStreams: TypeAlias = Streams[registrar.Command, registrar.Known, registrar.Event]
+TaDayStreams: TypeAlias = Streams[ta_day.Command, ta_day.TaDay, ta_day.Event]
+FileStreams: TypeAlias = Streams[files.Command, files.File, files.Event]
+BreakStreams: TypeAlias = Streams[breaks.Command, breaks.Break, breaks.Event]
+
+FUNDS: Final[ShapeCodec[fund.Event]] = ShapeCodec(PACKAGE, _named("Fund", fund.Event))
+HOLDINGS: Final[ShapeCodec[holding_lifecycle.Event]] = ShapeCodec(
+    PACKAGE, _named("Holding", holding_lifecycle.Event)
+)
+ORDERS: Final[ShapeCodec[order_lifecycle.Event]] = ShapeCodec(
+    PACKAGE, _named("FundOrder", order_lifecycle.Event)
+)
+INVESTORS: Final[ShapeCodec[investor.Event]] = ShapeCodec(
+    PACKAGE, _named("FundInvestor", investor.Event)
+)
+TA_DAYS: Final[ShapeCodec[ta_day.Event]] = ShapeCodec(PACKAGE, _named("TaDay", ta_day.Event))
+FILES: Final[ShapeCodec[files.Event]] = ShapeCodec(PACKAGE, _named("TaFile", files.Event))
+BREAKS: Final[ShapeCodec[breaks.Event]] = ShapeCodec(PACKAGE, _named("FundBreak", breaks.Event))
+
+# One kind of event is no union.
+REGISTRARS: Final[ShapeCodec[registrar.Event]] = ShapeCodec(
+    PACKAGE, {"RegistrarRegistered": registrar.Registered}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Aggregates:
+    """Streams by category. The names are storage."""
+
+    registrars: RegistrarStreams
+    funds: FundStreams
+    orders: OrderStreams
+    holdings: HoldingStreams
+    investors: InvestorStreams
+    ta_days: TaDayStreams
+    files: FileStreams
+    breaks: BreakStreams
+
+    @classmethod
+    def over(cls, store: EventStore) -> "Aggregates":
+        """The aggregates of this store."""
+        return cls(
+            Streams(store, "registrar", registrar.registrar, REGISTRARS),
+            Streams(store, "fund", fund.fund, FUNDS),
+            Streams(store, "fund_order", order.order, ORDERS),
+            Streams(store, "holding", holding.holding, HOLDINGS),
+            Streams(store, "fund_investor", investor.investor, INVESTORS),
+            Streams(store, "ta_day", ta_day.ta_day, TA_DAYS),
+            Streams(store, "ta_file", files.files, FILES),
+            Streams(store, "fund_break", breaks.breaks, BREAKS),
+        )
+
+
+def holding_id(investor_id: str, fund_code: str) -> str:
+    """The stream's id of a holding."""
+    return f"{investor_id}-{fund_code}"
+
+
+def ta_day_id(ta_id: str, trade_date: date) -> str:
+    """The stream's id of a registrar's trading day."""
+    return f"{ta_id}-{trade_date.isoformat()}"
+
+
+def file_key(ta_id: str, trade_date: date, file_type: str, batch: int) -> str:
+    """The stream's id of a file: its key for ever."""
+    return f"{ta_id}-{trade_date.isoformat()}-{file_type}-{batch:03d}"

@@ -1,0 +1,150 @@
+"""Funds as operators see them: products, prices, registrars, the clock; it decides nothing."""
+
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from hefu.funds.v1 import events_pb2 as events_pb
+from hefu.funds.v1 import funds_pb2 as pb
+from hefu.funds.v1 import funds_pb2_grpc
+from libs.auth import current_caller
+from libs.decider import Cause
+from libs.grpc_errors import Refused
+from libs.grpc_server import Binding
+from libs.wire import time_from_wire, time_to_wire
+from services.funds import queries
+from services.funds.aggregates import Aggregates
+from services.funds.api.messages import from_wire, fund_terms, fund_view, nav_view, to_wire
+from services.funds.api.wallet import Reads
+from services.funds.cash import of_registrar
+from services.funds.clients.accounts import Accounts
+from services.funds.domain import fund as funds
+from services.funds.domain import registrar as registrars
+from services.funds.domain.product import FundStatus
+from services.funds.fund_clock import FundClock
+
+if TYPE_CHECKING:
+    import grpc
+
+SERVICE: Final = "hefu.funds.v1.FundDayService"
+Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+
+
+class FundDayApi(funds_pb2_grpc.FundDayServiceServicer):
+    def __init__(
+        self, aggregates: Aggregates, accounts: Accounts, reads: Reads, clock: FundClock
+    ) -> None:
+        self._aggregates = aggregates
+        self._accounts = accounts
+        self._reads = reads
+        self._clock = clock
+
+    def binding(self) -> Binding:
+        return Binding(funds_pb2_grpc.add_FundDayServiceServicer_to_server, self, SERVICE)
+
+    # ---- products and prices
+
+    async def PublishFund(
+        self, request: pb.PublishFundRequest, _context: "Context"
+    ) -> pb.PublishFundResponse:
+        terms, actor = fund_terms(request.terms), current_caller().name
+        registrar = (await self._aggregates.registrars.load(terms.ta_id)).state
+        if registrar is None:
+            raise Refused("REGISTRAR_NOT_FOUND", f"no registrar {terms.ta_id}")
+        cause = Cause(f"publish/{actor}", correlation_id=terms.code, actor=actor)
+        done = await self._aggregates.funds.transact(terms.code, funds.Publish(terms, actor), cause)
+        is_new = bool(done.events)
+        if request.status and is_new and _listed(done.state).version == 1:
+            status = FundStatus[_status(request.status)]
+            change = funds.ChangeStatus(f"publish/{terms.code}", status, "published so")
+            done = await self._aggregates.funds.transact(terms.code, change, cause)
+        return pb.PublishFundResponse(
+            fund=fund_view(_listed(done.state)), position=done.position, is_replayed=not is_new
+        )
+
+    async def ChangeFundStatus(
+        self, request: pb.ChangeFundStatusRequest, _context: "Context"
+    ) -> pb.ChangeFundStatusResponse:
+        status = FundStatus[_status(request.status)]
+        change = funds.ChangeStatus(request.request_id, status, request.cause)
+        done = await self._of_fund(request.code, change, request.request_id)
+        return pb.ChangeFundStatusResponse(
+            fund=fund_view(_listed(done.state)), position=done.position
+        )
+
+    async def PublishNav(
+        self, request: pb.PublishNavRequest, _context: "Context"
+    ) -> pb.PublishNavResponse:
+        nav = from_wire(funds.Nav, request.nav)
+        command = funds.PublishNav(nav, f"operator:{current_caller().name}")
+        done = await self._of_fund(request.code, command, f"nav/{nav.nav_date}")
+        return pb.PublishNavResponse(
+            nav=nav_view(request.code, _listed(done.state), nav),
+            position=done.position,
+            is_replayed=not done.events,
+        )
+
+    async def CorrectNav(
+        self, request: pb.CorrectNavRequest, _context: "Context"
+    ) -> pb.CorrectNavResponse:
+        nav = from_wire(funds.Nav, request.nav)
+        command = funds.CorrectNav(nav, request.cause, f"operator:{current_caller().name}")
+        done = await self._of_fund(request.code, command, request.request_id)
+        return pb.CorrectNavResponse(
+            nav=nav_view(request.code, _listed(done.state), nav), position=done.position
+        )
+
+    async def _of_fund(self, code: str, command: funds.Command, key: str) -> Any:  # noqa: ANN401 - as transacted
+        cause = Cause(key, correlation_id=code, actor=current_caller().name)
+        return await self._aggregates.funds.transact(code, command, cause)
+
+    # ---- registrars
+
+    async def RegisterRegistrar(
+        self, request: pb.RegisterRegistrarRequest, _context: "Context"
+    ) -> pb.RegisterRegistrarResponse:
+        terms, actor = from_wire(registrars.Registrar, request.registrar), current_caller().name
+        # Its accounts first: no order meets a registrar without them.
+        await self._accounts.open(of_registrar(terms.ta_id, terms.currency_code))
+        cause = Cause(f"register/{actor}", correlation_id=terms.ta_id, actor=actor)
+        done = await self._aggregates.registrars.transact(
+            terms.ta_id, registrars.Register(terms, actor), cause
+        )
+        return pb.RegisterRegistrarResponse(
+            registrar=to_wire(terms, events_pb.Registrar()),
+            position=done.position,
+            is_replayed=not done.events,
+        )
+
+    async def ListRegistrars(
+        self, request: pb.ListRegistrarsRequest, _context: "Context"
+    ) -> pb.ListRegistrarsResponse:
+        await self._reads.projection.wait_for(request.min_position)
+        rows = await self._reads.database.read(queries.registrars)
+        return pb.ListRegistrarsResponse(
+            registrars=[events_pb.Registrar(**row) for row in rows],
+            position=self._reads.projection.position,
+        )
+
+    # ---- the clock
+
+    async def SetFundClock(
+        self, request: pb.SetFundClockRequest, _context: "Context"
+    ) -> pb.SetFundClockResponse:
+        await self._clock.move(time_from_wire(request.now_time), current_caller().name)
+        return pb.SetFundClockResponse(now_time=time_to_wire(self._clock()))
+
+    async def GetFundClock(
+        self, _request: pb.GetFundClockRequest, _context: "Context"
+    ) -> pb.GetFundClockResponse:
+        return pb.GetFundClockResponse(
+            now_time=time_to_wire(self._clock()), is_simulated=self._clock.is_simulated
+        )
+
+
+def _listed(state: funds.Fund) -> funds.Listed:
+    if isinstance(state, funds.Absent):
+        raise AssertionError("a command that was taken leaves a fund")  # noqa: TRY004 - a bug
+    return state
+
+
+def _status(value: "events_pb.FundStatus.ValueType") -> str:
+    return events_pb.FundStatus.Name(value).removeprefix("FUND_STATUS_")

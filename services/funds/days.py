@@ -1,0 +1,68 @@
+"""The days of fund orders, by the exchanges that a fund names; past what is known, none is told."""
+
+from collections.abc import Sequence
+from datetime import date, time
+
+from libs.trading_calendar import (
+    Calendar,
+    CalendarUnknown,
+    DealingDays,
+    cut_off_us,
+    load_calendar,
+    local_time,
+    session_after,
+    session_from,
+    trade_day,
+)
+from services.funds.domain.product import Dealing, FundTerms
+
+
+def today_of(dealing: Dealing, now_us: int) -> date:
+    """The fund's own natural day."""
+    return local_time(now_us, dealing.time_zone).date()
+
+
+def trade_day_of(funds: Sequence[FundTerms], now_us: int, *, is_buying: bool) -> date | None:
+    """T of an instant for one fund, or for both of a switch; None: a day it needs is not known."""
+    try:
+        days = dealing_of(funds, now_us, is_buying=is_buying)
+    except CalendarUnknown:
+        return None
+    return days.trade
+
+
+def dealing_of(funds: Sequence[FundTerms], from_us: int, *, is_buying: bool) -> DealingDays:
+    """T, confirm date and settlement date. Raises `CalendarUnknown`."""
+    first = funds[0].dealing
+    calendars = _calendars(funds)
+    cut_off = min(fund.dealing.cut_off for fund in funds)
+    trade = trade_day(from_us, calendars, first.time_zone, cut_off)
+    settle = first.settle_subscribe_days if is_buying else first.settle_redeem_days
+    confirm = session_after(trade, calendars)
+    return DealingDays(trade, confirm, session_after(trade, calendars, settle))
+
+
+def next_trade_day(fund: FundTerms, after: date) -> date:
+    """The session after a day. Raises `CalendarUnknown`."""
+    return session_after(after, _calendars([fund]))
+
+
+def session_on_or_after(fund: FundTerms, day: date) -> date:
+    """The day itself where the fund trades on it, else the next. Raises `CalendarUnknown`."""
+    return session_from(day, _calendars([fund]))
+
+
+def closing_us(funds: Sequence[FundTerms], trade: date) -> int:
+    """The instant at which a trade day closes, in microseconds."""
+    cut_off: time = min(fund.dealing.cut_off for fund in funds)
+    return cut_off_us(trade, funds[0].dealing.time_zone, cut_off)
+
+
+def _calendars(funds: Sequence[FundTerms]) -> list[Calendar]:
+    names = dict.fromkeys(name for fund in funds for name in fund.dealing.calendars)
+    return [load_calendar(name) for name in names]
+
+
+def utc_day(now_us: int) -> date:
+    """The day where no fund tells its zone."""
+    return local_time(now_us, "UTC").date()

@@ -1,0 +1,333 @@
+"""The steps of an order: each one call to the journal or one command to a holding, keyed by ids."""
+
+from dataclasses import dataclass, replace
+from typing import Final, assert_never
+
+import structlog
+
+from libs.clock import Clock, system_clock
+from libs.decider import Cause, Rejected
+from libs.fund_arithmetic import value_of
+from libs.ids import derived_id
+from libs.money import Money
+from libs.process import Recorded
+from libs.trading_calendar import CalendarUnknown
+from services.funds import days
+from services.funds.aggregates import Aggregates, holding_id
+from services.funds.cash import DIV, RED, SUB, clearing_id
+from services.funds.clients.accounts import (
+    Accounts,
+    Capture,
+    Hold,
+    Move,
+    Posted,
+    Refused,
+    Release,
+)
+from services.funds.domain import fund as funds
+from services.funds.domain import holding as holdings
+from services.funds.domain import order_lifecycle as life
+from services.funds.domain.booking import bookings_of
+from services.funds.domain.order import (
+    FUNDING_MAX_US,
+    Action,
+    BookShares,
+    Command,
+    GiveUpFunding,
+    Judge,
+    JudgePart,
+    PayInvestor,
+    Record,
+    Step,
+    accept_from_us,
+    return_of,
+)
+from services.funds.domain.order_terms import (
+    DIVIDEND,
+    FastRedemption,
+    RegistrarMovement,
+    Subscription,
+    Switching,
+)
+from services.funds.domain.product import FundTerms
+from services.funds.expecting import Expecting
+
+_ACTOR: Final = "funds"
+# What a wallet refuses to take is tried again under another id, once in so many microseconds.
+RETRY_EVERY_US: Final = 10 * 60 * 1_000_000
+
+logger = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Ordering:
+    """Performs one step of an order. Each posting's id derives from the order and the step."""
+
+    aggregates: Aggregates
+    accounts: Accounts
+    expecting: Expecting
+    clock: Clock
+    real_clock: Clock = system_clock
+
+    async def perform(
+        self, order_id: str, order: life.Order, step: Step
+    ) -> Recorded[Command] | None:
+        """What to record of it; None: not known yet. Raises `Unavailable`: the same again later."""
+        if isinstance(order, life.Absent):
+            raise AssertionError("what is not there has no steps")  # noqa: TRY004 - a bug of ours
+        match step:
+            case Judge(row_id):
+                command = await self._judge(order, row_id)
+                name = f"judge/{row_id}"
+            case BookShares(row_id):
+                command = await self._book(order, row_id)
+                name = f"book/{row_id}/{_version(order, row_id)}"
+            case PayInvestor(row_id):
+                command = await self._pay(order, row_id)
+                name = f"pay/{row_id}/{_version(order, row_id)}"
+            case Action():
+                command = await self._act(order, step)
+                name = step.name
+            case _:
+                assert_never(step)
+        return None if command is None else Recorded(command, _cause(order_id, name))
+
+    async def _act(self, order: life.Begun, action: Action) -> Command | None:
+        match action:
+            case Action.RESERVE_LIMIT:
+                return await self._reserve_limit(order)
+            case Action.PLACE_HOLD:
+                return await self._place_hold(order)
+            case Action.CAPTURE:
+                return await self._capture(order)
+            case Action.FREEZE_SHARES:
+                return await self._freeze(order)
+            case Action.PAY_ADVANCE:
+                return None
+            case Action.ACCEPT:
+                return await self._accept(order)
+            case Action.ROLL_OVER:
+                return await self._roll_over(order)
+            case Action.GIVE_BACK:
+                return await self._give_back(order)
+            case _:
+                assert_never(action)
+
+    async def _reserve_limit(self, order: life.Begun) -> Command:
+        kind = order.terms.kind
+        if not isinstance(kind, Subscription):
+            raise AssertionError("only purchases are limited")  # noqa: TRY004 - a bug of ours
+        fund = await self._fund(kind.fund_code)
+        day = days.trade_day_of([fund], order.placed.place_us, is_buying=True)
+        if day is None:
+            return Record(life.FundingFailed("CALENDAR_UNKNOWN", "a day it needs is not known"))
+        reserve = holdings.ReservePurchase(
+            order.placed.order_id, day, kind.amount.minor, fund.limits.daily_minor
+        )
+        failed = await self._hold_to(order, kind.fund_code, reserve, "limit")
+        return Record(failed or life.LimitReserved())
+
+    async def _place_hold(self, order: life.Begun) -> Command:
+        order_id, kind = order.placed.order_id, order.terms.kind
+        if not isinstance(kind, Subscription):
+            raise AssertionError("only purchases hold money")  # noqa: TRY004 - a bug of ours
+        hold = Hold(_id(order, "hold"), order.terms.wallet_account_id, kind.amount, order_id)
+        match await self.accounts.post(hold):
+            case Posted(position):
+                return Record(life.MoneyHeld(position))
+            case Refused(reason, description):
+                return Record(life.FundingFailed(reason, description))
+
+    async def _capture(self, order: life.Begun) -> Command:
+        now_us = self.clock()
+        if now_us >= order.placed.place_us + FUNDING_MAX_US and await self._is_released(order):
+            return GiveUpFunding(now_us)
+        fund = await self._fund(order.terms.kind.fund_code)
+        capture = Capture(
+            _id(order, "capture"),
+            _id(order, "hold"),
+            clearing_id(fund.ta_id, fund.currency, SUB),
+            order.placed.order_id,
+            f"{order.placed.order_id}/S1",
+        )
+        match await self.accounts.post(capture):
+            case Posted(position):
+                return Record(life.Funded(position, now_us))
+            case Refused(reason, description):
+                return Record(life.FundingFailed(reason, description))
+
+    async def _freeze(self, order: life.Begun) -> Command:
+        kind, order_id = order.terms.kind, order.placed.order_id
+        fund = await self._fund(kind.fund_code)
+        today = days.today_of(fund.dealing, self.clock())
+        if isinstance(kind, FastRedemption):
+            amount = value_of(kind.shares, 10**fund.nav_scale, fund.scales)
+            limit = fund.limits.fast_daily_minor
+            freeze: holdings.Command = holdings.ReserveFast(
+                order_id, kind.shares, amount, today, limit
+            )
+        else:
+            freeze = holdings.FreezeShares(
+                order_id, order.placed.shares, today, fund.limits.lock_days
+            )
+        failed = await self._hold_to(order, kind.fund_code, freeze, "freeze")
+        return Record(failed or life.SharesFrozen(self.clock()))
+
+    async def _hold_to(
+        self, order: life.Begun, code: str, command: holdings.Command, step: str
+    ) -> life.FundingFailed | None:
+        """Tell the holding; its refusal is the order's."""
+        try:
+            await self._to_holding(order, code, command, step)
+        except Rejected as rejected:
+            return life.FundingFailed(rejected.reason.name, rejected.description)
+        return None
+
+    async def _to_holding(
+        self, order: life.Begun, code: str, command: holdings.Command, step: str
+    ) -> None:
+        order_id = order.placed.order_id
+        cause = Cause(f"{order_id}/{step}", correlation_id=order_id, actor=_ACTOR)
+        id_ = holding_id(order.terms.investor_id, code)
+        await self.aggregates.holdings.transact(id_, command, cause)
+
+    async def _accept(self, order: life.Begun) -> Command | None:
+        from_us, now_us = accept_from_us(order), self.clock()
+        if now_us < from_us:
+            return None
+        kind = order.terms.kind
+        traded = [await self._fund(kind.fund_code)]
+        if isinstance(kind, Switching):
+            traded.append(await self._fund(kind.target_code))
+        try:
+            found = days.dealing_of(traded, from_us, is_buying=isinstance(kind, Subscription))
+        except CalendarUnknown as error:
+            return Record(life.Refused("CALENDAR_UNKNOWN", str(error)))
+        closing = days.closing_us(traded, found.trade)
+        return Record(life.Accepted(found.trade, found.confirm, found.settle, now_us, closing))
+
+    async def _roll_over(self, order: life.Begun) -> Command:
+        if order.trade_date is None:
+            raise AssertionError("what is confirmed in part has a trade day")
+        fund = await self._fund(order.terms.kind.fund_code)
+        day = days.next_trade_day(fund, order.trade_date)
+        return Record(life.RemainderRolledOver(day, order.remaining_shares))
+
+    async def _give_back(self, order: life.Begun) -> Command | None:
+        kind, owed = order.terms.kind, return_of(order)
+        if owed.amount_minor:
+            fund = await self._fund(kind.fund_code)
+            back = _move(
+                order,
+                "give_back",
+                Money(fund.currency, owed.amount_minor),
+                clearing_id(fund.ta_id, fund.currency, SUB),
+                order.terms.wallet_account_id,
+            )
+            if await self._insist(back) is None:
+                return None
+        elif order.is_held and not order.is_funded and not await self._is_released(order):
+            raise AssertionError("what was captured was recorded so, or is captured again")
+        if owed.shares:
+            thaw: holdings.Command = holdings.UnfreezeShares(order.placed.order_id)
+            if isinstance(kind, FastRedemption):
+                thaw = holdings.ReleaseFast(order.placed.order_id)
+            await self._to_holding(order, kind.fund_code, thaw, "unfreeze")
+        if order.is_reserved and order.stage in life.DROPPED:
+            lift = holdings.ReleasePurchase(order.placed.order_id)
+            await self._to_holding(order, kind.fund_code, lift, "lift")
+        return Record(owed)
+
+    async def _is_released(self, order: life.Begun) -> bool:
+        """Give the hold back; False where the journal has captured it, which nobody undoes."""
+        release = Release(_id(order, "release"), _id(order, "hold"), order.placed.order_id)
+        match await self.accounts.post(release):
+            case Posted() | Refused("HOLD_RELEASED" | "HOLD_EXPIRED"):
+                return True
+            case Refused("HOLD_CAPTURED"):
+                return False
+            case Refused() as other:
+                raise AssertionError(f"a hold of ours is not released: {other}")
+
+    async def _judge(self, order: life.Begun, row_id: str) -> Command | None:
+        """Wait where the day's price is missing: it wakes the order when it comes."""
+        expected = await self.expecting.of(order, _part(order, row_id).confirmation)
+        return None if expected is None else JudgePart(row_id, expected)
+
+    async def _book(self, order: life.Begun, row_id: str) -> Command:
+        part = _part(order, row_id)
+        step = f"book/{row_id}/{_version(order, row_id)}"
+        for code, command in bookings_of(order, part):
+            await self._to_holding(order, code, command, step)
+        return Record(life.PartBooked(row_id))
+
+    async def _pay(self, order: life.Begun, row_id: str) -> Command | None:
+        part, kind = _part(order, row_id), order.terms.kind
+        owes = part.confirmation.amount_minor - part.paid_minor
+        fund = await self._fund(kind.fund_code)
+        is_dividend = isinstance(kind, RegistrarMovement) and kind.business_code == DIVIDEND
+        source = clearing_id(fund.ta_id, fund.currency, DIV if is_dividend else RED)
+        # What is paid so far names the posting: an amendment may owe more under the same row.
+        step = f"pay:{row_id}:{part.paid_minor}"
+        paid = _move(order, step, Money(fund.currency, owes), source, order.terms.wallet_account_id)
+        done = await self._insist(paid)
+        return None if done is None else Record(life.PartPaid(row_id, owes, done.position))
+
+    async def _insist(self, move: Move) -> Posted | None:
+        """Post what must come to the investor; None: refused for now (a frozen wallet).
+
+        A refusal uses its id up, so that later tries have ids of their own; the fact key keeps it
+        to one posting. Meanwhile the money waits in fund clearing, where the tie-out shows it.
+        """
+        done = await self.accounts.post(move)
+        if isinstance(done, Refused) and done.reason != "FACT_ALREADY_POSTED":
+            turn = 1 + self.real_clock() // RETRY_EVERY_US
+            again = str(derived_id(move.transfer_id, "again", turn))
+            done = await self.accounts.post(replace(move, transfer_id=again))
+        match done:
+            case Posted():
+                return done
+            case Refused(reason="FACT_ALREADY_POSTED"):
+                return Posted(0)
+            case Refused(reason):
+                logger.error("fund_order_stuck", step=move.purpose, reason=reason)
+                return None
+
+    async def _fund(self, code: str) -> FundTerms:
+        state = (await self.aggregates.funds.load(code)).state
+        if isinstance(state, funds.Absent):
+            raise AssertionError(f"{code} was in the catalogue when the order was placed")  # noqa: TRY004 - a bug
+        return state.terms
+
+
+def _part(order: life.Begun, row_id: str) -> life.Part:
+    part = order.part(row_id)
+    if part is None:
+        raise AssertionError(f"{row_id} was recorded")
+    return part
+
+
+def _version(order: life.Begun, row_id: str) -> int:
+    """What tells a booking from the one that amends it."""
+    return _part(order, row_id).confirmation.row
+
+
+def _id(order: life.Begun, purpose: str) -> str:
+    return str(derived_id(order.placed.order_id, purpose))
+
+
+def _move(order: life.Begun, step: str, amount: Money, debit: str, credit: str) -> Move:
+    order_id = order.placed.order_id
+    return Move(
+        _id(order, step),
+        amount.currency,
+        ((debit, amount.minor),),
+        ((credit, amount.minor),),
+        order_id,
+        step.partition(":")[0],
+        f"{order_id}/{step}",
+    )
+
+
+def _cause(order_id: str, step: str) -> Cause:
+    return Cause(f"{order_id}/{step}", correlation_id=order_id, actor=_ACTOR)
