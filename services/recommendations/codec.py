@@ -180,7 +180,7 @@ def _message(value: object, *, is_json: bool) -> dict[str, Any]:
     return _out(value, is_json=is_json)
 
 
-def _in(type_: Any, body: Mapping[str, Any]) -> object:
+def _in(type_: Any, body: Mapping[str, Any]) -> object:  # noqa: ANN401 - a dataclass
     if type_ is Money:
         return Money(body.get("currency_code", ""), int(body.get("minor_units", 0)))
     found: dict[str, Any] = {}

@@ -100,3 +100,13 @@ class Unsolved:
     # CONSTRAINTS_CONFLICT, AMOUNT_BELOW_LOTS.
     reason: str
     names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Quotes:
+    """(date, price, accumulated price or 0, income of ten thousand shares), oldest first."""
+
+    code: str
+    rows: tuple[tuple[str, int, int, int], ...]
+    # Earlier prices that a feed brought, before the first of ours.
+    fed: tuple[tuple[str, float], ...] = ()

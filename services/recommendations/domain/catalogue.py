@@ -53,6 +53,10 @@ class Fund:
     nav_day: int | None = None
     sessions_behind: int = 0
     revision: int = 0
+    nav: int = 0
+    nav_scale: int = 4
+    share_scale: int = 2
+    nav_position: int = 0
 
     @property
     def is_money(self) -> bool:

@@ -122,6 +122,7 @@ class ShadowAnswered:
     version: str
     items: tuple[Item, ...]
     item_hash: str
+    overlap_millionths: int = 0
 
 
 @dataclass(frozen=True, slots=True)

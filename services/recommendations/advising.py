@@ -1,0 +1,340 @@
+"""Advice, always in this order: eligible, constructed or ranked, explained, logged; then answered."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final, TypeAlias
+from uuid import UUID
+
+from libs.clock import Clock
+from libs.decider import Cause, FieldViolation, Rejected, Streams, Transacted
+from libs.projection import Projection
+from libs.read_model import Database
+from libs.suitability import InvestorClass, highest_level
+from services.recommendations import queries
+from services.recommendations.asking import AskedList, AskedPortfolio, Reason
+from services.recommendations.domain import investor as who
+from services.recommendations.domain import proposal as what
+from services.recommendations.domain.catalogue import Catalogue, FundSet
+from services.recommendations.domain.constraints import CONSTRAINTS
+from services.recommendations.domain.eligibility import (
+    DAYS_OF_MONTH,
+    Asked,
+    Holdings,
+    Judged,
+    judge,
+    whole_refusal,
+)
+from services.recommendations.domain.features import (
+    DAY_US,
+    Fact,
+    Features,
+    digest,
+    investor_features,
+    known,
+    pair_features,
+    shares_of,
+)
+from services.recommendations.domain.proposal import (
+    Candidate,
+    Expected,
+    Issue,
+    Issued,
+    Item,
+    Positions,
+    Purpose,
+    Snapshot,
+)
+from services.recommendations.domain.ranking import (
+    ListRules,
+    Question,
+    Ranked,
+    Ranker,
+    rank,
+)
+from services.recommendations.domain.release import Slot
+from services.recommendations.explaining import digest_of, item_hash, of_listed
+from services.recommendations.releases import Releases
+from services.recommendations.shelf import Shelf
+
+InvestorStreams: TypeAlias = Streams[who.Command, who.State, who.Event]
+ProposalStreams: TypeAlias = Streams[what.Command, what.State, what.Event]
+Issuing: TypeAlias = Transacted[what.State, what.Event]
+
+MILLION: Final = 1_000_000
+VALID_FOR_US: Final = DAY_US
+HOUSE: Final = "house@1"
+# Answers in the shadow that may be under way at once; more are not given.
+SHADOWS_MAX: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """One investor, at one moment: what every kind of advice starts from."""
+
+    investor: who.Investor
+    revision: int
+    investor_class: InvestorClass
+    facts: Sequence[Fact]
+    holdings: Holdings
+    upto: queries.Upto
+    catalogue: Catalogue
+    features: Features
+
+    @property
+    def now_us(self) -> int:
+        return self.upto.at_us
+
+    @property
+    def horizon_days(self) -> int:
+        return self.investor.preferences.horizon_months * DAYS_OF_MONTH
+
+
+@dataclass
+class Advice:
+    """Lists of funds; and what lists and portfolios have in common."""
+
+    investors: InvestorStreams
+    proposals: ProposalStreams
+    database: Database
+    own: Projection
+    payments: Projection
+    shelf: Shelf
+    releases: Releases
+    clock: Clock
+    rules: ListRules = ListRules()
+    _shadows: set[asyncio.Task[None]] = field(default_factory=set, repr=False)
+
+    async def list_funds(self, asked: AskedList) -> Issuing:
+        """Funds ranked for an investor. Raises `Rejected`: then nothing is recorded."""
+        about = await self.known(asked.investor_id)
+        amount = asked.amount
+        judged = judge(
+            about.catalogue,
+            about.investor,
+            about.holdings,
+            Asked(None if amount is None else amount.minor, amount.currency if amount else ""),
+            about.now_us,
+        )
+        refuse_nothing(about.catalogue, judged)
+        ranker = await self._ranker()
+        question = question_of(about)
+        rules = replace(self.rules, size=asked.size or self.rules.size)
+        seed = seed_of(asked.proposal_id)
+        ranked, candidates = rank(about.catalogue, ranker, question, judged.eligible, rules, seed)
+        items = tuple(listed(about.catalogue, ranker, question, each) for each in ranked)
+        draft = await self.draft(about, judged, [item.fund_code for item in items])
+        done = await self.issue(
+            replace(
+                draft,
+                proposal_id=asked.proposal_id,
+                purpose=Purpose.FUND_LIST,
+                candidates=tuple(candidate_of(each) for each in candidates),
+                items=items,
+                strategy="list",
+                strategy_version=_version_of(ranker),
+                seed=seed,
+                amount=amount,
+                item_hash=item_hash(items),
+                terms_digest=digest_of(asked.terms),
+                caller=asked.caller,
+            )
+        )
+        if done.events:
+            self._shadow(about, question, judged.eligible, rules, done)
+        return done
+
+    async def known(self, investor_id: str) -> Known:
+        """Raises `Rejected` where there can be no advice for this investor."""
+        loaded = await self.investors.load(investor_id)
+        now_us = self.clock()
+        if isinstance(loaded.state, who.Unknown):
+            raise Rejected(Reason.INVESTOR_NOT_FOUND)
+        if refusal := whole_refusal(loaded.state, now_us):
+            raise Rejected(Reason[refusal])
+        found = who.class_at(loaded.state, now_us)
+        if found is None:
+            raise AssertionError("an investor without a class was refused before")
+        upto = queries.Upto(
+            self.own.position, self.shelf.funds_position, self.payments.position, now_us
+        )
+        catalogue = self.shelf.catalogue
+        day_us = now_us - now_us % DAY_US
+        facts, today = await self.database.read(
+            lambda c: (
+                queries.facts_of(c, investor_id, upto),
+                queries.bought_today(c, investor_id, day_us),
+            )
+        )
+        shares = shares_of(known(facts, now_us))
+        prices, levels = _prices(catalogue, {fact.fund_code for fact in facts})
+        values = {code: count * prices.get(code, 0) // 10_000 for code, count in shares.items()}
+        held = Holdings({code: value for code, value in values.items() if value > 0}, today)
+        features = investor_features(facts, now_us, prices, levels)
+        return Known(loaded.state, loaded.revision, found, facts, held, upto, catalogue, features)
+
+    async def draft(self, about: Known, judged: Judged, codes: Sequence[str]) -> Issued:
+        """What every recommendation says; the rest is replaced by who issues it."""
+        subjects: dict[str, Features] = {"investor": about.features}
+        for code, features in (await self.shelf.features_of(codes)).items():
+            subjects[f"fund:{code}"] = features
+            subjects[f"pair:{code}"] = pair_features(about.facts, about.now_us, code)
+        valid_us = min(about.now_us + VALID_FOR_US, who.valid_until_us(about.investor))
+        profile = about.investor.profile
+        return Issued(
+            proposal_id="",
+            investor_id=about.investor.investor_id,
+            purpose=Purpose.FUND_LIST,
+            as_of_us=about.now_us,
+            positions=Positions(about.upto.own, about.upto.funds, about.upto.payments),
+            candidates=(),
+            refused=tuple(
+                (code, tuple(about.catalogue.codes_of(funds)))
+                for code, funds in judged.refused.items()
+            ),
+            items=(),
+            strategy="",
+            strategy_version="",
+            constraint_set=CONSTRAINTS.version,
+            fallbacks=(),
+            feature_hash=digest(subjects),
+            features=tuple(sorted(about.features.items())),
+            suitability=Snapshot(
+                about.investor_class,
+                highest_level(about.investor_class),
+                "" if profile is None else profile.questionnaire_version,
+                who.valid_until_us(about.investor),
+                about.revision,
+            ),
+            seed=0,
+            valid_until_us=valid_us,
+            amount=None,
+            binding=(),
+            expected=Expected(),
+            runner_up=None,
+            item_hash="",
+            terms_digest="",
+            caller="",
+        )
+
+    async def issue(self, issued: Issued) -> Issuing:
+        """Written before it is answered: who retries with the same id finds it."""
+        id_ = issued.proposal_id
+        cause = Cause(f"{id_}/ISSUE", correlation_id=id_, actor=issued.caller)
+        return await self.proposals.transact(id_, Issue(issued), cause, is_new=True)
+
+    async def replayed(self, asked: AskedList | AskedPortfolio) -> Issuing | None:
+        """What was issued under this id before. Raises `Rejected` where it was something else."""
+        loaded = await self.proposals.load(asked.proposal_id)
+        if isinstance(loaded.state, what.Absent):
+            return None
+        what.check_same(loaded.state.issued, asked.caller, digest_of(asked.terms))
+        return loaded
+
+    async def _ranker(self) -> Ranker:
+        released = await self.releases.of(Slot.RANKER)
+        found = self.shelf.rankers.get(released.version)
+        # A version whose artifact is gone or broken serves nobody: the house's own does.
+        return found or self.shelf.rankers[HOUSE]
+
+    def _shadow(
+        self,
+        about: Known,
+        question: Question,
+        eligible: FundSet,
+        rules: ListRules,
+        done: Issuing,
+    ) -> None:
+        if len(self._shadows) >= SHADOWS_MAX:
+            return
+        task = asyncio.create_task(self._answer_in_shadow(about, question, eligible, rules, done))
+        self._shadows.add(task)
+        task.add_done_callback(self._shadows.discard)
+
+    async def _answer_in_shadow(
+        self,
+        about: Known,
+        question: Question,
+        eligible: FundSet,
+        rules: ListRules,
+        done: Issuing,
+    ) -> None:
+        """The ranking in the shadow answers the same question; nobody sees it."""
+        released = await self.releases.of(Slot.RANKER)
+        ranker = self.shelf.rankers.get(released.shadow_version)
+        if ranker is None or isinstance(done.state, what.Absent):
+            return
+        issued = done.state.issued
+        ranked, _ = rank(about.catalogue, ranker, question, eligible, rules, issued.seed)
+        items = tuple(listed(about.catalogue, ranker, question, each) for each in ranked)
+        shown = {item.fund_code for item in issued.items}
+        both = sum(item.fund_code in shown for item in items)
+        overlap = both * MILLION // max(len(shown), 1)
+        answered = what.ShadowAnswered(ranker.version, items, item_hash(items), overlap)
+        id_ = issued.proposal_id
+        cause = Cause(f"{id_}/SHADOW/{ranker.version}", correlation_id=id_, actor=issued.caller)
+        await self.proposals.transact(id_, what.AnswerInShadow(answered), cause)
+
+    async def close(self) -> None:
+        """Wait for what is answered in the shadow."""
+        await asyncio.gather(*self._shadows, return_exceptions=True)
+
+
+def refuse_nothing(catalogue: Catalogue, judged: Judged) -> None:
+    """Raise where no fund is left, with how many each check took away."""
+    if judged.eligible:
+        return
+    if not catalogue.funds:
+        raise Rejected(Reason.CATALOGUE_EMPTY, "no fund is known yet")
+    told = [
+        FieldViolation(code, f"refuses {len(catalogue.codes_of(funds))} funds")
+        for code, funds in judged.refused.items()
+    ]
+    raise Rejected(Reason.NOTHING_ELIGIBLE, "no fund passes every check", told)
+
+
+def question_of(about: Known) -> Question:
+    return Question(
+        about.investor.investor_id,
+        int(about.investor_class),
+        tuple(sorted(about.holdings.value_minor)),
+        about.horizon_days,
+        about.investor.preferences.wanted_themes,
+    )
+
+
+def listed(catalogue: Catalogue, ranker: Ranker, question: Question, each: Ranked) -> Item:
+    fund = catalogue.funds[catalogue.index[each.code]]
+    return Item(
+        each.code,
+        fund.name,
+        fund.level,
+        score_millionths=round(each.score * MILLION),
+        propensity_millionths=round(each.propensity * MILLION),
+        yearly_fee_millionths=fund.fee_millionths(question.horizon_days),
+        reasons=of_listed(catalogue, ranker, question, each),
+    )
+
+
+def candidate_of(each: Ranked) -> Candidate:
+    sources = tuple((name, round(score * MILLION)) for name, score in sorted(each.sources.items()))
+    return Candidate(each.code, round(each.score * MILLION), sources)
+
+
+def seed_of(proposal_id: str) -> int:
+    """The random bits of the id: chosen by the caller, the same for ever."""
+    return UUID(proposal_id).int & (1 << 62) - 1
+
+
+def _version_of(ranker: Ranker) -> str:
+    return f"{ranker.version}:{ranker.artifact_hash}" if ranker.artifact_hash else ranker.version
+
+
+def _prices(catalogue: Catalogue, codes: set[str]) -> tuple[Mapping[str, int], Mapping[str, int]]:
+    """Minor units of ten thousand shares, and levels, of the funds an investor has to do with."""
+    funds = [fund for code in codes if (fund := catalogue.find(code)) is not None]
+    prices = {
+        fund.code: queries.price_of_10k(fund.nav, fund.nav_scale, fund.share_scale)
+        for fund in funds
+    }
+    return prices, {fund.code: int(fund.level) for fund in funds}

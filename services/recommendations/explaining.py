@@ -1,0 +1,145 @@
+"""Why each item is there, with numbers that were used, and nothing else."""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+
+import orjson
+
+from libs.suitability import InvestorClass
+from services.recommendations.construction.problem import Problem, Solution
+from services.recommendations.domain import reasons
+from services.recommendations.domain.catalogue import Catalogue, Fund
+from services.recommendations.domain.constraints import WHOLE
+from services.recommendations.domain.proposal import Item, Reasoned
+from services.recommendations.domain.ranking import (
+    CO_PURCHASE,
+    LADDER,
+    POPULARITY,
+    Question,
+    Ranked,
+    Ranker,
+)
+
+MILLION = 1_000_000
+# Of the yearly fee: less is no reason to change a share class.
+FEE_GAIN_LEAST = 500
+
+
+def fits(fund: Fund, found: InvestorClass) -> Reasoned:
+    return Reasoned(reasons.FITS_RISK_BAND, (("class", found.name), ("level", fund.level.name)))
+
+
+def of_listed(
+    catalogue: Catalogue, ranker: Ranker, question: Question, each: Ranked
+) -> tuple[Reasoned, ...]:
+    """Reasons of one fund on a list."""
+    fund = catalogue.funds[catalogue.index[each.code]]
+    return (fits(fund, InvestorClass(question.band)), *_listed(catalogue, ranker, question, each))
+
+
+def _listed(
+    catalogue: Catalogue, ranker: Ranker, question: Question, each: Ranked
+) -> Iterator[Reasoned]:
+    fund = catalogue.funds[catalogue.index[each.code]]
+    told = dict(ranker.evidence(question, each.code))
+    if each.sources.get(CO_PURCHASE) and "investors" in told:
+        evidence = (("investors", told["investors"]), ("similarity", told["similarity"]))
+        yield Reasoned(reasons.HELD_PEERS_BOUGHT, evidence)
+    if popular := each.sources.get(POPULARITY):
+        yield Reasoned(reasons.POPULAR_IN_BAND, (("popularity", f"{popular:.2f}"),))
+    if fund.theme and fund.theme in question.wanted_themes:
+        yield Reasoned(reasons.WANTED_THEME, (("theme", fund.theme),))
+    if LADDER in each.sources:
+        months = str(question.horizon_days // 30)
+        yield Reasoned(reasons.FITS_HORIZON, (("months", months),))
+    yield from _cheaper(catalogue, question, fund)
+    for name, value in sorted(told.items()):
+        if name.startswith("contribution:"):
+            feature = name.removeprefix("contribution:")
+            parts = (("model", ranker.version), ("feature", feature), ("contribution", value))
+            yield Reasoned(reasons.MODEL_SAYS, parts)
+
+
+def _cheaper(catalogue: Catalogue, question: Question, fund: Fund) -> Iterator[Reasoned]:
+    """The same fund is held in a share class that costs more over this horizon."""
+    if not fund.family:
+        return
+    own = fund.fee_millionths(question.horizon_days)
+    for code in question.held:
+        other = catalogue.find(code)
+        if other is None or other.code == fund.code or other.family != fund.family:
+            continue
+        theirs = other.fee_millionths(question.horizon_days)
+        if theirs - own >= FEE_GAIN_LEAST:
+            evidence = (("fee_this", str(own)), ("fee_other", str(theirs)), ("other", code))
+            yield Reasoned(reasons.LOWER_FEE_ALTERNATIVE, evidence)
+
+
+def of_held(
+    problem: Problem, solution: Solution, fund: Fund, previous: int, drift: int
+) -> tuple[Reasoned, ...]:
+    """Reasons of one holding of a portfolio."""
+    return (
+        fits(fund, problem.investor_class),
+        *_held(problem, solution, fund, previous, drift),
+    )
+
+
+def _held(
+    problem: Problem, solution: Solution, fund: Fund, previous: int, drift: int
+) -> Iterator[Reasoned]:
+    code = fund.code
+    weight = solution.weights.get(code, 0)
+    share = solution.contributions.get(code, 0)
+    yield Reasoned(
+        reasons.RISK_SHARE,
+        (("weight", str(weight * MILLION // WHOLE)), ("risk_share", str(share))),
+    )
+    figures = solution.figures
+    if figures.volatility_before and figures.volatility < figures.volatility_before:
+        evidence = (
+            ("volatility_before", str(figures.volatility_before)),
+            ("volatility_after", str(figures.volatility)),
+            ("contribution", str(share)),
+        )
+        yield Reasoned(reasons.LOWERS_PORTFOLIO_RISK, evidence)
+    names = {f"FUND:{code}", f"MANAGER:{fund.manager}", f"THEME:{fund.theme}"}
+    for bound in solution.binding:
+        if bound.name in names:
+            yield Reasoned(
+                reasons.AT_LIMIT, (("name", bound.name), ("limit", str(bound.limit_millionths)))
+            )
+    for view in problem.views:
+        if any(leg == code for leg, _ in view.legs):
+            held = (
+                ("view_return", str(round(view.yearly_return * MILLION))),
+                ("confidence", str(round(view.confidence * MILLION))),
+            )
+            yield Reasoned(reasons.VIEW_HELD, held)
+    if problem.is_rebalance and abs(weight - previous) > drift:
+        evidence = (
+            ("weight_now", str(previous * MILLION // WHOLE)),
+            ("target", str(weight * MILLION // WHOLE)),
+            ("threshold", str(drift * MILLION // WHOLE)),
+        )
+        yield Reasoned(reasons.REBALANCE_DRIFT, evidence)
+
+
+def item_hash(items: Sequence[Item]) -> str:
+    """SHA-256 of what was advised, in its order: codes, weights, amounts, scores, chances."""
+    rows = [
+        [
+            item.fund_code,
+            item.weight,
+            item.amount_minor,
+            item.score_millionths,
+            item.propensity_millionths,
+        ]
+        for item in items
+    ]
+    return hashlib.sha256(orjson.dumps(rows)).hexdigest()
+
+
+def digest_of(terms: Mapping[str, object]) -> str:
+    """SHA-256 of what was asked, so that an id is used for one question only."""
+    return hashlib.sha256(orjson.dumps(terms, option=orjson.OPT_SORT_KEYS)).hexdigest()

@@ -1,0 +1,269 @@
+"""What funds tell, as rows: catalogue, prices by publication, orders, facts of investors."""
+
+from collections.abc import Callable, Iterator, Mapping
+from datetime import date
+from typing import Any, Final
+
+import orjson
+from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, Table, Text, case
+
+from libs.event_store import StoredEvent
+from libs.read_model import Patch, Put, ReadModel, Write
+from services.recommendations.domain.features import DAY_US, Kind
+
+_PACKAGE: Final = "hefu.funds.v1."
+_EPOCH: Final = date(1970, 1, 1)
+_CODE_LENGTH: Final = 6
+
+metadata = MetaData()
+
+funds = Table(
+    "heard_funds",
+    metadata,
+    Column("code", Text, primary_key=True),
+    # The terms as they were published, JSON.
+    Column("terms", Text),
+    Column("status", Text),
+    Column("level", Integer),
+    Column("nav_scale", Integer),
+    Column("published_us", BigInteger),
+    # Positions of the newest event of the product, and of its newest price.
+    Column("position", BigInteger, nullable=False),
+    Column("nav_position", BigInteger, nullable=False),
+    # Of the first and the newest day that has a price; empty: none.
+    Column("first_nav_date", Text, nullable=False),
+    Column("nav_date", Text, nullable=False),
+    Column("nav", BigInteger, nullable=False),
+)
+# Days on which any fund had a price: the market's sessions as far as is known.
+sessions = Table("heard_sessions", metadata, Column("day", Text, primary_key=True))
+navs = Table(
+    "heard_navs",
+    metadata,
+    Column("code", Text, primary_key=True),
+    Column("nav_date", Text, primary_key=True),
+    Column("position", BigInteger, primary_key=True),
+    Column("event_id", Text, nullable=False),
+    Column("nav", BigInteger, nullable=False),
+    # With what was paid out before, or 0; a money fund's income of ten thousand shares.
+    Column("accumulated_nav", BigInteger, nullable=False),
+    Column("income_per_10k", BigInteger, nullable=False),
+    Column("recorded_us", BigInteger, nullable=False),
+)
+levels = Table(
+    "heard_levels",
+    metadata,
+    Column("code", Text, primary_key=True),
+    Column("position", BigInteger, primary_key=True),
+    Column("level", Integer, nullable=False),
+    Column("recorded_us", BigInteger, nullable=False),
+)
+orders = Table(
+    "heard_orders",
+    metadata,
+    Column("order_id", Text, primary_key=True),
+    Column("investor_id", Text, nullable=False),
+    Column("code", Text, nullable=False),
+    Column("amount_minor", BigInteger, nullable=False),
+    Column("investor_class", Text, nullable=False),
+    Column("placed_us", BigInteger, nullable=False),
+    Column("recorded_us", BigInteger, nullable=False),
+    Column("position", BigInteger, nullable=False),
+)
+Index("heard_orders_of_fund", orders.c.code, orders.c.placed_us)
+facts = Table(
+    "heard_facts",
+    metadata,
+    Column("event_id", Text, primary_key=True),
+    Column("investor_id", Text, nullable=False),
+    Column("code", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Column("business_us", BigInteger, nullable=False),
+    Column("recorded_us", BigInteger, nullable=False),
+    Column("position", BigInteger, nullable=False),
+)
+Index("heard_facts_of_investor", facts.c.investor_id, facts.c.position)
+Index("heard_facts_of_fund", facts.c.code, facts.c.kind, facts.c.position)
+
+
+def day_us(text: str) -> int:
+    """The start of a date (ISO 8601) in microseconds since 1970."""
+    return (date.fromisoformat(text) - _EPOCH).days * DAY_US
+
+
+def project(stored: StoredEvent) -> Iterator[Write]:
+    name = stored.type.removeprefix(_PACKAGE)
+    told = _TOLD.get(name)
+    if told is not None:
+        yield from told(stored, orjson.loads(stored.data))
+
+
+def _published(stored: StoredEvent, body: Mapping[str, Any]) -> Iterator[Write]:
+    terms = body.get("terms", {})
+    level = int(str(terms["risk_level"]).removeprefix("RISK_LEVEL_R"))
+    at = {"position": stored.position}
+    if stored.revision == 0:
+        yield Put(
+            funds,
+            {
+                "code": terms["code"],
+                "status": "FUND_STATUS_RAISING",
+                "published_us": stored.recorded_us,
+                "nav_position": 0,
+                "first_nav_date": "",
+                "nav_date": "",
+                "nav": 0,
+                **at,
+            },
+        )
+    yield Patch(
+        funds,
+        {"code": terms["code"]},
+        {
+            "terms": orjson.dumps(terms, option=orjson.OPT_SORT_KEYS).decode(),
+            "level": level,
+            "nav_scale": int(terms.get("nav_scale", 0)),
+            **at,
+        },
+    )
+    yield Put(
+        levels,
+        {
+            "code": terms["code"],
+            "level": level,
+            "recorded_us": stored.recorded_us,
+            **at,
+        },
+    )
+
+
+def _status(stored: StoredEvent, body: Mapping[str, Any]) -> Iterator[Write]:
+    values = {"status": body.get("status", ""), "position": stored.position}
+    yield Patch(funds, {"code": _code_of(stored)}, values)
+
+
+def _nav(stored: StoredEvent, nav: Mapping[str, Any]) -> Iterator[Write]:
+    day, price = nav["nav_date"], int(nav["nav"])
+    row = {
+        "code": _code_of(stored),
+        "nav_date": day,
+        "position": stored.position,
+        "event_id": str(stored.id),
+        "nav": price,
+        "accumulated_nav": int(nav.get("accumulated_nav", 0)),
+        "income_per_10k": int(nav.get("income_per_10k", 0)),
+        "recorded_us": stored.recorded_us,
+    }
+    yield Put(navs, row)
+    yield Put(sessions, {"day": day})
+    is_newest = funds.c.nav_date <= day
+    is_first = (funds.c.first_nav_date == "") | (funds.c.first_nav_date > day)
+    yield Patch(
+        funds,
+        {"code": _code_of(stored)},
+        {
+            "nav": case((is_newest, price), else_=funds.c.nav),
+            "first_nav_date": case((is_first, day), else_=funds.c.first_nav_date),
+            "nav_date": case((is_newest, day), else_=funds.c.nav_date),
+            "nav_position": stored.position,
+            "position": stored.position,
+        },
+    )
+
+
+def _placed(stored: StoredEvent, body: Mapping[str, Any]) -> Iterator[Write]:
+    terms = body.get("terms", {})
+    investor_id, placed_us = terms.get("investor_id", ""), int(body.get("place_us", 0))
+    if bought := terms.get("subscription"):
+        amount = int(bought.get("amount", {}).get("minor_units", 0))
+        row = {
+            "order_id": body.get("order_id", ""),
+            "investor_id": investor_id,
+            "code": bought["fund_code"],
+            "amount_minor": amount,
+            "investor_class": "",
+            "placed_us": placed_us,
+            "recorded_us": stored.recorded_us,
+            "position": stored.position,
+        }
+        yield Put(orders, row)
+        yield _fact(stored, investor_id, bought["fund_code"], Kind.BOUGHT, amount, placed_us)
+    for name in ("redemption", "fast_redemption"):
+        if sold := terms.get(name):
+            shares = int(sold.get("shares", 0))
+            yield _fact(stored, investor_id, sold["fund_code"], Kind.SOLD, shares, placed_us)
+
+
+def _passed(stored: StoredEvent, body: Mapping[str, Any]) -> Iterator[Write]:
+    found = str(body.get("investor_class", "")).removeprefix("INVESTOR_CLASS_")
+    order_id = stored.stream.removeprefix("fund_order-")
+    yield Patch(orders, {"order_id": order_id}, {"investor_class": found})
+
+
+def _lot(stored: StoredEvent, body: Mapping[str, Any]) -> Iterator[Write]:
+    yield _shares(stored, int(body.get("shares", 0)), body.get("confirm_date", ""))
+
+
+def _redeemed(stored: StoredEvent, body: Mapping[str, Any]) -> Iterator[Write]:
+    shares = sum(int(part.get("shares", 0)) for part in body.get("parts", ()))
+    yield _shares(stored, -shares, body.get("confirm_date", ""))
+
+
+def _accrued(stored: StoredEvent, body: Mapping[str, Any]) -> Iterator[Write]:
+    shares = int(body.get("credited_shares", 0))
+    if shares:
+        yield _shares(stored, shares, body.get("accrual_date", ""))
+
+
+def _shares(stored: StoredEvent, shares: int, day: str) -> Write:
+    investor_id = stored.stream.removeprefix("holding-")[: -_CODE_LENGTH - 1]
+    # A confirmation is known from the day it arrived; the day it is of lies before that.
+    at_us = min(day_us(day), stored.recorded_us) if day else stored.recorded_us
+    code = stored.stream[-_CODE_LENGTH:]
+    return _fact(stored, investor_id, code, Kind.SHARES, shares, at_us)
+
+
+def _plan(stored: StoredEvent, body: Mapping[str, Any]) -> Iterator[Write]:
+    terms = body.get("terms", {})
+    investor_id, code = terms.get("investor_id", ""), terms.get("fund_code", "")
+    yield _fact(stored, investor_id, code, Kind.PLAN, 1, stored.recorded_us)
+
+
+def _fact(
+    stored: StoredEvent, investor_id: str, code: str, kind: Kind, amount: int, business_us: int
+) -> Write:
+    return Put(
+        facts,
+        {
+            "event_id": str(stored.id),
+            "investor_id": investor_id,
+            "code": code,
+            "kind": kind.value,
+            "amount": amount,
+            "business_us": business_us,
+            "recorded_us": stored.recorded_us,
+            "position": stored.position,
+        },
+    )
+
+
+def _code_of(stored: StoredEvent) -> str:
+    return stored.stream.removeprefix("fund-")
+
+
+_TOLD: Final[Mapping[str, Callable[[StoredEvent, Mapping[str, Any]], Iterator[Write]]]] = {
+    "FundPublished": _published,
+    "FundStatusChanged": _status,
+    "FundNavPublished": lambda stored, body: _nav(stored, body["nav"]),
+    "FundNavCorrected": lambda stored, body: _nav(stored, body["after"]),
+    "FundOrderPlaced": _placed,
+    "FundOrderSuitabilityPassed": _passed,
+    "HoldingLotAdded": _lot,
+    "HoldingSharesRedeemed": _redeemed,
+    "HoldingIncomeAccrued": _accrued,
+    "PlanCreated": _plan,
+}
+
+PREFIXES: Final = ("fund-", "fund_order-", "holding-", "plan-")
+model = ReadModel("heard_funds", 1, "funds", PREFIXES, metadata, project)

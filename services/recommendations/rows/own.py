@@ -1,0 +1,306 @@
+"""Advice's own rows: who is to be reviewed, which proposals are open, what feeds brought."""
+
+from collections.abc import Iterator
+from typing import Final
+
+import orjson
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, MetaData, Table, Text
+
+from libs.event_store import StoredEvent
+from libs.read_model import Added, Erase, Patch, Put, ReadModel, Write
+from services.recommendations.codec import any_codec
+from services.recommendations.domain import feed, investor, proposal, release
+from services.recommendations.domain.features import Kind
+
+metadata = MetaData()
+
+investors = Table(
+    "investors",
+    metadata,
+    Column("investor_id", Text, primary_key=True),
+    # When the class ends; null: none is in force.
+    Column("review_us", BigInteger),
+    Column("is_forgotten", Boolean, nullable=False),
+    # What funds are to be told of, and the position it is of.
+    Column("told_class", Text, nullable=False),
+    Column("told_until_us", BigInteger, nullable=False),
+    Column("questionnaire_version", Text, nullable=False),
+    Column("position", BigInteger, nullable=False),
+)
+Index("investors_by_review", investors.c.review_us)
+wallets = Table(
+    "investor_wallets",
+    metadata,
+    Column("account_id", Text, primary_key=True),
+    Column("investor_id", Text, nullable=False),
+)
+Index("wallets_of_investor", wallets.c.investor_id)
+proposals = Table(
+    "proposals",
+    metadata,
+    Column("proposal_id", Text, primary_key=True),
+    Column("investor_id", Text, nullable=False),
+    Column("purpose", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("strategy", Text, nullable=False),
+    Column("issued_us", BigInteger, nullable=False),
+    Column("valid_until_us", BigInteger, nullable=False),
+    Column("orders_open", Integer, nullable=False),
+    Column("position", BigInteger, nullable=False),
+)
+Index("proposals_of_investor", proposals.c.investor_id, proposals.c.position)
+Index("proposals_by_status", proposals.c.status, proposals.c.valid_until_us)
+# Items of proposals that are still open: what a fund's change makes expire.
+open_items = Table(
+    "open_items",
+    metadata,
+    Column("proposal_id", Text, primary_key=True),
+    Column("code", Text, primary_key=True),
+    Column("highest_level", Integer, nullable=False),
+)
+Index("open_items_of_fund", open_items.c.code)
+own_facts = Table(
+    "own_facts",
+    metadata,
+    Column("event_id", Text, primary_key=True),
+    Column("proposal_id", Text, nullable=False),
+    Column("investor_id", Text, nullable=False),
+    Column("code", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("business_us", BigInteger, nullable=False),
+    Column("recorded_us", BigInteger, nullable=False),
+    Column("position", BigInteger, nullable=False),
+)
+Index("own_facts_of_investor", own_facts.c.investor_id)
+Index("own_facts_of_proposal", own_facts.c.proposal_id)
+prices = Table(
+    "feed_prices",
+    metadata,
+    Column("instrument", Text, primary_key=True),
+    Column("date", Text, primary_key=True),
+    Column("position", BigInteger, primary_key=True),
+    Column("price", Text, nullable=False),
+    Column("recorded_us", BigInteger, nullable=False),
+)
+scores = Table(
+    "feed_scores",
+    metadata,
+    Column("instrument", Text, primary_key=True),
+    Column("factor", Text, primary_key=True),
+    Column("date", Text, nullable=False),
+    Column("score", Text, nullable=False),
+    Column("position", BigInteger, nullable=False),
+)
+views = Table(
+    "feed_views",
+    metadata,
+    Column("source", Text, primary_key=True),
+    Column("view_id", Text, primary_key=True),
+    Column("view", Text, nullable=False),
+    Column("valid_until_date", Text, nullable=False),
+    Column("recorded_us", BigInteger, nullable=False),
+    Column("position", BigInteger, nullable=False),
+)
+fund_facts = Table(
+    "feed_fund_facts",
+    metadata,
+    Column("instrument", Text, primary_key=True),
+    Column("manager", Text, nullable=False),
+    Column("theme", Text, nullable=False),
+    Column("family", Text, nullable=False),
+    Column("inception_date", Text, nullable=False),
+    Column("yearly_fee_millionths", BigInteger, nullable=False),
+    Column("position", BigInteger, nullable=False),
+)
+quarantined = Table(
+    "feed_quarantined",
+    metadata,
+    Column("batch_id", Text, primary_key=True),
+    Column("ordinal", Integer, primary_key=True),
+    Column("source", Text, nullable=False),
+    Column("instrument", Text, nullable=False),
+    Column("value", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("description", Text, nullable=False),
+    Column("taken_us", BigInteger, nullable=False),
+    Column("position", BigInteger, nullable=False),
+)
+Index("quarantined_by_position", quarantined.c.position)
+
+shadows = Table(
+    "shadows",
+    metadata,
+    Column("version", Text, primary_key=True),
+    Column("answered", BigInteger, nullable=False),
+    # Sum over the answers; divided by their number it is the mean.
+    Column("overlap_millionths", BigInteger, nullable=False),
+)
+
+INVESTOR: Final = "investor-"
+PROPOSAL: Final = "proposal-"
+FEED: Final = "feed_batch-"
+RELEASE: Final = "release-"
+PREFIXES: Final = (INVESTOR, PROPOSAL, FEED, RELEASE)
+
+
+def project(stored: StoredEvent) -> Iterator[Write]:
+    event = any_codec.decode(stored.type, stored.data)
+    if stored.stream.startswith(INVESTOR):
+        yield from _investor(stored, event)
+    elif stored.stream.startswith(PROPOSAL):
+        yield from _proposal(stored, event)
+    elif stored.stream.startswith(FEED):
+        yield from _feed(stored, event)
+    elif isinstance(event, release.ShadowSet) and event.version:
+        yield Put(shadows, {"version": event.version, "answered": 0, "overlap_millionths": 0})
+
+
+def _investor(stored: StoredEvent, event: object) -> Iterator[Write]:
+    investor_id = stored.stream.removeprefix(INVESTOR)
+    key = {"investor_id": investor_id}
+    at = {"position": stored.position}
+    match event:
+        case investor.Registered(account_ids=account_ids):
+            if stored.revision == 0:
+                nothing = {"told_class": "", "told_until_us": 0, "questionnaire_version": ""}
+                yield Put(investors, {**key, **at, **nothing, "is_forgotten": False})
+            yield Erase(wallets, key)
+            for account_id in account_ids:
+                yield Put(wallets, {**key, "account_id": account_id})
+        case investor.ClassAssigned(found, _, until_us, version, _):
+            told = {"told_class": found.name, "told_until_us": until_us}
+            more = {"review_us": until_us, "questionnaire_version": version}
+            yield Patch(investors, key, {**at, **told, **more})
+        case investor.ClassExpired(expired_us=expired_us):
+            yield Patch(investors, key, {**at, "review_us": None, "told_until_us": expired_us})
+        case investor.ProfessionalRecognised(valid_until_us=until_us):
+            told = {"told_class": "PROFESSIONAL", "told_until_us": until_us}
+            yield Patch(investors, key, {**at, **told})
+        case investor.ProfessionalWithdrawn(withdrawn_us=withdrawn_us):
+            yield Patch(investors, key, {**at, "told_until_us": withdrawn_us})
+        case investor.Forgotten():
+            yield Patch(investors, key, {**at, "is_forgotten": True, "review_us": None})
+        case investor.WarningShown(fund_code=code, shown_us=shown_us):
+            yield _fact(stored, (investor_id, "", code), Kind.WARNED, shown_us)
+
+
+def _proposal(stored: StoredEvent, event: object) -> Iterator[Write]:
+    key = {"proposal_id": stored.stream.removeprefix(PROPOSAL)}
+    match event:
+        case proposal.Issued():
+            yield from _issued(stored, event)
+        case proposal.ShadowAnswered(version=version, overlap_millionths=overlap):
+            counts = {"answered": Added(1), "overlap_millionths": Added(overlap)}
+            yield Patch(shadows, {"version": version}, counts)
+        case proposal.ItemOpened(fund_code=code, opened_us=at_us):
+            yield _fact(stored, ("", key["proposal_id"], code), Kind.OPENED, at_us)
+        case proposal.Dismissed(dismissed_us=at_us):
+            yield _fact(stored, ("", key["proposal_id"], ""), Kind.DISMISSED, at_us)
+            yield from _closed(key, "DISMISSED")
+        case proposal.Expired():
+            yield from _closed(key, "EXPIRED")
+        case proposal.Accepted(items=items):
+            yield from _closed(key, "ACCEPTED")
+            yield Patch(proposals, key, {"orders_open": len(items)})
+        case proposal.OrderLinked():
+            yield Patch(proposals, key, {"orders_open": proposals.c.orders_open - 1})
+
+
+def _issued(stored: StoredEvent, issued: proposal.Issued) -> Iterator[Write]:
+    key = {"proposal_id": issued.proposal_id}
+    row = {
+        **key,
+        "investor_id": issued.investor_id,
+        "purpose": issued.purpose.name,
+        "status": "ISSUED",
+        "strategy": issued.strategy,
+        "issued_us": issued.as_of_us,
+        "valid_until_us": issued.valid_until_us,
+        "orders_open": 0,
+        "position": stored.position,
+    }
+    yield Put(proposals, row)
+    highest = int(issued.suitability.highest_level)
+    for item in issued.items:
+        yield Put(open_items, {**key, "code": item.fund_code, "highest_level": highest})
+
+
+def _closed(key: dict[str, str], status: str) -> Iterator[Write]:
+    yield Patch(proposals, key, {"status": status})
+    yield Erase(open_items, key)
+
+
+def _fact(stored: StoredEvent, of: tuple[str, str, str], kind: Kind, business_us: int) -> Write:
+    investor_id, proposal_id, code = of
+    row = {
+        "event_id": str(stored.id),
+        "proposal_id": proposal_id,
+        "investor_id": investor_id,
+        "code": code,
+        "kind": kind.value,
+        "business_us": business_us,
+        "recorded_us": stored.recorded_us,
+        "position": stored.position,
+    }
+    return Put(own_facts, row)
+
+
+def _feed(stored: StoredEvent, event: object) -> Iterator[Write]:
+    if not isinstance(
+        event, feed.PricesTaken | feed.ScoresTaken | feed.ViewsTaken | feed.FactsTaken
+    ):
+        return
+    at: dict[str, object] = {"position": stored.position}
+    known: dict[str, object] = {**at, "recorded_us": stored.recorded_us}
+    match event:
+        case feed.PricesTaken(prices=found):
+            for each in found:
+                at_day = {"instrument": each.instrument, "date": each.date}
+                yield Put(prices, {**at_day, "price": each.price, **known})
+        case feed.ScoresTaken(scores=told):
+            for score in told:
+                where = {"instrument": score.instrument, "factor": score.factor}
+                yield Put(scores, {**where, "date": score.date, "score": score.score, **at})
+        case feed.ViewsTaken(views=held):
+            for view in held:
+                body: dict[str, object] = {
+                    "legs": [[leg.instrument, leg.weight] for leg in view.legs],
+                    "yearly_return": view.yearly_return,
+                    "confidence": view.confidence,
+                }
+                told_view = {
+                    "source": event.source,
+                    "view_id": view.view_id,
+                    "view": orjson.dumps(body).decode(),
+                    "valid_until_date": view.valid_until_date,
+                }
+                yield Put(views, {**told_view, **known})
+        case feed.FactsTaken(facts=facts):
+            for fact in facts:
+                yield Put(
+                    fund_facts,
+                    {
+                        "instrument": fact.instrument,
+                        "manager": fact.manager,
+                        "theme": fact.theme,
+                        "family": fact.family,
+                        "inception_date": fact.inception_date,
+                        "yearly_fee_millionths": fact.yearly_fee_millionths,
+                        **at,
+                    },
+                )
+    for item in event.quarantined:
+        apart = {
+            "batch_id": event.batch_id,
+            "ordinal": item.ordinal,
+            "source": event.source,
+            "instrument": item.instrument,
+            "value": item.value,
+            "reason": item.reason.name,
+            "description": item.description,
+            "taken_us": event.taken_us,
+        }
+        yield Put(quarantined, {**apart, **at})
+
+
+model = ReadModel("advice", 1, "recommendations", PREFIXES, metadata, project)

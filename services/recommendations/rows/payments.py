@@ -1,0 +1,71 @@
+"""What payments tell, as rows: money that came into a wallet or left it."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import orjson
+from sqlalchemy import BigInteger, Column, Index, MetaData, Table, Text
+
+from libs.event_store import StoredEvent
+from libs.read_model import Patch, Put, ReadModel, Write
+
+_PACKAGE: Final = "hefu.payments.v1."
+metadata = MetaData()
+
+cash = Table(
+    "heard_cash",
+    metadata,
+    Column("payment_id", Text, primary_key=True),
+    # Empty: not a wallet of ours.
+    Column("payer_account_id", Text, nullable=False),
+    Column("payee_account_id", Text, nullable=False),
+    Column("currency_code", Text, nullable=False),
+    Column("amount_minor", BigInteger, nullable=False),
+    # Of the event that says the money moved; null before.
+    Column("event_id", Text),
+    Column("recorded_us", BigInteger),
+    Column("position", BigInteger),
+)
+Index("heard_cash_of_payer", cash.c.payer_account_id)
+Index("heard_cash_of_payee", cash.c.payee_account_id)
+
+# Payer's and payee's wallet field of each kind of payment.
+_SIDES: Final[Mapping[str, tuple[str, str]]] = {
+    "top_up": ("", "wallet_account_id"),
+    "payout": ("wallet_account_id", ""),
+    "transfer": ("payer_account_id", "payee_account_id"),
+    "merchant_payment": ("payer_account_id", "merchant_account_id"),
+}
+_MOVED: Final = frozenset({"PaymentCompleted", "PaymentPaid"})
+
+
+def project(stored: StoredEvent) -> Iterator[Write]:
+    name = stored.type.removeprefix(_PACKAGE)
+    if name == "PaymentRequested":
+        yield from _requested(orjson.loads(stored.data))
+    elif name in _MOVED:
+        values = {
+            "event_id": str(stored.id),
+            "recorded_us": stored.recorded_us,
+            "position": stored.position,
+        }
+        yield Patch(cash, {"payment_id": stored.stream.removeprefix("payment-")}, values)
+
+
+def _requested(body: Mapping[str, Any]) -> Iterator[Write]:
+    terms = body["terms"]
+    for kind, (payer, payee) in _SIDES.items():
+        if kind in terms:
+            yield Put(
+                cash,
+                {
+                    "payment_id": body["payment_id"],
+                    "payer_account_id": terms[kind].get(payer, "") if payer else "",
+                    "payee_account_id": terms[kind].get(payee, "") if payee else "",
+                    "currency_code": terms["amount"]["currency_code"],
+                    "amount_minor": int(terms["amount"].get("minor_units", 0)),
+                },
+            )
+
+
+model = ReadModel("heard_payments", 1, "payments", ("payment-",), metadata, project)

@@ -1,0 +1,137 @@
+"""What every answer stands on, kept ready: the catalogue, the crowd, and the rankings loaded."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+from typing import Final, TypeAlias
+
+import structlog
+
+from libs.clock import Clock
+from libs.projection import Projection
+from libs.read_model import Database
+from libs.suitability import InvestorClass
+from services.recommendations import queries
+from services.recommendations.domain.catalogue import Catalogue
+from services.recommendations.domain.features import DAY_US, Features, fund_features
+from services.recommendations.domain.ranking import Crowd, CrowdRanker, Ranker, neighbours_of
+
+# Rankings beside the house's own, made anew for each catalogue: (catalogue, crowd) -> rankings.
+Loader: TypeAlias = Callable[[Catalogue, Crowd], Sequence[Ranker]]
+
+LOOK_EVERY_S: Final = 0.25
+CROWD_EVERY_S: Final = 60.0
+# More purchases than these are counted by an artifact, not while somebody waits.
+BASKET_ROWS_MAX: Final = 200_000
+HALF_LIFE_DAYS: Final = 90
+FEATURES_KEPT: Final = 20_000
+
+logger = structlog.get_logger()
+
+
+def no_more(_catalogue: Catalogue, _crowd: Crowd) -> Sequence[Ranker]:
+    """Nothing beside the house's own ranking."""
+    return ()
+
+
+@dataclass
+class Shelf:
+    """Refreshed when the rows behind it have moved; what is answered says up to where."""
+
+    database: Database
+    funds: Projection
+    own: Projection
+    clock: Clock
+    follows_market: bool = False
+    load: Loader = no_more
+    catalogue: Catalogue = field(default_factory=lambda: Catalogue(()))
+    crowd: Crowd = field(default_factory=Crowd)
+    rankers: Mapping[str, Ranker] = field(default_factory=dict)
+    # Positions that the catalogue was read at.
+    funds_position: int = -1
+    own_position: int = -1
+    _day: int = -1
+    _features: dict[tuple[str, int], Features] = field(default_factory=dict, repr=False)
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
+
+    async def run(self) -> None:
+        """For ever: look whether anything moved, and count the crowd now and then."""
+        loop = asyncio.get_running_loop()
+        counted_at_s = loop.time()
+        while True:
+            await self.refresh()
+            if loop.time() - counted_at_s >= CROWD_EVERY_S:
+                await self.count()
+                counted_at_s = loop.time()
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    async def refresh(self) -> None:
+        """Read the catalogue anew where it may have changed."""
+        async with self._turn:
+            at = self.funds.position, self.own.position, self.clock() // DAY_US
+            if at == (self.funds_position, self.own_position, self._day):
+                return
+            now_us = self.clock()
+            found = await self.database.read(
+                lambda c: queries.catalogue(c, now_us, follows_market=self.follows_market)
+            )
+            self.funds_position, self.own_position, self._day = at
+            if found.funds != self.catalogue.funds or found.today != self.catalogue.today:
+                self.catalogue = found
+                self._make_rankers()
+
+    async def count(self) -> None:
+        """Count purchases anew: popularity by band, and what is bought together."""
+        rows, carts = await self.database.read(
+            lambda c: (queries.bought(c), queries.baskets(c, BASKET_ROWS_MAX))
+        )
+        self.crowd = crowd_of(rows, carts, self.clock() // DAY_US)
+        self._make_rankers()
+
+    async def features_of(self, codes: Sequence[str]) -> Mapping[str, Features]:
+        """Features of funds as of their newest price; read once a price."""
+        wanted = {code: self.catalogue.funds[self.catalogue.index[code]] for code in codes}
+        missing = [
+            (code, fund.nav_position)
+            for code, fund in wanted.items()
+            if (code, fund.nav_position) not in self._features
+        ]
+        if missing:
+            upto = queries.Upto(0, self.funds_position, 0, self.clock())
+            found = await self.database.read(
+                lambda c: {
+                    (code, at): fund_features(queries.nav_facts(c, code, upto), upto.at_us)
+                    for code, at in missing
+                }
+            )
+            if len(self._features) > FEATURES_KEPT:
+                self._features.clear()
+            self._features |= found
+        return {code: self._features[code, fund.nav_position] for code, fund in wanted.items()}
+
+    def _make_rankers(self) -> None:
+        house = CrowdRanker(self.catalogue, self.crowd)
+        more = self.load(self.catalogue, self.crowd)
+        self.rankers = {ranker.version: ranker for ranker in (house, *more)}
+
+
+def crowd_of(
+    rows: Sequence[queries.Bought], carts: Mapping[str, frozenset[str]], today: int
+) -> Crowd:
+    """Popularity per class, and neighbours of at least five joint buyers."""
+    popularity: dict[int, dict[str, float]] = {}
+    for row in sorted(rows, key=lambda each: (each.code, each.investor_class, each.day)):
+        if row.investor_class not in InvestorClass.__members__:
+            continue
+        band = int(InvestorClass[row.investor_class])
+        weight: float = row.buyers * 0.5 ** (max(today - row.day, 0) / HALF_LIFE_DAYS)
+        of = popularity.setdefault(band, {})
+        of[row.code] = of.get(row.code, 0.0) + weight
+    buyers: Counter[str] = Counter()
+    joint: Counter[tuple[str, str]] = Counter()
+    for codes in carts.values():
+        buyers.update(codes)
+        joint.update(combinations(sorted(codes), 2))
+    return Crowd(popularity, neighbours_of(buyers, joint))
