@@ -17,11 +17,12 @@ from typing import TypeAlias
 from libs.child import ProcessState
 from libs.failure import StartFailed
 from libs.launching import launches, working_folder
-from libs.planning import BankSpec, make_plan
+from libs.planning import BankSpec, RegistrarSpec, make_plan
 from libs.ports import is_free
 from libs.run_folder import (
     Bank,
     Plan,
+    Registrar,
     check_version,
     empty,
     event_store_uri,
@@ -35,6 +36,8 @@ __all__ = [
     "Bank",
     "BankSpec",
     "ProcessState",
+    "Registrar",
+    "RegistrarSpec",
     "Running",
     "System",
     "event_store_uri",
@@ -68,6 +71,7 @@ class Running:
     addresses: Mapping[str, str]
     banks: tuple[Bank, ...]
     processes: tuple[ProcessState, ...]
+    registrars: tuple[Registrar, ...] = ()
 
     def process(self, name: str) -> ProcessState:
         """One of its processes. Raises `KeyError`."""
@@ -94,6 +98,7 @@ def running_or_none(run_dir: Path) -> Running | None:
         told["addresses"],
         tuple(Bank(**bank) for bank in told["banks"]),
         tuple(ProcessState(**process) for process in told["processes"]),
+        tuple(Registrar(**registrar) for registrar in told.get("registrars", ())),
     )
 
 
@@ -199,10 +204,11 @@ async def start(  # noqa: PLR0913 - each is a choice of who starts it
     seed: str = "hefu",
     progress: Progress | None = None,
     tilt_file: Path = TILT_FILE,
+    registrars: Sequence[RegistrarSpec] = (),
 ) -> System:
     """Start the system, or join the one that runs with these banks and manners, until it serves.
 
-    Where others are asked for, it is started again with the banks of both, on the same data;
+    Where others are asked for, it is started again with those of both, on the same data;
     `fresh` forgets all data first. `port_offset` None: free ports. Raises `StartFailed`: one line
     with a way out.
     """
@@ -211,7 +217,7 @@ async def start(  # noqa: PLR0913 - each is a choice of who starts it
     found = running_or_none(run_dir)
     if found is not None:
         attached = System(run_dir, is_attached=True)
-        if not fresh and _is_asked_for(found, banks, manners, port_offset):
+        if not fresh and _is_asked_for(found, banks, manners, port_offset, registrars):
             await _watch_start(attached, progress)
             return attached
         await attached.stop()
@@ -219,8 +225,16 @@ async def start(  # noqa: PLR0913 - each is a choice of who starts it
         empty(run_dir)
     check_version(run_dir)
     known = read_plan(run_dir)
-    known_banks = known.banks if known is not None else ()
-    plan = make_plan(topology, known_banks, banks, manners, port_offset, seed)
+    plan = make_plan(
+        topology,
+        known.banks if known is not None else (),
+        banks,
+        manners,
+        port_offset,
+        seed,
+        known_registrars=known.registrars if known is not None else (),
+        registrars=registrars,
+    )
     await _await_ports(plan)
     prepare(run_dir, topology, plan)
     launches(run_dir, topology, plan)  # a missing binary is told here, not in a log
@@ -280,8 +294,15 @@ def _why_not(process: ProcessState) -> str:
 
 
 def _is_asked_for(
-    found: Running, banks: Sequence[BankSpec], manners: str, port_offset: int | None
+    found: Running,
+    banks: Sequence[BankSpec],
+    manners: str,
+    port_offset: int | None,
+    registrars: Sequence[RegistrarSpec],
 ) -> bool:
+    here = {registrar.registrar_id for registrar in found.registrars}
+    if not {registrar.registrar_id for registrar in registrars} <= here:
+        return False
     known = {(bank.bank_id, bank.currency, bank.manners) for bank in found.banks}
     wanted = {(bank.bank_id, bank.currency, manners) for bank in banks}
     return wanted <= known and port_offset in (None, found.port_offset)
