@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import random
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
@@ -13,6 +12,7 @@ import structlog
 from kurrentdbclient import exceptions as errors
 from kurrentdbclient.events import ContentType
 
+from libs.asking import asked, pause, unless_ours
 from libs.cancelling import heed_cancellation
 from libs.event_store import (
     NO_STREAM,
@@ -38,11 +38,11 @@ from libs.watched import Silent, watched
 T = TypeVar("T")
 
 CALL_TIMEOUT_S = 5.0
+# The client may call twice, with a new connection between.
+ASKED_TIMEOUT_S = 12.0
 # Between two events of one read.
 STALL_TIMEOUT_S = 10.0
 READ_ATTEMPTS_MAX = 4
-RETRY_FIRST_S = 0.05
-RETRY_MAX_S = 1.0
 # Silence of a subscription after which the store is asked whether there is something to say.
 SILENCE_S = 5.0
 CHECKPOINT_WINDOW = 100
@@ -109,7 +109,7 @@ class KurrentStore(EventStore):
                 return None
             return _stored(found[0]) if found else None
 
-        return await _asked(ask, self._attempts_max)
+        return await asked(ask, self._attempts_max, ASKED_TIMEOUT_S)
 
     async def read_all(
         self, prefixes: Sequence[str], after: int | None = None, *, only: str = ""
@@ -182,7 +182,7 @@ class KurrentStore(EventStore):
                         yield event
             except StoreUnavailable as error:
                 logger.info("follow_again", position=after, reason=str(error), attempt=failures)
-                await _pause(failures)
+                await pause(failures)
                 failures += 1
             else:
                 yield Checkpoint(max(head, after))
@@ -208,19 +208,21 @@ class KurrentStore(EventStore):
             except Silent as error:
                 reason = str(error)
             except asyncio.CancelledError as error:
-                reason = _unless_ours(error)
+                reason = unless_ours(error)
             except Exception as error:  # noqa: BLE001 - whatever ended it, it goes on from there
                 reason = f"{type(error).__name__}: {error}"
             finally:
                 await _close(client)
             logger.info("follow_again", position=position, reason=reason, attempt=failures)
-            await _pause(failures)
+            await pause(failures)
             failures += 1
 
     async def head(self) -> int:
         """Position of the newest event. Raises `StoreUnavailable`."""
-        return await _asked(
-            lambda: self._client.get_commit_position(timeout=CALL_TIMEOUT_S), self._attempts_max
+        return await asked(
+            lambda: self._client.get_commit_position(timeout=CALL_TIMEOUT_S),
+            self._attempts_max,
+            ASKED_TIMEOUT_S,
         )
 
     async def keep_last(self, stream: str, count: int) -> None:
@@ -238,19 +240,20 @@ class KurrentStore(EventStore):
                     timeout=CALL_TIMEOUT_S,
                 )
 
-        await _asked(ask, self._attempts_max)
+        await asked(ask, self._attempts_max, ASKED_TIMEOUT_S)
 
     async def _send(self, group: Sequence[Append]) -> Sequence[Appended]:
         """One call, all or nothing, its failures in our terms."""
         try:
-            if len(group) == 1 and not self._joins:
-                return [await self._append_alone(group[0])]
-            return await self._append_joined(group)
+            async with asyncio.timeout(ASKED_TIMEOUT_S):
+                if len(group) == 1 and not self._joins:
+                    return [await self._append_alone(group[0])]
+                return await self._append_joined(group)
         except AppendFailed:
             raise
         except asyncio.CancelledError as error:
             # Closing its channel, the client cancels the calls on it: not our cancellation.
-            raise OutcomeUnknown(_unless_ours(error)) from error
+            raise OutcomeUnknown(unless_ours(error)) from error
         except Exception as error:
             raise self._judged(error, group) from error
 
@@ -352,17 +355,18 @@ class KurrentStore(EventStore):
             except (errors.NotFoundError, errors.StreamIsDeletedError):
                 return
             except asyncio.CancelledError as error:
-                reason = _unless_ours(error)
+                reason = unless_ours(error)
             except Exception as error:  # noqa: BLE001 - judged by the next try
                 reason = f"{type(error).__name__}: {error}"
             finally:
                 if response is not None:
                     with suppress(Exception):
-                        await response.stop()
+                        async with asyncio.timeout(STALL_TIMEOUT_S):
+                            await response.stop()
             failures += 1
             if failures >= self._attempts_max:
                 raise StoreUnavailable(reason)
-            await _pause(failures)
+            await pause(failures)
 
 
 async def _subscribed(
@@ -401,25 +405,6 @@ async def _subscribed(
             await subscription.stop()
 
 
-async def _asked(ask: Callable[[], Awaitable[T]], attempts_max: int) -> T:
-    """The answer to a bounded question, asked a few times. Raises `StoreUnavailable`."""
-    for failures in range(1, attempts_max + 1):
-        try:
-            return await ask()
-        except asyncio.CancelledError as error:
-            reason = _unless_ours(error)
-        except Exception as error:  # noqa: BLE001 - judged by the next try
-            reason = f"{type(error).__name__}: {error}"
-        if failures < attempts_max:
-            await _pause(failures)
-    raise StoreUnavailable(reason)
-
-
-async def _pause(failures: int) -> None:
-    wait_s = min(RETRY_FIRST_S * 2 ** min(failures, 10), RETRY_MAX_S)
-    await asyncio.sleep(wait_s * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
-
-
 async def _close(client: kurrent.AsyncKurrentDBClient) -> None:
     with suppress(Exception):
         await client.close()
@@ -431,14 +416,6 @@ def _begins(event: StoredEvent, prefixes: Sequence[str]) -> bool:
 
 def _generator(items: AsyncIterator[T]) -> AsyncGenerator[T, None]:
     return cast("AsyncGenerator[T, None]", items)
-
-
-def _unless_ours(error: asyncio.CancelledError) -> str:
-    """The reason for going on, where it was the client that cancelled, and not our caller."""
-    task = asyncio.current_task()
-    if task is None or task.cancelling():
-        raise error
-    return "the client cancelled the call"
 
 
 def _code(error: Exception) -> str:
