@@ -109,6 +109,9 @@ def _environment(run_dir: Path, listed: Listed, plan: Plan, name: str) -> dict[s
         ours["TLS_KEY"] = str(identity / "key.pem")
         ours["TLS_CA"] = str(identity / "ca.pem")
         ours["USERS_FILE"] = str(run_dir / "eventstore" / "users.json")
+    if listed.name == "funds":
+        # One machine is no production: an operator may move the funds' clock.
+        ours["CLOCK"] = "simulated"
     for peer in listed.peers:
         ours[peer.upper()] = plan.addresses[peer]
     for port in listed.extra_ports:

@@ -7,6 +7,7 @@ import typer
 
 from libs.cli import events
 from libs.cli.day import day
+from libs.cli.fund_day import fund_day
 from libs.cli.replay import replay
 from libs.cli.statement import statement
 from libs.cli.system import down, status, up
@@ -23,6 +24,7 @@ app.command()(up)
 app.command()(down)
 app.command()(status)
 app.command()(day)
+app.command()(fund_day)
 app.command()(trace)
 app.command()(replay)
 app.command()(statement)

@@ -20,6 +20,7 @@ from libs.grpc_client import open_channel
 from libs.supervisor import (
     BankSpec,
     ProcessState,
+    RegistrarSpec,
     Running,
     System,
     running_or_none,
@@ -30,9 +31,11 @@ from libs.supervisor import (
 RUN_DIR = Path(".run")
 # The banks of the project's own orders file.
 BANKS = ("AB", "DE", "IJ", "MN", "SR", "WX")
+# The registrar of the sample funds.
+REGISTRAR = "HFTA"
 EXIT_NOT_RUNNING = 3
 _ASK_S = 2.0
-_SERVICES = ("accounts", "payments", "settlement")
+_SERVICES = ("accounts", "payments", "settlement", "funds")
 _COLOURS = {"up": "green", "starting": "yellow", "waiting": "yellow"}
 
 console = Console()
@@ -61,6 +64,7 @@ def up(
 ) -> None:
     """Start the system in the background and wait until every process serves."""
     banks = [BankSpec(bank_id, currency) for bank_id in sorted(set(bank or BANKS))]
+    registrars = [RegistrarSpec(REGISTRAR, banks[0].bank_id, currency)]
 
     async def work() -> None:
         began_s = time.monotonic()
@@ -80,6 +84,7 @@ def up(
                 port_offset=port_offset,
                 fresh=fresh,
                 progress=lambda ready, total, _: progress.update(bar, completed=ready, total=total),
+                registrars=registrars,
             )
         count = len(system.running.processes)
         what = "was up already" if system.is_attached else "is up"
