@@ -122,7 +122,16 @@ class FundPlay:
 
         `buyers` buy besides those whose day it is.
         """
-        day = Day(session.day, session.ordinal, self._seed, self._is_lively)
+        await self.trade(session, investors, buyers)
+        await self.night(session)
+        await self.reached(session.day, funds.TA_DAY_STATE_RECONCILED)
+        await self.tie_out(session.day)
+
+    async def trade(
+        self, session: Session, investors: Sequence[Investor], buyers: Sequence[Investor] = ()
+    ) -> None:
+        """Orders and plans of a session, up to the registrar's acknowledgement."""
+        day = self._planned(session)
         await self.clock(instant(session.day, MORNING))
         plans = await self._plans(session.day)
         wishes = await self._wishes(day, investors, buyers)
@@ -130,11 +139,15 @@ class FundPlay:
         await self._taken(placed, plans)
         await self.clock(cut_off(session.day))
         await self._cut_off(session.day)
-        await self._reached(session.day, funds.TA_DAY_STATE_ACKNOWLEDGED)
-        await self._run_registrar(day, session)
+        await self.reached(session.day, funds.TA_DAY_STATE_ACKNOWLEDGED)
+
+    async def night(self, session: Session) -> None:
+        """The registrar prices and decides; the next morning has come."""
+        await self._run_registrar(self._planned(session), session)
         await self.clock(instant(session.confirm, EARLY))
-        await self._reached(session.day, funds.TA_DAY_STATE_RECONCILED)
-        await self.tie_out(session.day)
+
+    def _planned(self, session: Session) -> Day:
+        return Day(session.day, session.ordinal, self._seed, self._is_lively)
 
     async def clock(self, to: Timestamp) -> None:
         """Move the funds' clock."""
@@ -372,7 +385,8 @@ class FundPlay:
         self.tally.gates += bool(run is not None and done.rolled_over)
         self._first = False
 
-    async def _reached(self, day: date, state: "funds.TaDayState.ValueType") -> None:
+    async def reached(self, day: date, state: "funds.TaDayState.ValueType") -> None:
+        """Wait until the registrar's day is at a stage. Raises `FundDayStuck`."""
         deadline = time.monotonic() + STUCK_S
         while True:
             found = await self._day(day)
