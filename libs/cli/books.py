@@ -17,7 +17,10 @@ _ON_ITS_WAY = (
     entries.ACCOUNT_KIND_IN_TRANSIT_OUT,
     entries.ACCOUNT_KIND_IN_TRANSIT_IN,
     entries.ACCOUNT_KIND_CLEARING,
+    entries.ACCOUNT_KIND_FUND_CLEARING,
+    entries.ACCOUNT_KIND_ADVANCE,
 )
+_OURS = (entries.ACCOUNT_KIND_FEE_INCOME,)
 _UNEXPLAINED = (entries.ACCOUNT_KIND_SUSPENSE_LONG, entries.ACCOUNT_KIND_SUSPENSE_SHORT)
 _LEFT_ITS_WINDOW = frozenset({settlement.LEG_STATE_CARRIED, settlement.LEG_STATE_DISPUTED})
 _NAMED_MAX = 5
@@ -83,6 +86,7 @@ async def report_of(
         liabilities_minor=books.sum(_OWED),
         in_transit_minor=books.sum(_ON_ITS_WAY),
         suspense_minor=books.sum(_UNEXPLAINED),
+        fees_minor=books.sum(_OURS),
         bank_assets_minor=-books.sum([entries.ACCOUNT_KIND_BANK_MIRROR]),
         journal_pages=books.pages,
         events_total=await _events(link),

@@ -65,6 +65,8 @@ class DayReport:
     seconds: float
     # Not part of the JSON: where and when, and what a check of single payments found.
     currency: str = field(default="CZK", metadata={"told": False})
+    # Fees that are ours, and lie at the banks beside the customers' money.
+    fees_minor: int = field(default=0, metadata={"told": False})
     business_date: str = field(default="", metadata={"told": False})
     faults: Sequence[str] = field(default=(), metadata={"told": False})
 
@@ -84,9 +86,10 @@ class DayReport:
         if self.journal_sum_minor:
             yield f"the journal sums to {major(self.journal_sum_minor, self.currency)}, not to zero"
         owed = self.liabilities_minor + self.in_transit_minor + self.suspense_minor
+        owed += self.fees_minor
         if owed != self.bank_assets_minor:
             yield (
-                f"liabilities, in transit and suspense are {major(owed, self.currency)}, "
+                f"liabilities, in transit, suspense and fees are {major(owed, self.currency)}, "
                 f"the banks hold {major(self.bank_assets_minor, self.currency)} {self.currency}"
             )
 
@@ -98,7 +101,7 @@ class DayReport:
     def as_json(self) -> dict[str, object]:
         """The report's keys and values; amounts as strings."""
         found = asdict(self)
-        for name in ("currency", "business_date", "faults"):
+        for name in ("currency", "business_date", "faults", "fees_minor"):
             del found[name]
         return {name: _told(name, value) for name, value in found.items()}
 
