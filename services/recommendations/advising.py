@@ -1,4 +1,4 @@
-"""Advice, always in this order: eligible, constructed or ranked, explained, logged; then answered."""
+"""Advice, always in this order: eligible, constructed or ranked, explained, logged, answered."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -102,7 +102,7 @@ class Advice:
     shelf: Shelf
     releases: Releases
     clock: Clock
-    rules: ListRules = ListRules()
+    rules: ListRules = field(default_factory=ListRules)
     _shadows: set[asyncio.Task[None]] = field(default_factory=set, repr=False)
 
     async def list_funds(self, asked: AskedList) -> Issuing:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import Any, Final
 
 import orjson
@@ -36,7 +36,27 @@ def day_of(text: str) -> int:
     return (date.fromisoformat(text) - _EPOCH).days
 
 
+def date_of(day: int) -> str:
+    """The date (ISO 8601) of days since 1970."""
+    return (_EPOCH + timedelta(days=day)).isoformat()
+
+
 # ---- the catalogue
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """What the catalogue and the prices were last changed by, as positions."""
+
+    funds: int
+    facts: int
+    prices: int
+
+
+def marks(connection: Connection) -> Marks:
+    fed = {row.kind: row.position for row in connection.execute(select(o.marks))}
+    newest = connection.execute(select(func.max(f.funds.c.position))).scalar()
+    return Marks(newest or 0, fed.get("FactsTaken", 0), fed.get("PricesTaken", 0))
 
 
 def catalogue(connection: Connection, now_us: int, *, follows_market: bool) -> Catalogue:
@@ -391,6 +411,15 @@ def due_reviews(connection: Connection, now_us: int, most: int) -> Sequence[str]
 def forgotten(connection: Connection) -> Sequence[str]:
     t = o.investors.c
     return list(connection.execute(select(t.investor_id).where(t.is_forgotten)).scalars())
+
+
+def shadowed(connection: Connection, version: str) -> tuple[int, int]:
+    """How often a version answered in the shadow, and the mean overlap (millionths)."""
+    t = o.shadows.c
+    row = connection.execute(select(o.shadows).where(t.version == version)).first()
+    if row is None or not row.answered:
+        return 0, 0
+    return row.answered, row.overlap_millionths // row.answered
 
 
 def quarantine(connection: Connection, source: str, size: int) -> Sequence[Row[Any]]:

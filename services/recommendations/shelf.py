@@ -14,6 +14,7 @@ from libs.projection import Projection
 from libs.read_model import Database
 from libs.suitability import InvestorClass
 from services.recommendations import queries
+from services.recommendations.construction.problem import Quotes
 from services.recommendations.domain.catalogue import Catalogue
 from services.recommendations.domain.features import DAY_US, Features, fund_features
 from services.recommendations.domain.ranking import Crowd, CrowdRanker, Ranker, neighbours_of
@@ -23,10 +24,13 @@ Loader: TypeAlias = Callable[[Catalogue, Crowd], Sequence[Ranker]]
 
 LOOK_EVERY_S: Final = 0.25
 CROWD_EVERY_S: Final = 60.0
+QUOTED_DAYS: Final = 1_000
 # More purchases than these are counted by an artifact, not while somebody waits.
 BASKET_ROWS_MAX: Final = 200_000
 HALF_LIFE_DAYS: Final = 90
 FEATURES_KEPT: Final = 20_000
+# Funds whose prices are kept in memory, about 100 kB each.
+QUOTES_KEPT: Final = 1_000
 
 logger = structlog.get_logger()
 
@@ -52,8 +56,10 @@ class Shelf:
     # Positions that the catalogue was read at.
     funds_position: int = -1
     own_position: int = -1
+    marks: queries.Marks = field(default_factory=lambda: queries.Marks(-1, -1, -1))
     _day: int = -1
     _features: dict[tuple[str, int], Features] = field(default_factory=dict, repr=False)
+    _quotes: dict[tuple[str, int, int], Quotes] = field(default_factory=dict, repr=False)
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
 
     async def run(self) -> None:
@@ -70,17 +76,22 @@ class Shelf:
     async def refresh(self) -> None:
         """Read the catalogue anew where it may have changed."""
         async with self._turn:
-            at = self.funds.position, self.own.position, self.clock() // DAY_US
+            day = self.clock() // DAY_US
+            at = self.funds.position, self.own.position, day
             if at == (self.funds_position, self.own_position, self._day):
                 return
-            now_us = self.clock()
-            found = await self.database.read(
-                lambda c: queries.catalogue(c, now_us, follows_market=self.follows_market)
-            )
+            marks = await self.database.read(queries.marks)
+            if marks != self.marks or day != self._day:
+                await self._reload(marks)
             self.funds_position, self.own_position, self._day = at
-            if found.funds != self.catalogue.funds or found.today != self.catalogue.today:
-                self.catalogue = found
-                self._make_rankers()
+
+    async def _reload(self, marks: queries.Marks) -> None:
+        now_us = self.clock()
+        self.catalogue = await self.database.read(
+            lambda c: queries.catalogue(c, now_us, follows_market=self.follows_market)
+        )
+        self.marks = marks
+        self._make_rankers()
 
     async def count(self) -> None:
         """Count purchases anew: popularity by band, and what is bought together."""
@@ -111,10 +122,46 @@ class Shelf:
             self._features |= found
         return {code: self._features[code, fund.nav_position] for code, fund in wanted.items()}
 
+    async def quotes_of(self, codes: Sequence[str], catalogue: Catalogue) -> Sequence[Quotes]:
+        """Prices of funds, in the order of codes; read once a price."""
+        fed_at = self.marks.prices
+        keys = [
+            (code, catalogue.funds[catalogue.index[code]].nav_position, fed_at) for code in codes
+        ]
+        missing = [key for key in keys if key not in self._quotes]
+        if missing:
+            names = [code for code, _, _ in missing]
+            ours, fed = await self.database.read(
+                lambda c: (queries.quotes(c, names), queries.fed_prices(c, names))
+            )
+            if len(self._quotes) > QUOTES_KEPT:
+                self._quotes.clear()
+            for key in missing:
+                self._quotes[key] = _quotes(key[0], ours.get(key[0], ()), fed.get(key[0], {}))
+        kept = [self._quotes.get(key) for key in keys]
+        if None not in kept:
+            return [each for each in kept if each is not None]
+        # Cleared meanwhile to make room: read what is left of it again.
+        return await self.quotes_of(codes, catalogue)
+
     def _make_rankers(self) -> None:
         house = CrowdRanker(self.catalogue, self.crowd)
         more = self.load(self.catalogue, self.crowd)
         self.rankers = {ranker.version: ranker for ranker in (house, *more)}
+
+
+def _quotes(code: str, ours: Sequence[queries.Quote], fed: Mapping[str, str]) -> Quotes:
+    """A feed's prices count before the first of ours, scaled so that both meet."""
+    rows = tuple(ours[-QUOTED_DAYS:])
+    if not rows:
+        return Quotes(code, rows, tuple((day, float(price)) for day, price in sorted(fed.items())))
+    first = rows[0][0]
+    earlier = {day: float(price) for day, price in fed.items() if day <= first}
+    if not earlier:
+        return Quotes(code, rows)
+    scale = (rows[0][2] or rows[0][1]) / earlier[max(earlier)]
+    told = tuple((day, price * scale) for day, price in sorted(earlier.items()) if day < first)
+    return Quotes(code, rows, told)
 
 
 def crowd_of(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Protocol
 
 import structlog
 
@@ -36,8 +36,20 @@ class Constructed:
     short: tuple[tuple[str, int], ...] = ()
 
 
+class Solver(Protocol):
+    """Whoever constructs portfolios."""
+
+    async def solve(self, problem: Problem, quotes: Sequence[Quotes]) -> Constructed:
+        """Raises `SolverAway`."""
+        ...
+
+    async def warm(self) -> None:
+        """Be ready before the first question comes."""
+        ...
+
+
 @dataclass
-class Worker:
+class Worker(Solver):
     """Problems go in, solutions come out; a process that died is replaced at the next problem."""
 
     within_s: float = SOLVE_WITHIN_S

@@ -262,6 +262,7 @@ class Reason(Enum):
     ITEM_NOT_PROPOSED = auto()
     ITEMS_REQUIRED = auto()
     PROPOSAL_UNSUITABLE = auto()
+    AMOUNT_NOT_TAKEN = auto()
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,7 @@ funds = Table(
     Column("nav_date", Text, nullable=False),
     Column("nav", BigInteger, nullable=False),
 )
+Index("heard_funds_by_position", funds.c.position)
 # Days on which any fund had a price: the market's sessions as far as is known.
 sessions = Table("heard_sessions", metadata, Column("day", Text, primary_key=True))
 navs = Table(

@@ -112,6 +112,13 @@ fund_facts = Table(
     Column("yearly_fee_millionths", BigInteger, nullable=False),
     Column("position", BigInteger, nullable=False),
 )
+# Position of the newest batch of each kind: who keeps what feeds brought looks here first.
+marks = Table(
+    "feed_marks",
+    metadata,
+    Column("kind", Text, primary_key=True),
+    Column("position", BigInteger, nullable=False),
+)
 quarantined = Table(
     "feed_quarantined",
     metadata,
@@ -251,6 +258,7 @@ def _feed(stored: StoredEvent, event: object) -> Iterator[Write]:
     ):
         return
     at: dict[str, object] = {"position": stored.position}
+    yield Put(marks, {"kind": type(event).__name__, **at})
     known: dict[str, object] = {**at, "recorded_us": stored.recorded_us}
     match event:
         case feed.PricesTaken(prices=found):

@@ -1,0 +1,98 @@
+"""Acceptance: what was advised is judged anew, and only then turned into orders."""
+
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final
+
+from libs.clock import Clock
+from libs.decider import Cause, Rejected
+from libs.event_store import EventStore
+from libs.projection import Behind, Projection
+from services.recommendations.advising import Advice, Issuing
+from services.recommendations.domain import investor as who
+from services.recommendations.domain import proposal as what
+from services.recommendations.domain.eligibility import Asked, Holdings, judge
+from services.recommendations.reactions import Expiring
+
+# How long an acceptance waits for what funds have told.
+HEARD_WITHIN_S: Final = 3.0
+# Why a proposal is over, for each check that fails now and did not then.
+_CAUSES: Final = {
+    "PROFILE_MISSING": "CLASS_EXPIRED",
+    "PROFILE_EXPIRED": "CLASS_EXPIRED",
+    "NO_CONSENT": "CONSENT_WITHDRAWN",
+    "ACCOUNT_BLOCKED": "BLOCKED",
+    "FUND_NOT_OPEN": "FUND_CLOSED",
+    "PRODUCT_EXCLUDED": "FUND_CLOSED",
+}
+# An order that comes after the advice may be of any amount, and may add to what is held.
+_NOT_AGAIN: Final = frozenset({"CONCENTRATION", "DATA_STALE"})
+
+
+@dataclass(frozen=True, slots=True)
+class Accepting:
+    """`accept` raises `Rejected`; where the advice does not stand any more it expires first."""
+
+    advice: Advice
+    expiring: Expiring
+    funds: Projection
+    store: EventStore
+    clock: Clock
+
+    async def accept(
+        self, proposal_id: str, state: what.Proposal, command: what.Accept, actor: str
+    ) -> Issuing:
+        if state.status is what.Status.ISSUED:
+            await self._judge_anew(proposal_id, state, command)
+        cause = Cause(f"{command.request_id}/accept", correlation_id=proposal_id, actor=actor)
+        return await self.advice.proposals.transact(proposal_id, command, cause)
+
+    async def _judge_anew(
+        self, proposal_id: str, state: what.Proposal, command: what.Accept
+    ) -> None:
+        # Funds judges once more by itself; what is heard is what is judged here.
+        with suppress(Behind):
+            await self.funds.wait_for(await self.store.head(), HEARD_WITHIN_S)
+        shelf = self.advice.shelf
+        await shelf.refresh()
+        loaded = await self.advice.investors.load(state.issued.investor_id)
+        now_us = self.clock()
+        amounts = {choice.fund_code: choice.amount_minor for choice in command.choices}
+        for item in state.issued.items:
+            if command.choices and item.fund_code not in amounts:
+                continue
+            if item.amount_minor < 0:
+                continue  # to sell is always allowed
+            amount = amounts.get(item.fund_code) or item.amount_minor or None
+            currency = state.issued.amount.currency if state.issued.amount else ""
+            judged = judge(
+                shelf.catalogue, loaded.state, Holdings(), Asked(amount, currency), now_us
+            )
+            codes = [
+                code
+                for code in judged.codes_of(shelf.catalogue, item.fund_code)
+                if code not in _NOT_AGAIN
+            ]
+            if shelf.catalogue.find(item.fund_code) is None:
+                codes = ["FUND_NOT_OPEN"]
+            if codes:
+                await self._refuse(proposal_id, state, loaded.state, codes[0], item.fund_code)
+
+    async def _refuse(
+        self,
+        proposal_id: str,
+        state: what.Proposal,
+        investor: who.State,
+        code: str,
+        fund_code: str,
+    ) -> None:
+        if code in ("BELOW_MINIMUM", "PURCHASE_CAP"):
+            # The amount that was chosen, not the advice: it may be chosen anew.
+            raise Rejected(what.Reason.AMOUNT_NOT_TAKEN, f"{fund_code}: {code}")
+        cause = _CAUSES.get(code, code)
+        if code == "ABOVE_CLASS" and isinstance(investor, who.Investor):
+            was = state.issued.suitability.investor_class
+            is_lower = who.class_at(investor, self.clock()) is not was
+            cause = "CLASS_CHANGED" if is_lower else "LEVEL_RAISED"
+        await self.expiring.expire(proposal_id, cause, fund_code)
+        raise Rejected(what.Reason.PROPOSAL_EXPIRED, f"{cause} {fund_code}")

@@ -1,0 +1,146 @@
+"""Advice as messages: investors, proposals with their reasons in words, feeds as asked."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from hefu.recommendations.v1 import events_pb2
+from hefu.recommendations.v1 import recommendations_pb2 as pb
+from libs.suitability import InvestorClass
+from services.recommendations.codec import as_message
+from services.recommendations.construction.problem import Strategy
+from services.recommendations.domain import feed
+from services.recommendations.domain import investor as who
+from services.recommendations.domain import proposal as what
+from services.recommendations.domain.questionnaire import Questionnaire
+from services.recommendations.domain.questionnaire_2026 import QUESTIONNAIRE
+from services.recommendations.domain.reasons import in_words
+
+_CLASS: Final = "INVESTOR_CLASS_"
+
+
+def class_name(found: InvestorClass | None) -> str:
+    return f"{_CLASS}UNSPECIFIED" if found is None else f"{_CLASS}{found.name}"
+
+
+def questionnaire_to_wire(asked: Questionnaire) -> pb.GetQuestionnaireResponse:
+    """The words and options; never the points."""
+    return pb.GetQuestionnaireResponse(
+        version=asked.version,
+        items=[
+            pb.QuestionnaireItem(
+                item=item.key,
+                block=item.block.value,
+                text_zh=item.zh,
+                text_en=item.en,
+                options=[
+                    pb.QuestionnaireOption(option=o.key, text_zh=o.zh, text_en=o.en)
+                    for o in item.options
+                ],
+            )
+            for item in asked.items
+        ],
+    )
+
+
+def investor_to_wire(state: who.State, now_us: int) -> pb.Investor:
+    if isinstance(state, who.Unknown):
+        raise AssertionError("a command that was taken leaves an investor")  # noqa: TRY004 - a bug
+    found = who.class_at(state, now_us)
+    until_us = who.valid_until_us(state) if found is not None else 0
+    remind_us = QUESTIONNAIRE.remind_days * who.DAY_US
+    profile = state.profile
+    fields: dict[str, Any] = {
+        "investor_id": state.investor_id,
+        "investor_class": class_name(found),
+        "caps": profile.caps if profile else (),
+        "questionnaire_version": profile.questionnaire_version if profile else "",
+        "valid_until_us": until_us,
+        "is_review_due": bool(until_us) and until_us - remind_us <= now_us,
+        "has_consent": state.has_consent,
+        "is_blocked": bool(state.blocked_cause),
+        "is_forgotten": state.is_forgotten,
+        "preferences": as_message(state.preferences),
+        "account_ids": state.account_ids,
+        "changes": [
+            {
+                "investor_class": class_name(change.investor_class),
+                "cause": change.cause,
+                "caps": change.caps,
+                "changed_us": change.changed_us,
+            }
+            for change in state.changes
+        ],
+    }
+    if state.scores is not None:
+        fields["scores"] = as_message(state.scores)
+    return pb.Investor(**fields)
+
+
+def preferences_from_wire(message: events_pb2.InvestorPreferences) -> who.Preferences:
+    return who.Preferences(
+        message.horizon_months,
+        message.currency,
+        message.goal,
+        message.target_minor,
+        tuple(message.wanted_themes),
+        tuple(message.excluded_themes),
+        tuple(message.excluded_managers),
+        tuple(message.excluded_funds),
+        message.needed_within_year,
+        message.needed_within_three_years,
+    )
+
+
+def proposal_to_wire(state: what.State) -> pb.Proposal:
+    if isinstance(state, what.Absent):
+        raise AssertionError("what was issued is there")  # noqa: TRY004 - a bug of ours
+    issued = state.issued
+    texts = []
+    for item in issued.items:
+        zh, en = in_words(item.reasons)
+        texts.append({"fund_code": item.fund_code, "text_zh": zh, "text_en": en})
+    accepted = () if state.accepted is None else state.accepted.items
+    fields: dict[str, Any] = {
+        "issued": as_message(issued),
+        "status": f"PROPOSAL_STATUS_{state.status.name}",
+        "cause": state.cause,
+        "accepted": [as_message(item) for item in accepted],
+        "orders": [as_message(order) for order in state.orders.values()],
+        "texts": texts,
+        "issued_us": issued.as_of_us,
+    }
+    return pb.Proposal(**fields)
+
+
+def strategy_from_wire(value: int) -> Strategy | None:
+    name = pb.Strategy.Name(pb.Strategy.ValueType(value)).removeprefix("STRATEGY_")
+    return None if name == "UNSPECIFIED" else Strategy[name]
+
+
+def entries_from_wire(kind: type[feed.Entry], messages: Sequence[Any]) -> tuple[feed.Entry, ...]:
+    return tuple(_ENTRIES[kind](message) for message in messages)
+
+
+def _view(message: events_pb2.AnalystView) -> feed.View:
+    return feed.View(
+        message.view_id,
+        tuple(feed.Leg(leg.instrument, leg.weight) for leg in message.legs),
+        message.yearly_return,
+        message.confidence,
+        message.valid_until_date,
+    )
+
+
+_ENTRIES: Final[Mapping[type[feed.Entry], Any]] = {
+    feed.Price: lambda m: feed.Price(m.instrument, m.date, m.price),
+    feed.Score: lambda m: feed.Score(m.instrument, m.date, m.factor, m.score),
+    feed.View: _view,
+    feed.FundFact: lambda m: feed.FundFact(
+        m.instrument,
+        m.manager,
+        m.theme,
+        m.family,
+        m.inception_date,
+        m.yearly_fee_millionths,
+    ),
+}

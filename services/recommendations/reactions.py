@@ -1,0 +1,261 @@
+"""What makes proposals expire, what tells funds of a class, and how accepted ones are ordered."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+import orjson
+import structlog
+
+from libs.clock import Clock
+from libs.decider import Cause, Rejected
+from libs.event_store import EventStore, StoredEvent
+from libs.money import Money
+from libs.process import Recorded
+from libs.projection import Behind, Projection
+from libs.read_model import Database
+from libs.subject_keys import SubjectKeys
+from libs.suitability import InvestorClass
+from libs.transient import is_transient
+from services.recommendations import queries
+from services.recommendations.advising import InvestorStreams, ProposalStreams
+from services.recommendations.clients import Funds, Order, Refused
+from services.recommendations.codec import any_codec
+from services.recommendations.domain import investor as who
+from services.recommendations.domain import proposal as what
+from services.recommendations.domain.investor import REVIEW_DUE, EndClass
+from services.recommendations.domain.proposal import (
+    Expire,
+    LinkOrder,
+    OrderLinked,
+    PlaceOrder,
+)
+from services.recommendations.rows.own import INVESTOR
+from services.recommendations.shelf import Shelf
+
+ACTOR: Final = "recommendations"
+SWEEP_EVERY_S: Final = 1.0
+SWEEP_MAX: Final = 500
+ROWS_WITHIN_S: Final = 10.0
+# What ends an investor's open proposals, and the word for it.
+_ENDS: Final[dict[type, str]] = {
+    who.ClassExpired: "CLASS_EXPIRED",
+    who.ConsentWithdrawn: "CONSENT_WITHDRAWN",
+    who.Blocked: "BLOCKED",
+    who.Forgotten: "CONSENT_WITHDRAWN",
+    who.ClassAssigned: "CLASS_CHANGED",
+    who.ProfessionalRecognised: "CLASS_CHANGED",
+    who.ProfessionalWithdrawn: "CLASS_CHANGED",
+}
+_CLASS_EVENTS: Final = (
+    who.ClassAssigned,
+    who.ClassExpired,
+    who.ProfessionalRecognised,
+    who.ProfessionalWithdrawn,
+)
+
+logger = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Expiring:
+    """Ends proposals, each at most once."""
+
+    proposals: ProposalStreams
+    clock: Clock
+
+    async def expire(self, proposal_id: str, cause: str, fund_code: str = "") -> None:
+        command = Expire(cause, fund_code, self.clock())
+        key = Cause(
+            f"{proposal_id}/EXPIRE/{cause}/{fund_code}", correlation_id=proposal_id, actor=ACTOR
+        )
+        with suppress(Rejected):
+            await self.proposals.transact(proposal_id, command, key)
+
+
+@dataclass(frozen=True, slots=True)
+class HearingOwn:
+    """Our own facts of investors: their open proposals end, and funds are told of the class."""
+
+    investors: InvestorStreams
+    expiring: Expiring
+    own: Projection
+    database: Database
+    funds: Funds
+    keys: SubjectKeys
+    clock: Clock
+
+    async def react(self, events: Sequence[StoredEvent]) -> None:
+        for stored in events:
+            if stored.stream.startswith(INVESTOR):
+                await self._hear(stored, any_codec.decode(stored.type, stored.data))
+
+    async def _hear(self, stored: StoredEvent, event: object) -> None:
+        investor_id = stored.stream.removeprefix(INVESTOR)
+        if isinstance(event, _CLASS_EVENTS):
+            await self._tell(investor_id)
+        if isinstance(event, who.Forgotten):
+            await self.keys.destroy(investor_id)
+        cause = _ENDS.get(type(event))
+        if cause is None:
+            return
+        await self.own.wait_for(stored.position, ROWS_WITHIN_S)
+        for id_ in await self.database.read(lambda c: queries.open_proposals(c, investor_id)):
+            if cause != "CLASS_CHANGED" or await self._differs(id_, investor_id):
+                await self.expiring.expire(id_, cause)
+
+    async def _differs(self, proposal_id: str, investor_id: str) -> bool:
+        """Whether the class is another one than when the proposal was issued."""
+        issued = (await self.expiring.proposals.load(proposal_id)).state
+        now = (await self.investors.load(investor_id)).state
+        if isinstance(issued, what.Absent) or isinstance(now, who.Unknown):
+            return True
+        return who.class_at(now, self.clock()) is not issued.issued.suitability.investor_class
+
+    async def _tell(self, investor_id: str) -> None:
+        """As it stands now, whatever was heard: told again it is no effect."""
+        state = (await self.investors.load(investor_id)).state
+        if isinstance(state, who.Unknown):
+            return
+        now_us = self.clock()
+        found = who.class_at(state, now_us)
+        until_us = who.valid_until_us(state) if found is not None else now_us - who.DAY_US
+        known = found or (state.profile.investor_class if state.profile else None)
+        version = state.profile.questionnaire_version if state.profile else "professional"
+        until = datetime.fromtimestamp(until_us // 1_000_000, UTC).date().isoformat()
+        refused = await self.funds.record_class(
+            investor_id, known or InvestorClass.C1_MINIMUM, until, version
+        )
+        if refused is not None:
+            logger.error("class_not_recorded", reason=refused.reason, investor_id=investor_id)
+
+
+@dataclass(frozen=True, slots=True)
+class HearingFunds:
+    """A level that rises, or a fund that closes, ends the proposals that hold it."""
+
+    expiring: Expiring
+    own: Projection
+    database: Database
+    store: EventStore
+
+    async def react(self, events: Sequence[StoredEvent]) -> None:
+        heard = [event for event in events if event.type.rpartition(".")[2] in _FUND_CHANGES]
+        if not heard:
+            return
+        # Proposals made on what was known before this are in the rows by now.
+        with suppress(Behind):
+            await self.own.wait_for(await self.store.head(), ROWS_WITHIN_S)
+        for stored in heard:
+            code = stored.stream.removeprefix("fund-")
+            body = orjson.loads(stored.data)
+            held = await self.database.read(lambda c, code=code: queries.proposals_with(c, code))  # type: ignore[misc]
+            for proposal_id, highest in held:
+                cause = _cause_of(stored, body, highest)
+                if cause:
+                    await self.expiring.expire(proposal_id, cause, code)
+
+
+_FUND_CHANGES: Final = frozenset({"FundPublished", "FundStatusChanged"})
+
+
+def _cause_of(stored: StoredEvent, body: dict[str, object], highest: int) -> str:
+    if stored.type.endswith("FundStatusChanged"):
+        return "" if body.get("status") == "FUND_STATUS_OPEN" else "FUND_CLOSED"
+    terms = body.get("terms")
+    level = terms.get("risk_level", "") if isinstance(terms, dict) else ""
+    return "LEVEL_RAISED" if int(str(level)[-1:] or 0) > highest else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Ordering:
+    """One step of an accepted proposal: one order at funds, with the proposal's id."""
+
+    shelf: Shelf
+    funds: Funds
+
+    async def perform(
+        self, proposal_id: str, state: what.State, step: PlaceOrder
+    ) -> Recorded[what.Command] | None:
+        """Raises `Unavailable`: the same again later."""
+        if isinstance(state, what.Absent) or state.accepted is None:
+            raise AssertionError("only what is accepted is ordered")
+        item, issued = step.item, state.issued
+        refused = await self._place(proposal_id, issued, state.accepted, item)
+        linked = OrderLinked(
+            item.fund_code,
+            item.order_id,
+            "" if refused is None else refused.reason,
+            "" if refused is None else refused.description,
+        )
+        cause = Cause(f"{proposal_id}/{step.name}", correlation_id=proposal_id, actor=ACTOR)
+        return Recorded(LinkOrder(linked), cause)
+
+    async def _place(
+        self,
+        proposal_id: str,
+        issued: what.Issued,
+        accepted: what.Accepted,
+        item: what.AcceptedItem,
+    ) -> Refused | None:
+        fund = self.shelf.catalogue.find(item.fund_code)
+        if fund is None:
+            return Refused("UNKNOWN_FUND", "it left the catalogue")
+        shares = 0
+        amount = Money(fund.currency, item.amount_minor) if item.amount_minor > 0 else None
+        if amount is None:
+            price = queries.price_of_10k(fund.nav, fund.nav_scale, fund.share_scale)
+            if price <= 0:
+                return Refused("PRICE_MISSING", "without a price it is not known how many to sell")
+            shares = -item.amount_minor * 10_000 // price
+        return await self.funds.place(
+            Order(
+                item.order_id,
+                issued.investor_id,
+                accepted.account_id,
+                item.fund_code,
+                proposal_id,
+                amount,
+                shares,
+            )
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Sweeping:
+    """What happens because time passes: classes come to their review, proposals to their end."""
+
+    investors: InvestorStreams
+    expiring: Expiring
+    database: Database
+    clock: Clock
+
+    async def run(self) -> None:
+        """For ever."""
+        while True:
+            try:
+                await self.sweep()
+            except Exception as error:
+                if not is_transient(error):
+                    raise
+                logger.warning("sweep_waits", reason=str(error))
+            await asyncio.sleep(SWEEP_EVERY_S)
+
+    async def sweep(self) -> None:
+        """Once. What was done before is not done again."""
+        now_us = self.clock()
+        due, over = await self.database.read(
+            lambda c: (
+                queries.due_reviews(c, now_us, SWEEP_MAX),
+                queries.over_proposals(c, now_us, SWEEP_MAX),
+            )
+        )
+        for investor_id in due:
+            command = EndClass(REVIEW_DUE, now_us)
+            cause = Cause(f"{investor_id}/REVIEW/{now_us}", actor=ACTOR)
+            await self.investors.transact(investor_id, command, cause)
+        for proposal_id in over:
+            await self.expiring.expire(proposal_id, "VALIDITY_ENDED")
