@@ -22,17 +22,22 @@ from libs.cli.books import report_of
 from libs.cli.business_day import BusinessDay, DayStuck, DayTerms
 from libs.cli.connections import EXIT_FAILED, RUN_DIR, Connections, connect, console, told
 from libs.cli.report import show
+from libs.cli.system import REGISTRAR
 from libs.client.calls import patiently
 from libs.money import CurrencyUnknown, exponent, major
 from libs.orders import OrdersFile, load_banks, read_orders
 from libs.signing import key_id_of
-from libs.supervisor import BankSpec, System, start
+from libs.supervisor import BankSpec, RegistrarSpec, System, start
 
 SAMPLES = Path(__file__).parents[2] / "deploy" / "samples"
 MANNERS = ("clean", "ordinary", "hostile")
 DATE_FILE = "business_date"
 EXIT_BAD_INPUT = 2
 _FAULTS_SHOWN = 20
+# Of the day's customers, so many buy and sell funds after it.
+FUND_CUSTOMERS_MAX = 60
+# Registrars' files have amounts of two decimals.
+_FUND_DECIMALS = 2
 # How a sample bank behaves, told when it becomes a partner. Inquiries come sooner than
 # with a real bank, because the whole day takes a minute.
 _CAPABILITY = settlement_events.Capability(
@@ -61,6 +66,9 @@ def day(
     skip_invalid: Annotated[
         bool, typer.Option("--skip-invalid", help="Play the valid lines of a faulty file.")
     ] = False,
+    with_funds: Annotated[
+        bool, typer.Option("--funds/--no-funds", help="End with fund days of the customers.")
+    ] = True,
 ) -> None:
     """Play one business day of payment orders and settle it jointly with every bank."""
     if banks not in MANNERS:
@@ -71,7 +79,10 @@ def day(
     async def run() -> int:
         system = await _start(run_dir, file, banks, port_offset, currency, fresh=fresh)
         try:
-            return await _play(system, DayTerms(file, currency, on), report)
+            code = await _play(system, DayTerms(file, currency, on), report)
+            if with_funds and exponent(currency) == _FUND_DECIMALS and "funds" in system.addresses:
+                code = await _fund_days(system, file, currency, report) or code
+            return code
         finally:
             if stop:
                 await system.stop()
@@ -138,7 +149,17 @@ async def _start(
             port_offset=port_offset,
             fresh=fresh,
             progress=tell,
+            registrars=[RegistrarSpec(REGISTRAR, file.banks[0], currency)],
         )
+
+
+async def _fund_days(system: System, file: OrdersFile, currency: str, report: Path | None) -> int:
+    """The day's customers buy funds, and on the next session sell of them too."""
+    from libs.cli.fund_day import Asked, play  # noqa: PLC0415 - it needs this module
+
+    beside = report and report.with_name(f"{report.stem}-funds{report.suffix}")
+    accounts = list(file.accounts)[:FUND_CUSTOMERS_MAX]
+    return await play(system, Asked(None, None, accounts, currency, "day", 2), beside)
 
 
 async def _play(system: System, terms: DayTerms, report_file: Path | None) -> int:

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -36,6 +36,7 @@ from libs.cli.system import BANKS, REGISTRAR
 from libs.client.calls import patiently
 from libs.fund_samples import SamplesWrong, load_samples
 from libs.nav_history import HistoryMissing
+from libs.run_folder import read_plan
 from libs.supervisor import BankSpec, RegistrarSpec, System, start
 
 FIRST_DAY = "2015-01-05"
@@ -44,6 +45,8 @@ SETTLE_EVERY = 5
 # In so few sessions everything that may happen does.
 LIVELY_MAX = 5
 EXIT_BAD_INPUT = 2
+# Longer than any pause between two sessions.
+SPAN = timedelta(days=10)
 INVESTORS_MAX = 10_000
 _VALID_UNTIL = date(2099, 12, 31)
 
@@ -57,7 +60,8 @@ class Asked:
     accounts: Sequence[str]
     currency: str
     seed: str
-    has_plans: bool = True
+    # Without dates: how many sessions from the next one on.
+    sessions: int = 1
 
 
 def fund_day(
@@ -71,7 +75,9 @@ def fund_day(
         int, typer.Option(min=1, max=INVESTORS_MAX, help="How many are invented.")
     ] = 100,
     report: Annotated[Path | None, typer.Option(help="Write the report as JSON here too.")] = None,
-    banks: Annotated[str, typer.Option(help="clean, ordinary or hostile.")] = "ordinary",
+    banks: Annotated[
+        str, typer.Option(help="clean, ordinary or hostile; default: as they are, or ordinary.")
+    ] = "",
     currency: Annotated[str, typer.Option(help="Currency of the funds, ISO 4217.")] = "CZK",
     seed: Annotated[str, typer.Option(help="Decides who wants what.")] = "hefu",
     port_offset: Annotated[int, typer.Option(min=0, help="Added to every port.")] = 0,
@@ -91,13 +97,18 @@ def fund_day(
     asked = Asked(begin, end, accounts, currency, seed)
 
     async def run() -> int:
+        known = None if fresh else read_plan(run_dir)
+        here = known.banks if known is not None else ()
+        specs = [BankSpec(bank.bank_id, bank.currency) for bank in here]
+        specs = specs or [BankSpec(bank, currency) for bank in BANKS]
+        manners = here[0].manners if here else "ordinary"
         system = await start(
             run_dir,
-            banks=[BankSpec(bank, currency) for bank in BANKS],
-            manners=banks,
-            port_offset=port_offset,
+            banks=specs,
+            manners=banks or manners,
+            port_offset=known.port_offset if known is not None else port_offset,
             fresh=fresh,
-            registrars=[RegistrarSpec(REGISTRAR, BANKS[0], currency)],
+            registrars=[RegistrarSpec(REGISTRAR, specs[0].bank_id, currency)],
         )
         try:
             return await play(system, asked, report)
@@ -160,7 +171,7 @@ async def _play(link: FundLink, system: System, asked: Asked, progress: Progress
     )
     await days.clock_at(sessions[0])
     await set_up.investors(investors, _VALID_UNTIL)
-    begun = list(plans(investors, samples, asked.seed)) if asked.has_plans else []
+    begun = list(plans(investors, samples, asked.seed))
     await set_up.plans(begun, sessions[0].day)
     watching = asyncio.create_task(days.watch(await link.link.store.head()))
     try:
@@ -203,7 +214,7 @@ async def _sessions(link: FundLink, market: Market, asked: Asked, ta_id: str) ->
     found = await patiently(partial(link.desk.ListTaDays, listing))
     played = [date.fromisoformat(day.trade_date) for day in found.ta_days]
     begin = market.first_after(max(played)) if played else date.fromisoformat(FIRST_DAY)
-    return market.sessions(begin, begin)
+    return market.sessions(begin, begin + SPAN * asked.sessions)[: asked.sessions]
 
 
 def _business_date(run_dir: Path) -> date:
