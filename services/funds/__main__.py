@@ -13,7 +13,7 @@ from services.funds.clients.accounts import GrpcAccounts
 from services.funds.clients.payments import GrpcPayments
 from services.funds.clients.registrar import GrpcRegistrarLink
 from services.funds.parts import Outside, build
-from services.funds.policy import POLICY
+from services.funds.policy import LINK_POLICY, POLICY
 from services.funds.settings import FundsSettings
 
 
@@ -36,6 +36,7 @@ async def main(settings: FundsSettings) -> None:
                 GrpcAccounts(accounts),
                 GrpcPayments(payments),
                 link,
+                settings.distributor_code,
                 is_simulated=settings.clock == "simulated",
             ),
             steps_at_once=settings.steps_at_once,
@@ -53,8 +54,16 @@ async def main(settings: FundsSettings) -> None:
             verifier=on.verifier,
             host=settings.host,
         )
-        # The server is the inner one: it drains while the read model still moves.
-        async with asyncio.TaskGroup() as tasks, serving:
+        to_registrars = serve(
+            settings.registrar_link_port,
+            [parts.link_api.binding()],
+            LINK_POLICY,
+            on.identity_dir,
+            mutual=True,
+            host=settings.host,
+        )
+        # The servers are the inner ones: they drain while the read model still moves.
+        async with asyncio.TaskGroup() as tasks, serving, to_registrars:
             tasks.create_task(parts.run())
             await asyncio.get_running_loop().create_future()  # until we are told to stop
 

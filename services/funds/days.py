@@ -1,5 +1,6 @@
 """The days of fund orders, by the exchanges that a fund names; past what is known, none is told."""
 
+import asyncio
 from collections.abc import Sequence
 from datetime import date, time
 
@@ -33,10 +34,18 @@ def trade_day_of(funds: Sequence[FundTerms], now_us: int, *, is_buying: bool) ->
 
 def dealing_of(funds: Sequence[FundTerms], from_us: int, *, is_buying: bool) -> DealingDays:
     """T, confirm date and settlement date. Raises `CalendarUnknown`."""
-    first = funds[0].dealing
-    calendars = _calendars(funds)
     cut_off = min(fund.dealing.cut_off for fund in funds)
-    trade = trade_day(from_us, calendars, first.time_zone, cut_off)
+    trade = trade_day(from_us, _calendars(funds), funds[0].dealing.time_zone, cut_off)
+    return _dealing(funds, trade, is_buying=is_buying)
+
+
+def dealing_after(funds: Sequence[FundTerms], trade: date, *, is_buying: bool) -> DealingDays:
+    """The same of the session after a trade day. Raises `CalendarUnknown`."""
+    return _dealing(funds, session_after(trade, _calendars(funds)), is_buying=is_buying)
+
+
+def _dealing(funds: Sequence[FundTerms], trade: date, *, is_buying: bool) -> DealingDays:
+    first, calendars = funds[0].dealing, _calendars(funds)
     settle = first.settle_subscribe_days if is_buying else first.settle_redeem_days
     confirm = session_after(trade, calendars)
     return DealingDays(trade, confirm, session_after(trade, calendars, settle))
@@ -66,3 +75,9 @@ def _calendars(funds: Sequence[FundTerms]) -> list[Calendar]:
 def utc_day(now_us: int) -> date:
     """The day where no fund tells its zone."""
     return local_time(now_us, "UTC").date()
+
+
+async def learn(dealing: Dealing) -> None:
+    """Load the calendars off the loop: the first time takes seconds. Raises `CalendarUnknown`."""
+    for name in dealing.calendars:
+        await asyncio.to_thread(load_calendar, name)

@@ -10,12 +10,15 @@ from services.funds.domain import order_lifecycle as life
 from services.funds.domain.expectation import (
     Expected,
     Owner,
+    expected_dividend,
+    expected_forced_redemption,
     expected_offering,
     expected_redemption,
     expected_subscription,
     expected_switch,
 )
 from services.funds.domain.order_terms import (
+    DIVIDEND,
     FORCED_REDEMPTION,
     Confirmation,
     DividendModeChange,
@@ -50,7 +53,7 @@ class Expecting:
         match terms.kind:
             case DividendModeChange():
                 return as_told(row)
-            case RegistrarMovement(business_code=code) if code != FORCED_REDEMPTION:
+            case RegistrarMovement(business_code=code) if code not in (FORCED_REDEMPTION, DIVIDEND):
                 # Nothing of ours says how many: the registrar's word is what we have.
                 return as_told(row)
             case _:
@@ -68,7 +71,11 @@ class Expecting:
                 )
             case Switching(target_code=target_code):
                 return await self._switch(terms, fund, target_code, row, investor)
-            case Redemption() | FastRedemption() | RegistrarMovement():
+            case RegistrarMovement(business_code=code) if code == DIVIDEND:
+                return await self._dividend(terms, fund, row, price.nav)
+            case RegistrarMovement():
+                return expected_forced_redemption(fund.terms, row.shares, price.nav)
+            case Redemption() | FastRedemption():
                 owner = await self._owner(terms, fund.terms.code, investor)
                 days = (row.trade_date, row.confirm_date)
                 try:
@@ -96,6 +103,19 @@ class Expecting:
             )
         except TooFewShares:
             return _nothing(row)
+
+    async def _dividend(
+        self, terms: Terms, fund: funds.Listed, row: Confirmation, ex_nav: int
+    ) -> Expected:
+        declared = [each for each in fund.dividends if each.ex_date == row.trade_date]
+        if not declared:
+            return as_told(row)
+        dividend = declared[-1]
+        id_ = holding_id(terms.investor_id, fund.terms.code)
+        holding = (await self.aggregates.holdings.load(id_)).state
+        mode = holding.mode_on(dividend.record_date, fund.terms.default_dividend_mode)
+        shares = holding.registered_on(dividend.record_date)
+        return expected_dividend(fund.terms, dividend, shares, mode, ex_nav)
 
     async def price_of(self, code: str, day: date) -> funds.Nav | None:
         """A fund's price of a day."""

@@ -51,6 +51,7 @@ from services.funds.domain.order_terms import (
 )
 from services.funds.domain.product import FundTerms
 from services.funds.expecting import Expecting
+from services.funds.fund_day import FundDays
 
 _ACTOR: Final = "funds"
 # What a wallet refuses to take is tried again under another id, once in so many microseconds.
@@ -66,6 +67,7 @@ class Ordering:
     aggregates: Aggregates
     accounts: Accounts
     expecting: Expecting
+    fund_days: FundDays
     clock: Clock
     real_clock: Clock = system_clock
 
@@ -199,12 +201,21 @@ class Ordering:
         traded = [await self._fund(kind.fund_code)]
         if isinstance(kind, Switching):
             traded.append(await self._fund(kind.target_code))
-        try:
-            found = days.dealing_of(traded, from_us, is_buying=isinstance(kind, Subscription))
-        except CalendarUnknown as error:
-            return Record(life.Refused("CALENDAR_UNKNOWN", str(error)))
-        closing = days.closing_us(traded, found.trade)
-        return Record(life.Accepted(found.trade, found.confirm, found.settle, now_us, closing))
+        ta_id, is_buying = traded[0].ta_id, isinstance(kind, Subscription)
+        # Recorded while the gate is held: no day is cut off with an order on its way into it.
+        async with self.fund_days.gate(ta_id):
+            try:
+                found = days.dealing_of(traded, from_us, is_buying=is_buying)
+                while await self.fund_days.is_cut_off(ta_id, found.trade):
+                    found = days.dealing_after(traded, found.trade, is_buying=is_buying)
+            except CalendarUnknown as error:
+                return Record(life.Refused("CALENDAR_UNKNOWN", str(error)))
+            closing = days.closing_us(traded, found.trade)
+            accepted = life.Accepted(found.trade, found.confirm, found.settle, now_us, closing)
+            order_id = order.placed.order_id
+            cause = _cause(order_id, Action.ACCEPT.name)
+            await self.aggregates.orders.transact(order_id, Record(accepted), cause)
+        return Record(accepted)
 
     async def _roll_over(self, order: life.Begun) -> Command:
         if order.trade_date is None:

@@ -9,26 +9,43 @@ from typing import TypeAlias
 from libs.bus import Bus
 from libs.clock import Clock, system_clock
 from libs.event_store import EventStore
-from libs.process import ProcessDriver, Recorded
+from libs.process import ProcessDriver
 from libs.projection import Behind, Projection
 from libs.read_model import Database
 from libs.relay import Relay
-from services.funds import projections, queries
+from services.funds import day_steps, days, projections, queries
 from services.funds.aggregates import Aggregates
+from services.funds.api.days import Days
 from services.funds.api.desk import FundDayApi
+from services.funds.api.link import RegistrarLinkApi
 from services.funds.api.wallet import FundsApi, Reads
+from services.funds.applying import Applying
+from services.funds.batching import Batching
+from services.funds.booking_desk import BookingDesk
+from services.funds.breaking import Breaking
+from services.funds.cash_desk import CashDesk
 from services.funds.clients.accounts import Accounts
 from services.funds.clients.payments import Payments
 from services.funds.clients.registrar import RegistrarLink
-from services.funds.domain import order, order_lifecycle
+from services.funds.day_steps import DaySteps
+from services.funds.domain import breaks, order, order_lifecycle, ta_day
+from services.funds.domain import fund as funds
 from services.funds.expecting import Expecting
+from services.funds.file_room import FileRoom
 from services.funds.fund_clock import FundClock
+from services.funds.fund_day import FundDays
+from services.funds.intake import Intake
 from services.funds.ordering import Ordering
 from services.funds.placing import Placing
+from services.funds.repairing import Repairing
+from services.funds.tying_out import TyingOut
 
 OrderDriver: TypeAlias = ProcessDriver[
     order.Command, order_lifecycle.Order, order_lifecycle.Event, order.Step
 ]
+DayDriver: TypeAlias = ProcessDriver[ta_day.Command, ta_day.TaDay, ta_day.Event, day_steps.Step]
+RepairDriver: TypeAlias = ProcessDriver[breaks.Command, breaks.Break, breaks.Event, breaks.Action]
+FEW_AT_ONCE = 32
 # What others are told of over the bus.
 TOLD = ("fund-", "fund_order-", "holding-", "plan-")
 # How long the watchdog waits for the rows it looks at to be as new as the store.
@@ -45,6 +62,8 @@ class Outside:
     accounts: Accounts
     payments: Payments
     link: RegistrarLink
+    # Our code in registrars' files.
+    distributor: str = "HEFU"
     is_simulated: bool = False
     real_clock: Clock = system_clock
 
@@ -54,9 +73,16 @@ class Parts:
     """All parts, at rest until they run."""
 
     aggregates: Aggregates
+    database: Database
     api: FundsApi
     desk_api: FundDayApi
+    link_api: RegistrarLinkApi
+    placing: Placing
+    intake: Intake
+    fund_days: FundDays
+    tying_out: TyingOut
     orders: OrderDriver
+    ta_days: DayDriver
     projection: Projection
     relay: Relay
     clock: FundClock
@@ -66,6 +92,10 @@ class Parts:
         """Find the clock, and make the tables that queries need."""
         await self.clock.wake()
         await self.projection.prepare()
+        for code in await self.database.read(queries.fund_codes):
+            fund = (await self.aggregates.funds.load(code)).state
+            if isinstance(fund, funds.Listed):
+                await days.learn(fund.terms.dealing)
 
     async def run(self) -> None:
         """For ever."""
@@ -81,32 +111,116 @@ async def _run(runner: Callable[[], Awaitable[None]]) -> None:
 def build(on: Outside, *, steps_at_once: int = 512, watch_every_s: float = 2.0) -> Parts:
     """Tie all parts together."""
     clock = FundClock(on.store, is_simulated=on.is_simulated, real=on.real_clock)
-    aggregates = Aggregates.over(on.store)
-    projection = Projection(projections.OWN, on.database, on.store)
-    reads = Reads(projection, on.database, on.store)
+    aggregates, database = Aggregates.over(on.store), on.database
+    projection = Projection(projections.OWN, database, on.store)
+    reads = Reads(projection, database, on.store)
+    watched = _Watched(projection, on.store, database)
+    wakes = _Wakes(database)
+    fund_days = FundDays(aggregates, database, clock, wakes.day)
+    file_room = FileRoom(aggregates)
+    breaking = Breaking(aggregates, clock)
     expecting = Expecting(aggregates)
-    ordering = Ordering(aggregates, on.accounts, expecting, clock)
-    watched = _Watched(projection, on.store, on.database)
-
-    async def perform(
-        id_: str, state: order_lifecycle.Order, step: order.Step
-    ) -> Recorded[order.Command] | None:
-        return await ordering.perform(id_, state, step)
-
+    ordering = Ordering(aggregates, on.accounts, expecting, fund_days, clock)
+    batching = Batching(
+        aggregates,
+        file_room,
+        on.link,
+        breaking,
+        database,
+        on.store,
+        projection,
+        on.distributor,
+    )
+    desk = BookingDesk(aggregates, expecting, breaking, clock, wakes.order)
+    applying = Applying(
+        aggregates,
+        file_room,
+        desk,
+        breaking,
+        database,
+        on.store,
+        projection,
+        on.distributor,
+    )
+    cash = CashDesk(on.accounts, on.payments, fund_days, clock)
+    steps = DaySteps(aggregates, batching, applying, cash, breaking, database, wakes.order)
+    repairing = Repairing(aggregates, file_room, on.distributor, wakes.order)
     orders: OrderDriver = ProcessDriver(
         aggregates.orders,
         order.next_step,
-        perform,
+        ordering.perform,
         watched.open_orders,
         concurrency=steps_at_once,
         watch_every_s=watch_every_s,
     )
+    ta_days: DayDriver = ProcessDriver(
+        aggregates.ta_days,
+        day_steps.next_step,
+        steps.perform,
+        lambda: database.read(queries.open_days),
+        concurrency=FEW_AT_ONCE,
+        watch_every_s=watch_every_s,
+    )
+    repairs: RepairDriver = ProcessDriver(
+        aggregates.breaks,
+        breaks.next_step,
+        repairing.perform,
+        lambda: database.read(queries.open_breaks),
+        concurrency=FEW_AT_ONCE,
+        watch_every_s=watch_every_s,
+    )
+    wakes.order_driver, wakes.day_driver = orders, ta_days
     placing = Placing(aggregates, on.accounts, clock, orders.wake)
+    intake = Intake(aggregates, file_room, fund_days, breaking, wakes.day)
+    tying_out = TyingOut(aggregates, file_room, database, on.distributor)
+    day_desk = Days(aggregates, fund_days, on.accounts, tying_out, reads)
     api = FundsApi(aggregates, placing, reads, clock)
-    desk_api = FundDayApi(aggregates, on.accounts, reads, clock)
+    desk_api = FundDayApi(aggregates, on.accounts, reads, day_desk, clock, wakes.clock_moved)
+    link_api = RegistrarLinkApi(aggregates, intake, on.distributor)
     relay = Relay("funds", TOLD, on.store, on.bus)
-    runners = (projection.run, relay.run, orders.run)
-    return Parts(aggregates, api, desk_api, orders, projection, relay, clock, runners)
+    runners = (projection.run, relay.run, orders.run, ta_days.run, repairs.run)
+    return Parts(
+        aggregates,
+        database,
+        api,
+        desk_api,
+        link_api,
+        placing,
+        intake,
+        fund_days,
+        tying_out,
+        orders,
+        ta_days,
+        projection,
+        relay,
+        clock,
+        runners,
+    )
+
+
+class _Wakes:
+    """Who is woken is made after those who wake: the knot is tied here."""
+
+    order_driver: OrderDriver
+    day_driver: DayDriver
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def order(self, order_id: str) -> None:
+        """Look at an order soon."""
+        self.order_driver.wake(order_id)
+
+    def day(self, id_: str) -> None:
+        """Look at a day soon."""
+        self.day_driver.wake(id_)
+
+    async def clock_moved(self) -> None:
+        """Look at whatever may have waited for the time."""
+        for id_ in await self._database.read(queries.open_days):
+            self.day_driver.wake(id_)
+        for order_id in await self._database.read(queries.busy_orders):
+            self.order_driver.wake(order_id)
 
 
 class _Watched:

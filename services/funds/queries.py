@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Row, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, and_, case, func, or_, select
 
 from services.funds import tables as t
 from services.funds.domain.order_lifecycle import Stage
@@ -184,3 +184,184 @@ def registrars(connection: Connection) -> Sequence[dict[str, Any]]:
     """Every registrar, by id."""
     found = connection.execute(select(t.registrars).order_by(t.registrars.c.ta_id))
     return [dict(row) for row in found.mappings()]
+
+
+def orders_of_day(
+    connection: Connection, ta_id: str, trade_date: str, stages: Sequence[str]
+) -> Sequence[str]:
+    """Orders of a registrar's day in some stages, in the order in which they were placed."""
+    query = select(_O.order_id).where(_O.ta_id == ta_id, _O.trade_date == trade_date)
+    if stages:
+        query = query.where(_O.stage.in_(stages))
+    return list(connection.execute(query.order_by(_O.place_position)).scalars())
+
+
+def trading_accounts(connection: Connection, ids: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """(investor, wallet) by trading account; unknown ones are left out."""
+    c, found = t.trading_accounts.c, {}
+    for part in in_parts(ids):
+        query = select(t.trading_accounts).where(c.trading_account_id.in_(part))
+        for row in connection.execute(query):
+            found[row.trading_account_id] = (row.investor_id, row.wallet_account_id)
+    return found
+
+
+def open_days(connection: Connection) -> Sequence[str]:
+    """Ids of days that are cut off and not settled, oldest first."""
+    c = t.ta_days.c
+    query = select(c.ta_id, c.trade_date).where(c.is_cut_off, ~c.is_settled)
+    rows = connection.execute(query.order_by(c.trade_date, c.ta_id))
+    return [f"{row.ta_id}-{row.trade_date}" for row in rows]
+
+
+def days_before(connection: Connection, ta_id: str, trade_date: str) -> Sequence[str]:
+    """Ids of a registrar's earlier days that are not settled."""
+    c = t.ta_days.c
+    query = select(c.trade_date).where(
+        c.ta_id == ta_id, c.trade_date < trade_date, c.is_cut_off, ~c.is_settled
+    )
+    return [f"{ta_id}-{day}" for day in connection.execute(query).scalars()]
+
+
+def holders(connection: Connection, fund_code: str) -> Sequence[str]:
+    """Investors who have, or had, shares of a fund."""
+    query = select(_H.investor_id).where(_H.fund_code == fund_code).order_by(_H.investor_id)
+    return list(connection.execute(query).scalars())
+
+
+def shares_of_fund(connection: Connection, fund_code: str) -> dict[str, tuple[int, int]]:
+    """(shares, income bucket) by investor."""
+    query = select(_H.investor_id, _H.shares, _H.bucket).where(_H.fund_code == fund_code)
+    return {row.investor_id: (row.shares, row.bucket) for row in connection.execute(query)}
+
+
+def open_breaks(connection: Connection) -> Sequence[str]:
+    """Breaks whose repair is approved and not done."""
+    c = t.breaks.c
+    query = select(c.break_id).where(c.is_approved, ~c.is_closed)
+    return list(connection.execute(query).scalars())
+
+
+def breaks_of_day(connection: Connection, ta_id: str, trade_date: str) -> int:
+    """How many breaks of a day stand."""
+    c = t.breaks.c
+    query = select(func.count()).where(c.ta_id == ta_id, c.trade_date == trade_date, ~c.is_closed)
+    return int(connection.execute(query).scalar_one())
+
+
+def orders_touched(
+    connection: Connection, ta_id: str, trade_date: str, stages: Sequence[str]
+) -> Sequence[str]:
+    """Orders of a day, and those whose remainder has gone on from it to a later one."""
+    query = select(_O.order_id).where(_O.ta_id == ta_id)
+    has_rolled = and_(_O.first_date <= trade_date, _O.trade_date >= trade_date)
+    query = query.where(_O.first_date != "", has_rolled)
+    if stages:
+        query = query.where(_O.stage.in_(stages))
+    return list(connection.execute(query.order_by(_O.place_position)).scalars())
+
+
+@dataclass(frozen=True, slots=True)
+class FileFilter:
+    """What is asked for; empty: all."""
+
+    ta_id: str = ""
+    trade_date: str = ""
+    outcome: str = ""
+
+
+def files_page(
+    connection: Connection, wanted: FileFilter, after: int, size: int
+) -> Sequence[Row[Any]]:
+    """Files in the order in which they were kept."""
+    c = t.files.c
+    query = select(t.files).where(c.position > after)
+    for name in FileFilter.__dataclass_fields__:
+        value = getattr(wanted, name)
+        if name == "outcome" and value == "SENT":
+            query = query.where(c.is_outgoing)
+        elif value:
+            query = query.where(c[name] == value)
+    return list(connection.execute(query.order_by(c.position).limit(size)))
+
+
+def breaks_page(
+    connection: Connection, ta_id: str, after: int, size: int, *, open_only: bool
+) -> Sequence[Row[Any]]:
+    """Breaks in the order in which they were found."""
+    c = t.breaks.c
+    query = select(c.break_id, c.position).where(c.position > after)
+    if ta_id:
+        query = query.where(c.ta_id == ta_id)
+    if open_only:
+        query = query.where(~c.is_closed)
+    return list(connection.execute(query.order_by(c.position).limit(size)))
+
+
+def days_between(connection: Connection, ta_id: str, from_date: str, to_date: str) -> Sequence[str]:
+    """Ids of days, oldest first."""
+    c = t.ta_days.c
+    query = select(c.ta_id, c.trade_date).where(c.trade_date >= from_date)
+    if to_date:
+        query = query.where(c.trade_date <= to_date)
+    if ta_id:
+        query = query.where(c.ta_id == ta_id)
+    rows = connection.execute(query.order_by(c.trade_date, c.ta_id))
+    return [f"{row.ta_id}-{row.trade_date}" for row in rows]
+
+
+def unsettled_days(connection: Connection, ta_id: str) -> Sequence[str]:
+    """Ids of a registrar's days whose cash is not settled."""
+    c = t.ta_days.c
+    query = select(c.trade_date).where(c.ta_id == ta_id, ~c.is_settled)
+    return [f"{ta_id}-{day}" for day in connection.execute(query).scalars()]
+
+
+def unended_orders_of(connection: Connection, ta_id: str) -> Sequence[str]:
+    """Orders of a registrar that are not at their end."""
+    is_open = or_(_O.stage.not_in(_ENDED), _O.steps_open > 0)
+    return list(connection.execute(select(_O.order_id).where(_O.ta_id == ta_id, is_open)).scalars())
+
+
+@dataclass(frozen=True, slots=True)
+class UnitSums:
+    """Units of one fund: all that came in, all that went out, what is held, and by how many."""
+
+    issued: int
+    redeemed: int
+    held: int
+    holders: int
+
+
+def unit_sums(connection: Connection, fund_code: str) -> UnitSums:
+    """Sums over all movements, and over all holdings: two ways to one number."""
+    moved = select(
+        func.coalesce(func.sum(case((_M.shares > 0, _M.shares), else_=0)), 0),
+        func.coalesce(func.sum(case((_M.shares < 0, -_M.shares), else_=0)), 0),
+    ).where(_M.fund_code == fund_code, _M.is_reversed.is_(False))
+    held = select(
+        func.coalesce(func.sum(_H.shares), 0),
+        func.coalesce(func.sum(case((_H.shares > 0, 1), else_=0)), 0),
+    ).where(_H.fund_code == fund_code)
+    issued, redeemed = connection.execute(moved).one()
+    shares, holders_ = connection.execute(held).one()
+    return UnitSums(int(issued), int(redeemed), int(shares), int(holders_))
+
+
+def last_balances(connection: Connection, ta_id: str) -> tuple[str, int] | None:
+    """(trade date, batches) of a registrar's newest accepted balances."""
+    c = t.files.c
+    query = (
+        select(c.trade_date, func.max(c.batch))
+        .where(c.ta_id == ta_id, c.file_type == "05", c.outcome == "ACCEPTED")
+        .group_by(c.trade_date)
+        .order_by(c.trade_date.desc())
+        .limit(1)
+    )
+    row = connection.execute(query).first()
+    return None if row is None else (row[0], int(row[1]))
+
+
+def fund_codes(connection: Connection) -> Sequence[str]:
+    """Codes of all funds."""
+    return list(connection.execute(select(t.funds.c.code).order_by(t.funds.c.code)).scalars())

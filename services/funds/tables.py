@@ -81,6 +81,8 @@ orders = Table(
     _text("serial"),
     _text("plan_id"),
     _text("stage"),
+    # Its first trade day, and the one that counts now: a remainder goes on to later ones.
+    _text("first_date"),
     _text("trade_date"),
     # Steps of ours that are still to be done; at rest with the registrar it is 0.
     _count("steps_open"),
@@ -92,6 +94,7 @@ orders = Table(
     Index("orders_in_order", "place_position"),
     Index("orders_of_investor", "investor_id", "place_position"),
     Index("orders_of_day", "ta_id", "trade_date", "place_position"),
+    Index("orders_since", "ta_id", "first_date"),
     Index("orders_of_plan", "plan_id", "place_position"),
     Index("orders_by_serial", "ta_id", "serial"),
 )

@@ -1,23 +1,27 @@
 """Funds as operators see them: products, prices, registrars, the clock; it decides nothing."""
 
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from hefu.funds.v1 import events_pb2 as events_pb
 from hefu.funds.v1 import funds_pb2 as pb
 from hefu.funds.v1 import funds_pb2_grpc
 from libs.auth import current_caller
-from libs.decider import Cause
+from libs.decider import Cause, Rejected
 from libs.grpc_errors import Refused
 from libs.grpc_server import Binding
+from libs.trading_calendar import CalendarUnknown
 from libs.wire import time_from_wire, time_to_wire
-from services.funds import queries
+from services.funds import days, queries
 from services.funds.aggregates import Aggregates
+from services.funds.api.days import Days
 from services.funds.api.messages import from_wire, fund_terms, fund_view, nav_view, to_wire
 from services.funds.api.wallet import Reads
 from services.funds.cash import of_registrar
 from services.funds.clients.accounts import Accounts
 from services.funds.domain import fund as funds
 from services.funds.domain import registrar as registrars
+from services.funds.domain.order_placing import Reason as OrderReason
 from services.funds.domain.product import FundStatus
 from services.funds.fund_clock import FundClock
 
@@ -30,12 +34,20 @@ Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
 class FundDayApi(funds_pb2_grpc.FundDayServiceServicer):
     def __init__(
-        self, aggregates: Aggregates, accounts: Accounts, reads: Reads, clock: FundClock
+        self,
+        aggregates: Aggregates,
+        accounts: Accounts,
+        reads: Reads,
+        fund_days: Days,
+        clock: FundClock,
+        clock_moved: Callable[[], Awaitable[None]],
     ) -> None:
         self._aggregates = aggregates
         self._accounts = accounts
         self._reads = reads
+        self._days = fund_days
         self._clock = clock
+        self._clock_moved = clock_moved
 
     def binding(self) -> Binding:
         return Binding(funds_pb2_grpc.add_FundDayServiceServicer_to_server, self, SERVICE)
@@ -49,6 +61,10 @@ class FundDayApi(funds_pb2_grpc.FundDayServiceServicer):
         registrar = (await self._aggregates.registrars.load(terms.ta_id)).state
         if registrar is None:
             raise Refused("REGISTRAR_NOT_FOUND", f"no registrar {terms.ta_id}")
+        try:
+            await days.learn(terms.dealing)
+        except CalendarUnknown as error:
+            raise Rejected(OrderReason.CALENDAR_UNKNOWN, str(error)) from error
         cause = Cause(f"publish/{actor}", correlation_id=terms.code, actor=actor)
         done = await self._aggregates.funds.transact(terms.code, funds.Publish(terms, actor), cause)
         is_new = bool(done.events)
@@ -124,12 +140,61 @@ class FundDayApi(funds_pb2_grpc.FundDayServiceServicer):
             position=self._reads.projection.position,
         )
 
+    # ---- registrars' days
+
+    async def RunCutOff(
+        self, request: pb.RunCutOffRequest, _context: "Context"
+    ) -> pb.RunCutOffResponse:
+        return await self._days.run_cut_off(request)
+
+    async def GetTaDay(
+        self, request: pb.GetTaDayRequest, _context: "Context"
+    ) -> pb.GetTaDayResponse:
+        return await self._days.get(request)
+
+    async def ListTaDays(
+        self, request: pb.ListTaDaysRequest, _context: "Context"
+    ) -> pb.ListTaDaysResponse:
+        return await self._days.list_days(request)
+
+    async def WatchTaDay(
+        self, request: pb.WatchTaDayRequest, _context: "Context"
+    ) -> AsyncIterator[pb.WatchTaDayResponse]:
+        async for change in self._days.watch(request):
+            yield change
+
+    async def ListTaFiles(
+        self, request: pb.ListTaFilesRequest, _context: "Context"
+    ) -> pb.ListTaFilesResponse:
+        return await self._days.list_files(request)
+
+    async def ListFundBreaks(
+        self, request: pb.ListFundBreaksRequest, _context: "Context"
+    ) -> pb.ListFundBreaksResponse:
+        return await self._days.list_breaks(request)
+
+    async def ProposeRepair(
+        self, request: pb.ProposeRepairRequest, _context: "Context"
+    ) -> pb.ProposeRepairResponse:
+        return await self._days.propose(request)
+
+    async def ApproveRepair(
+        self, request: pb.ApproveRepairRequest, _context: "Context"
+    ) -> pb.ApproveRepairResponse:
+        return await self._days.approve(request)
+
+    async def GetFundTieOut(
+        self, request: pb.GetFundTieOutRequest, _context: "Context"
+    ) -> pb.GetFundTieOutResponse:
+        return await self._days.tie_out(request)
+
     # ---- the clock
 
     async def SetFundClock(
         self, request: pb.SetFundClockRequest, _context: "Context"
     ) -> pb.SetFundClockResponse:
         await self._clock.move(time_from_wire(request.now_time), current_caller().name)
+        await self._clock_moved()
         return pb.SetFundClockResponse(now_time=time_to_wire(self._clock()))
 
     async def GetFundClock(

@@ -41,6 +41,7 @@ def _first_row(event: life.Placed) -> dict[str, object]:
         "serial": event.serial,
         "plan_id": terms.plan_id,
         "stage": Stage.DRAFT.name,
+        "first_date": "",
         "trade_date": "",
         "steps_open": 1,
         "is_waiting": False,
@@ -76,9 +77,23 @@ def _at_rest(_event: object) -> dict[str, object]:
 def _accepted(event: life.Accepted) -> dict[str, object]:
     return {
         "stage": Stage.ACCEPTED.name,
+        "first_date": event.trade_date.isoformat(),
         "trade_date": event.trade_date.isoformat(),
         "steps_open": 0,
         "is_waiting": True,
+    }
+
+
+def _confirmed(event: life.Confirmed) -> dict[str, object]:
+    day = event.confirmation.trade_date.isoformat()
+    # What a registrar began was never accepted: its answer's day is its first.
+    first = case((_O.first_date == "", day), else_=_O.first_date)
+    return {
+        "stage": Stage.CONFIRMED.name,
+        "first_date": first,
+        "trade_date": day,
+        "steps_open": 1,
+        "is_waiting": False,
     }
 
 
@@ -122,7 +137,7 @@ _CHANGES: Final[Mapping[type, Callable[[Any], dict[str, object]]]] = {
     life.Batched: _stage(Stage.BATCHED, 0),
     life.Received: _stage(Stage.TA_RECEIVED, 0),
     life.Priced: _priced,
-    life.Confirmed: _stage(Stage.CONFIRMED, 1),
+    life.Confirmed: _confirmed,
     life.PartlyConfirmed: _stage(Stage.PARTIALLY_CONFIRMED, 1),
     life.PartAgreed: _busy,
     life.PartDisputed: _at_rest,

@@ -231,11 +231,13 @@ class Link(RegistrarLink):
         return self.known[key]
 
     async def receipt(self, peer: Peer, trade_date: date, number: int) -> Answered | NotSent:
+        assert peer.ta_id == TA
         if self.is_away:
             raise Unavailable("the registrar is away")
         return self.known.get((trade_date, number)) or NotSent("never seen")
 
     async def fetch(self, peer: Peer, trade_date: date, from_number: int) -> Sequence[Package]:
+        assert (peer.ta_id, trade_date.year > 0, from_number > 0) == (TA, True, True)
         if self.is_away:
             raise Unavailable("the registrar is away")
         return []

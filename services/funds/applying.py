@@ -1,0 +1,350 @@
+"""What a registrar's file does to us: prices and income, dividends, confirmations, balances."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Final, TypeVar
+
+from libs.decider import Cause, Rejected
+from libs.event_store import EventStore
+from libs.ids import named_id
+from libs.projection import Projection
+from libs.read_model import Database
+from libs.registrar_files import DONE, BalanceRow, ConfirmationRow, DividendRow, PriceRow
+from services.funds import queries
+from services.funds.aggregates import Aggregates, holding_id, ta_day_id
+from services.funds.batching import NOMINEE, ROWS_WITHIN_S, side_by_side
+from services.funds.booking_desk import Answer, Booked, BookingDesk, is_begun_by_registrar
+from services.funds.breaking import Breaking, about
+from services.funds.domain import fund as funds
+from services.funds.domain import holding as holdings
+from services.funds.domain import order_lifecycle as life
+from services.funds.domain.breaks import BreakType
+from services.funds.domain.order import Record
+from services.funds.domain.order_terms import Confirmation, RegistrarMovement, Terms
+from services.funds.domain.product import Carry, FundStatus, FundTerms, RegisterModel
+from services.funds.domain.registrar import Registrar
+from services.funds.domain.ta_day import FileApplied, FileType, Purpose, Total
+from services.funds.file_room import FileRoom
+from services.funds.reading import (
+    REFUSALS,
+    confirmation_of,
+    dividend_of,
+    nav_of,
+    status_of,
+)
+from services.funds.serials import order_id_of, trading_account_of
+
+R = TypeVar("R")
+_ACTOR: Final = "funds"
+_DAY: Final = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Applying:
+    """Applies accepted files; each can be applied again without effect."""
+
+    aggregates: Aggregates
+    file_room: FileRoom
+    desk: BookingDesk
+    breaking: Breaking
+    database: Database
+    store: EventStore
+    projection: Projection
+    distributor: str
+
+    async def apply(
+        self, registrar: Registrar, trade_date: date, file_type: FileType, key: str
+    ) -> tuple[FileApplied, Booked]:
+        """Every row has its effect, or its break."""
+        batch = int(key.rpartition("-")[2])
+        rows = await self.file_room.rows(
+            registrar, self.distributor, trade_date, file_type.value, batch
+        )
+        done = Booked()
+        match file_type:
+            case FileType.PRICES:
+                prices = [row for row in rows if isinstance(row, PriceRow)]
+                done.booked = len(prices)
+                await self._prices(registrar, trade_date, key, prices)
+            case FileType.DIVIDENDS:
+                found = [row for row in rows if isinstance(row, DividendRow)]
+                done = await self._dividends(registrar, key, found)
+            case FileType.CONFIRMATIONS:
+                told = [row for row in rows if isinstance(row, ConfirmationRow)]
+                done = await self._confirmations(registrar, key, told)
+            case FileType.BALANCES:
+                held = [row for row in rows if isinstance(row, BalanceRow)]
+                done.breaks = await self._balances(registrar, trade_date, held)
+            case FileType.ORDERS:
+                raise AssertionError("orders are ours to send")
+        totals = tuple(Total(p, minor) for p, minor in sorted_by_name(done.cash) if minor)
+        return FileApplied(key, done.booked, done.rejected, done.breaks, totals), done
+
+    # ---- prices and income
+
+    async def _prices(
+        self, registrar: Registrar, trade_date: date, key: str, rows: Sequence[PriceRow]
+    ) -> None:
+        listed: dict[str, funds.Listed] = {}
+        for row in sorted(rows, key=lambda each: (each.fund_code, each.nav_date)):
+            fund = await self._listed(registrar, trade_date, row.fund_code, key)
+            if fund is None:
+                continue
+            listed[row.fund_code] = fund
+            await self._price(row, fund, key)
+            if fund.terms.is_money_fund:
+                await self._income(row, fund.terms)
+        orders = await self._orders(registrar.ta_id, trade_date, _BEFORE_PRICE)
+
+        async def price(order_id: str) -> None:
+            state = (await self.aggregates.orders.load(order_id)).state
+            if not isinstance(state, life.Begun):
+                return
+            fund = (await self.aggregates.funds.load(state.terms.kind.fund_code)).state
+            nav = fund.nav_on(trade_date) if isinstance(fund, funds.Listed) else None
+            if nav is None:
+                return
+            if state.price is None and life.may_follow(state, life.Priced(trade_date, nav.nav)):
+                priced = Record(life.Priced(trade_date, nav.nav))
+                cause = _cause(order_id, f"priced/{trade_date}")
+                await self.aggregates.orders.transact(order_id, priced, cause)
+            self.desk.wake(order_id)
+
+        await side_by_side(orders, price)
+
+    async def _price(self, row: PriceRow, fund: funds.Listed, key: str) -> None:
+        nav, code = nav_of(row), row.fund_code
+        cause = Cause(f"{key}/{code}/{row.nav_date}", correlation_id=code, actor=_ACTOR)
+        try:
+            await self.aggregates.funds.transact(code, funds.PublishNav(nav, key), cause)
+        except Rejected as rejected:
+            if rejected.reason is not funds.Reason.NAV_DIFFERS:
+                raise
+            # A registrar's later word on a day it has priced is a correction.
+            correct = funds.CorrectNav(nav, "the registrar's correction", key)
+            await self.aggregates.funds.transact(code, correct, cause)
+        status = status_of(row)
+        if status is not None and status is not fund.status and fund.status in _BY_FILE:
+            change = funds.ChangeStatus(f"{key}/{code}", status, "the registrar's word")
+            await self.aggregates.funds.transact(code, change, cause)
+
+    async def _income(self, row: PriceRow, terms: FundTerms) -> None:
+        """A natural day's income, for each holder; a day that is owed before it comes first."""
+        day, code = row.nav_date, row.fund_code
+        accrue = holdings.AccrueIncome(
+            day, row.fund_income, _is_carry_day(terms, day), terms.share_scale
+        )
+        await self._caught_up()
+        investors = await self.database.read(lambda c: queries.holders(c, code))
+
+        async def one(investor_id: str) -> None:
+            cause = Cause(f"income/{code}/{day}", correlation_id=code, actor=_ACTOR)
+            id_ = holding_id(investor_id, code)
+            try:
+                await self.aggregates.holdings.transact(id_, accrue, cause)
+            except Rejected as rejected:
+                if rejected.reason is not holdings.Reason.ACCRUAL_GAP:
+                    raise
+                told = about(
+                    terms.ta_id,
+                    day,
+                    fund_code=code,
+                    investor_id=investor_id,
+                    description=f"{rejected.reason.name}: {rejected.description}",
+                )
+                await self.breaking.find(BreakType.AMOUNT_DIFF, f"income/{id_}/{day}", told)
+
+        await side_by_side(investors, one)
+
+    async def _listed(
+        self, registrar: Registrar, trade_date: date, code: str, key: str
+    ) -> funds.Listed | None:
+        fund = (await self.aggregates.funds.load(code)).state
+        if isinstance(fund, funds.Listed):
+            return fund
+        told = about(registrar.ta_id, trade_date, fund_code=code, description="no fund of ours")
+        await self.breaking.find(BreakType.MISSING_HERE, f"{key}/{code}", told)
+        return None
+
+    # ---- dividends and confirmations
+
+    async def _dividends(
+        self, registrar: Registrar, key: str, rows: Sequence[DividendRow]
+    ) -> Booked:
+        for row in {row.fund_code: row for row in rows}.values():
+            await self._declare(row, key)
+        accounts = await self._accounts([row.transaction_account_id for row in rows])
+        answers = []
+        for number, row in enumerate(rows, 1):
+            confirmation = dividend_of(row, key, number)
+            known = accounts.get(row.transaction_account_id)
+            answers.append(_begun_by_registrar(registrar.ta_id, confirmation, known))
+        return await self.desk.book(registrar.ta_id, answers)
+
+    async def _declare(self, row: DividendRow, key: str) -> None:
+        fund = (await self.aggregates.funds.load(row.fund_code)).state
+        if isinstance(fund, funds.Absent):
+            return
+        dividend = funds.Dividend(
+            f"{row.fund_code}/{row.xr_date}",
+            row.registration_date,
+            row.xr_date,
+            row.dividend_date,
+            row.dividend_per_unit,
+        )
+        cause = Cause(f"{key}/{row.fund_code}/dividend", correlation_id=row.fund_code)
+        declare = funds.DeclareDividend(dividend, key)
+        await self.aggregates.funds.transact(row.fund_code, declare, cause)
+
+    async def _confirmations(
+        self, registrar: Registrar, key: str, rows: Sequence[ConfirmationRow]
+    ) -> Booked:
+        begun = [row for row in rows if is_begun_by_registrar(row.business_code)]
+        accounts = await self._accounts([row.transaction_account_id for row in begun])
+        answers, unknown_codes = [], 0
+        for number, row in enumerate(rows, 1):
+            confirmation = confirmation_of(row, key, number)
+            if is_begun_by_registrar(row.business_code):
+                known = accounts.get(row.transaction_account_id)
+                answers.append(_begun_by_registrar(registrar.ta_id, confirmation, known))
+                continue
+            order_id = order_id_of(row.app_sheet_serial_no) or str(
+                named_id("unknown order", registrar.ta_id, row.app_sheet_serial_no)
+            )
+            state = (await self.aggregates.orders.load(order_id)).state
+            investor = state.terms.investor_id if isinstance(state, life.Begun) else ""
+            refusal = None
+            if row.return_code != DONE:
+                reason = REFUSALS.get(row.return_code, "REFUSED_BY_REGISTRAR")
+                refusal = (reason, row.error_detail, row.return_code)
+                if row.return_code not in REFUSALS:
+                    unknown_codes += 1
+                    await self._unknown_code(registrar, order_id, confirmation, row)
+            answers.append(Answer(order_id, investor, confirmation, refusal=refusal))
+        done = await self.desk.book(registrar.ta_id, answers)
+        done.breaks += unknown_codes
+        return done
+
+    async def _unknown_code(
+        self, registrar: Registrar, order_id: str, row: Confirmation, told: ConfirmationRow
+    ) -> None:
+        terms = about(
+            registrar.ta_id,
+            row.trade_date,
+            fund_code=row.fund_code,
+            order_id=order_id,
+            row_id=row.row_id,
+            theirs=told.return_code,
+            description=told.error_detail or "a return code that no table explains",
+        )
+        await self.breaking.find(BreakType.RETURN_CODE_UNKNOWN, row.row_id, terms)
+
+    async def _accounts(self, ids: Sequence[str]) -> dict[str, tuple[str, str]]:
+        if not ids:
+            return {}
+        await self._caught_up()
+        return await self.database.read(lambda c: queries.trading_accounts(c, ids))
+
+    # ---- balances
+
+    async def _balances(
+        self, registrar: Registrar, trade_date: date, rows: Sequence[BalanceRow]
+    ) -> int:
+        """Each account's shares, or of an omnibus fund their sum; no tolerance."""
+        await self._caught_up()
+        theirs: dict[str, Counter[str]] = {}
+        for row in rows:
+            told = theirs.setdefault(row.fund_code, Counter())
+            told[row.transaction_account_id] += row.total_vol_of_distributor_in_ta
+        codes = await self.database.read(lambda c: queries.funds_of_ta(c, registrar.ta_id))
+        found = 0
+        for code in codes:
+            fund = (await self.aggregates.funds.load(code)).state
+            if not isinstance(fund, funds.Listed):
+                continue
+            ours = await self._ours(fund.terms)
+            told = theirs.get(code, Counter())
+            for account in sorted(ours.keys() | told.keys()):
+                if ours[account] != told[account]:
+                    found += 1
+                    await self._share_diff(registrar, trade_date, code, account, ours, told)
+        return found
+
+    async def _ours(self, terms: FundTerms) -> Counter[str]:
+        held = await self.database.read(lambda c: queries.shares_of_fund(c, terms.code))
+        ours: Counter[str] = Counter()
+        for investor_id, (shares, _) in held.items():
+            is_whole = terms.register_model is RegisterModel.OMNIBUS
+            ours[NOMINEE if is_whole else trading_account_of(investor_id)] += shares
+        return ours
+
+    async def _share_diff(
+        self,
+        registrar: Registrar,
+        trade_date: date,
+        code: str,
+        account: str,
+        ours: Counter[str],
+        theirs: Counter[str],
+    ) -> None:
+        known = await self._accounts([account])
+        terms = about(
+            registrar.ta_id,
+            trade_date,
+            fund_code=code,
+            investor_id=known.get(account, ("", ""))[0],
+            ours=str(ours[account]),
+            theirs=str(theirs[account]),
+            description=f"shares of {account} at the end of the confirm date",
+        )
+        place = f"{ta_day_id(registrar.ta_id, trade_date)}/{code}/{account}"
+        await self.breaking.find(BreakType.SHARE_DIFF, place, terms)
+
+    async def _orders(self, ta_id: str, trade_date: date, stages: Sequence[str]) -> Sequence[str]:
+        await self._caught_up()
+        day = trade_date.isoformat()
+        return await self.database.read(lambda c: queries.orders_of_day(c, ta_id, day, stages))
+
+    async def _caught_up(self) -> None:
+        await self.projection.wait_for(await self.store.head(), ROWS_WITHIN_S)
+
+
+_BEFORE_PRICE: Final = (
+    life.Stage.BATCHED.name,
+    life.Stage.TA_RECEIVED.name,
+    life.Stage.PARTIALLY_CONFIRMED.name,
+    life.Stage.CONFIRMED.name,
+    life.Stage.ROLLED_OVER.name,
+)
+# States that a registrar's price file may change; what an operator has closed stays closed.
+_BY_FILE: Final = frozenset(
+    {FundStatus.OPEN, FundStatus.RAISING, FundStatus.PAUSED_IN, FundStatus.PAUSED_OUT}
+)
+
+
+def sorted_by_name(cash: Counter[Purpose]) -> list[tuple[Purpose, int]]:
+    """Sums in one order, whatever the order of the rows."""
+    return sorted(cash.items(), key=lambda each: each[0].name)
+
+
+def _begun_by_registrar(ta_id: str, row: Confirmation, known: tuple[str, str] | None) -> Answer:
+    investor_id, wallet = known if known is not None else ("", "")
+    order_id = str(named_id("registrar", ta_id, row.row_id))
+    if not investor_id:
+        # Nobody of ours: the desk finds no order, and that is a break.
+        return Answer(order_id, "", row)
+    kind = RegistrarMovement(row.fund_code, row.business_code)
+    return Answer(order_id, investor_id, row, Terms(investor_id, wallet, kind))
+
+
+def _is_carry_day(terms: FundTerms, day: date) -> bool:
+    if terms.carry is Carry.DAILY:
+        return True
+    last = (day.replace(day=28) + 4 * _DAY).replace(day=1) - _DAY
+    return day.day == min(terms.carry_day, last.day)
+
+
+def _cause(order_id: str, step: str) -> Cause:
+    return Cause(f"{order_id}/{step}", correlation_id=order_id, actor=_ACTOR)

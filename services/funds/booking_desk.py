@@ -1,0 +1,238 @@
+"""Books what a registrar has confirmed: rows of one investor one after another, investors together.
+
+A row is measured by the price of its day and booked at once where it agrees. What does not agree,
+is of no order of ours, or says something else than before becomes a break, and nothing is booked.
+"""
+
+import asyncio
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from libs.clock import Clock
+from libs.decider import Cause, Rejected
+from libs.ids import named_id
+from services.funds.aggregates import Aggregates, holding_id
+from services.funds.breaking import Breaking, about
+from services.funds.domain import order_lifecycle as life
+from services.funds.domain.booking import bookings_of
+from services.funds.domain.breaks import BreakType
+from services.funds.domain.order import BeginByRegistrar, Command, Confirm, Record
+from services.funds.domain.order_placing import Reason
+from services.funds.domain.order_terms import (
+    REGISTRAR_CODES,
+    Confirmation,
+    FastRedemption,
+    RegistrarMovement,
+    Subscription,
+    Switching,
+    Terms,
+)
+from services.funds.domain.ta_day import Purpose
+from services.funds.expecting import Expecting
+
+_ACTOR: Final = "funds"
+INVESTORS_AT_ONCE: Final = 256
+# Differences that are one kind of break; the first of a row names it.
+_TYPES: Final[Mapping[str, BreakType]] = {
+    "NAV_DIFFERS": BreakType.NAV_DIFF,
+    "UNITS_DIFFER": BreakType.SHARE_DIFF,
+    "AMOUNT_DIFFERS": BreakType.AMOUNT_DIFF,
+    "FEE_MISMATCH": BreakType.AMOUNT_DIFF,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One row: the order it is about, what it says, or the registrar's no."""
+
+    order_id: str
+    investor_id: str
+    row: Confirmation
+    # Of a movement that the registrar began: whose it is, and where money goes.
+    begins: Terms | None = None
+    # Reason, description and the registrar's own code.
+    refusal: tuple[str, str, str] | None = None
+
+
+@dataclass
+class Booked:
+    """What came of a file's rows. `cash` is by purpose, in minor units."""
+
+    booked: int = 0
+    rejected: int = 0
+    breaks: int = 0
+    cash: Counter[Purpose] = field(default_factory=Counter)
+    agency_minor: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class BookingDesk:
+    """Takes the rows of one file."""
+
+    aggregates: Aggregates
+    expecting: Expecting
+    breaking: Breaking
+    clock: Clock
+    wake: Callable[[str], None]
+
+    async def book(self, ta_id: str, answers: Sequence[Answer]) -> Booked:
+        """Book them; again is harmless. Raises `Unavailable` where the store is not there."""
+        done = Booked()
+        by_investor: dict[str, list[Answer]] = defaultdict(list)
+        for answer in answers:
+            by_investor[answer.investor_id or answer.order_id].append(answer)
+        waiting = iter(by_investor.values())
+
+        async def work() -> None:
+            for rows in waiting:
+                for answer in rows:
+                    await self._take(ta_id, answer, done)
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(min(INVESTORS_AT_ONCE, len(by_investor))):
+                group.create_task(work())
+        return done
+
+    async def _take(self, ta_id: str, answer: Answer, done: Booked) -> None:
+        if answer.refusal is not None:
+            await self._refuse(answer, answer.refusal, done)
+            return
+        try:
+            order = await self._confirm(ta_id, answer)
+        except Rejected as rejected:
+            await self._contradicted(ta_id, answer, rejected)
+            done.breaks += 1
+            return
+        part = order.part(answer.row.row_id)
+        if part is None:
+            raise AssertionError("a row that was taken is a part of its order")
+        if part.confirmation.file_key == answer.row.file_key:
+            # The same row in another file moves no money again.
+            _count(order, part.confirmation, done)
+        if part.stage is life.PartStage.DISPUTED:
+            await self._disputed(ta_id, order, part)
+            done.breaks += 1
+            return
+        await self._book(order, part)
+        done.booked += 1
+
+    async def _confirm(self, ta_id: str, answer: Answer) -> life.Begun:
+        row, order_id = answer.row, answer.order_id
+        if answer.begins is not None:
+            expected = await self.expecting.of_terms(answer.begins, row)
+            serial = f"TA{named_id('registrar', ta_id, row.row_id).hex[:22]}"
+            command: Command = BeginByRegistrar(
+                order_id, answer.begins, ta_id, serial, self.clock(), row, expected
+            )
+        else:
+            known = (await self.aggregates.orders.load(order_id)).state
+            expected = None
+            if isinstance(known, life.Begun):
+                expected = await self.expecting.of(known, row)
+            command = Confirm(row, expected)
+        # The key is the row's content too: the same row from another file is the same command.
+        cause = _cause(order_id, f"row/{row.row_id}/{row.file_key}")
+        state = (await self.aggregates.orders.transact(order_id, command, cause)).state
+        if isinstance(state, life.Absent):
+            raise AssertionError("a row that was taken leaves an order")  # noqa: TRY004 - a bug
+        return state
+
+    async def _book(self, order: life.Begun, part: life.Part) -> None:
+        if part.stage is life.PartStage.RECORDED:
+            return  # its price is missing: the order waits for it
+        order_id = order.placed.order_id
+        if part.stage is not life.PartStage.BOOKED:
+            for code, command in bookings_of(order, part):
+                id_ = holding_id(order.terms.investor_id, code)
+                cause = _cause(order_id, f"book/{part.row_id}/{part.confirmation.row}")
+                await self.aggregates.holdings.transact(id_, command, cause)
+            booked = Record(life.PartBooked(part.row_id))
+            cause = _cause(order_id, f"booked/{part.row_id}/{part.confirmation.row}")
+            await self.aggregates.orders.transact(order_id, booked, cause)
+        self.wake(order_id)
+
+    async def _refuse(self, answer: Answer, refusal: tuple[str, str, str], done: Booked) -> None:
+        reason, description, code = refusal
+        refused = Record(life.Refused(reason, description, code))
+        cause = _cause(answer.order_id, f"row/{answer.row.row_id}/refused")
+        try:
+            await self.aggregates.orders.transact(answer.order_id, refused, cause)
+        except Rejected as rejected:
+            done.breaks += 1
+            await self._contradicted("", answer, rejected)
+            return
+        self.wake(answer.order_id)
+        done.rejected += 1
+
+    async def _contradicted(self, ta_id: str, answer: Answer, rejected: Rejected) -> None:
+        row = answer.row
+        is_unknown = rejected.reason in (Reason.UNKNOWN_ORDER, Reason.ORDER_NOT_FOUND)
+        type_ = BreakType.MISSING_HERE if is_unknown else BreakType.AMOUNT_DIFF
+        terms = about(
+            ta_id or row.file_key.partition("-")[0],
+            row.trade_date,
+            fund_code=row.fund_code,
+            order_id="" if is_unknown else answer.order_id,
+            investor_id=answer.investor_id,
+            row_id=row.row_id,
+            theirs=f"{row.file_key}#{row.row}",
+            description=f"{rejected.reason.name}: {rejected.description}",
+        )
+        await self.breaking.find(type_, f"{row.row_id}/{row.file_key}", terms)
+
+    async def _disputed(self, ta_id: str, order: life.Begun, part: life.Part) -> None:
+        first, row = part.differences[0], part.confirmation
+        terms = about(
+            ta_id,
+            row.trade_date,
+            fund_code=row.fund_code,
+            order_id=order.placed.order_id,
+            investor_id=order.terms.investor_id,
+            row_id=part.row_id,
+            ours=f"{first.field}={first.ours}",
+            theirs=f"{first.field}={first.theirs}",
+            description="; ".join(
+                f"{d.reason}: {d.field} ours {d.ours}, theirs {d.theirs}" for d in part.differences
+            ),
+        )
+        type_ = _TYPES.get(first.reason, BreakType.AMOUNT_DIFF)
+        await self.breaking.find(type_, f"{part.row_id}/disputed", terms)
+
+
+def _count(order: life.Begun, row: Confirmation, done: Booked) -> None:
+    """The cash that a row moves between us and the registrar."""
+    kind = order.terms.kind
+    done.agency_minor += row.agency_fee_minor
+    if isinstance(kind, Switching) or not row.amount_minor:
+        return
+    done.cash[purpose_of(order, row)] += row.amount_minor if _moves(order, row) else 0
+
+
+def _moves(order: life.Begun, row: Confirmation) -> bool:
+    kind = order.terms.kind
+    is_dividend = isinstance(kind, RegistrarMovement) and kind.business_code == "143"
+    return not (is_dividend and row.shares)
+
+
+def purpose_of(order: life.Begun, row: Confirmation) -> Purpose:
+    """Which clearing balance the row's money passes."""
+    match order.terms.kind:
+        case Subscription():
+            return Purpose.SUB
+        case FastRedemption():
+            return Purpose.FAST
+        case RegistrarMovement() if row.business_code == "143":
+            return Purpose.DIV
+        case _:
+            return Purpose.RED
+
+
+def is_begun_by_registrar(code: str) -> bool:
+    """Whether such a row comes without an order of ours."""
+    return code in REGISTRAR_CODES
+
+
+def _cause(order_id: str, step: str) -> Cause:
+    return Cause(f"{order_id}/{step}", correlation_id=order_id, actor=_ACTOR)

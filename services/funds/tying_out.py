@@ -1,0 +1,112 @@
+"""Whether units and cash are where the books say: beside the register, and beside the days."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from functools import partial
+
+from libs.read_model import Database
+from libs.registrar_files import BalanceRow
+from services.funds import queries
+from services.funds.aggregates import Aggregates
+from services.funds.domain import order_lifecycle as life
+from services.funds.domain import ta_day
+from services.funds.domain.order_terms import Subscription
+from services.funds.domain.ta_day import CashStage, FileType, Purpose
+from services.funds.file_room import FileRoom
+
+
+@dataclass(frozen=True, slots=True)
+class Units:
+    """One fund: what came in and went out, what is held, and what the registrar's last 05 says."""
+
+    fund_code: str
+    balance_date: str
+    issued: int
+    redeemed: int
+    held: int
+    registered: int
+    holders: int
+
+    @property
+    def ties_out(self) -> bool:
+        """Issued less redeemed is what is held; and the registrar says the same."""
+        return self.issued - self.redeemed == self.held == self.registered
+
+
+@dataclass(frozen=True, slots=True)
+class TyingOut:
+    """Reads; repairs nothing."""
+
+    aggregates: Aggregates
+    file_room: FileRoom
+    database: Database
+    distributor: str
+
+    async def units(self, ta_id: str) -> Sequence[Units]:
+        """Each fund of a registrar."""
+        balance_date, registered = await self._registered(ta_id)
+        found = []
+        for code in await self.database.read(lambda c: queries.funds_of_ta(c, ta_id)):
+            sums = await self.database.read(partial(queries.unit_sums, fund_code=code))
+            found.append(
+                Units(
+                    code,
+                    balance_date,
+                    sums.issued,
+                    sums.redeemed,
+                    sums.held,
+                    registered[code],
+                    sums.holders,
+                )
+            )
+        return found
+
+    async def cash(self, ta_id: str) -> Mapping[Purpose, int]:
+        """What fund clearing must hold, in minor units: of orders and days under way."""
+        owed: Counter[Purpose] = Counter()
+        for id_ in await self.database.read(lambda c: queries.unsettled_days(c, ta_id)):
+            state = (await self.aggregates.ta_days.load(id_)).state
+            if isinstance(state, ta_day.Begun):
+                self._of_day(state, owed)
+        owed[Purpose.SUB] += await self._waiting(ta_id)
+        return owed
+
+    def _of_day(self, day: ta_day.Begun, owed: Counter[Purpose]) -> None:
+        # What is confirmed and not asked for yet is still with us.
+        owed[Purpose.SUB] += day.total(Purpose.SUB) - day.requested(Purpose.SUB)
+        failed = (each for each in day.cash if each.stage is CashStage.FAILED)
+        for each in failed:
+            owed[each.request.purpose] += 0
+
+    async def _waiting(self, ta_id: str) -> int:
+        """Money of subscriptions that the registrar has not answered, or that is to go back."""
+        ids = await self.database.read(lambda c: queries.unended_orders_of(c, ta_id))
+        total = 0
+        for id_ in ids:
+            state = (await self.aggregates.orders.load(id_)).state
+            if not isinstance(state, life.Begun) or not isinstance(state.terms.kind, Subscription):
+                continue
+            if state.is_funded and state.returned is None:
+                total += state.terms.kind.amount.minor - state.confirmed_minor
+        return total
+
+    async def _registered(self, ta_id: str) -> tuple[str, Counter[str]]:
+        """The registrar's shares by fund, of the last balances that were accepted."""
+        last = await self.database.read(lambda c: queries.last_balances(c, ta_id))
+        shares: Counter[str] = Counter()
+        if last is None:
+            return "", shares
+        known = (await self.aggregates.registrars.load(ta_id)).state
+        if known is None:
+            return "", shares
+        trade_date, batches = date.fromisoformat(last[0]), last[1]
+        for batch in range(1, batches + 1):
+            rows = await self.file_room.rows(
+                known.registrar, self.distributor, trade_date, FileType.BALANCES.value, batch
+            )
+            for row in rows:
+                if isinstance(row, BalanceRow):
+                    shares[row.fund_code] += row.total_vol_of_distributor_in_ta
+        return last[0], shares
