@@ -92,7 +92,7 @@ def reopen(command: ReopenAccount, digest: Digest, caller: Caller, book: Book) -
 
 
 def set_bounds(command: SetBounds, digest: Digest, caller: Caller, book: Book) -> Entry:
-    """New bounds hold from here on; what stands beyond them already may only come back."""
+    """A floor is no higher than what is there; what is above a ceiling may only come down."""
     account = _open_account(command.account_id, book)
     if command.floor is not None and account.kind != Kind.MERCHANT:
         text = "only a merchant has an agreed line"
@@ -100,6 +100,10 @@ def set_bounds(command: SetBounds, digest: Digest, caller: Caller, book: Book) -
     if command.ceiling is not None and floor_of(account.kind) is None:
         text = f"{account.kind.name} is without bounds"
         raise Refused(Reason.ROUTE_NOT_ALLOWED, "ceiling_minor", text)
+    floor = floor_of(account.kind) if command.floor is None else command.floor
+    if floor is not None and account.available < floor:
+        text = f"{account.available} is available"
+        raise Refused(Reason.BALANCE_TOO_LOW, "floor_minor", text)
     fact = BoundsSet(command.account_id, command.floor, command.ceiling, command.purpose)
     return _entry(fact, command.request_id, digest, caller, book, unchanged(account))
 

@@ -138,6 +138,10 @@ class Ledger:
                     line = command.floor is not None and account.kind != Kind.MERCHANT
                     high = command.ceiling is not None and account.kind not in FLOORED
                     found |= _if(line or high, "ROUTE_NOT_ALLOWED")
+                    floor = 0 if command.floor is None else command.floor
+                    available = self.posted(id_) - self.held(id_)
+                    is_low = account.kind in FLOORED and available < floor
+                    found |= _if(is_low, "BALANCE_TOO_LOW")
                 return found
             case UnfreezeAccount(_, freeze_id, id_):
                 account = self.accounts.get(id_)

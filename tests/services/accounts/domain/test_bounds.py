@@ -49,9 +49,10 @@ def test_a_merchant_may_fall_to_its_agreed_line_and_no_further() -> None:
 
     assert desk.figures(merchant) == (-100, 0, -100)
     assert desk.refused(desk.placing(merchant, 1)) == "BALANCE_TOO_LOW"
+    assert desk.refused(_bounds(desk, merchant), OPERATOR) == "BALANCE_TOO_LOW"
+    desk.transfer(debit(wallet, 100), credit(merchant, 100))
     desk.posted(_bounds(desk, merchant), OPERATOR)
     assert desk.book.accounts[merchant].floor == 0
-    desk.transfer(debit(wallet, 30), credit(merchant, 30))
     assert desk.refused(desk.transferring(debit(merchant, 1), credit(wallet, 1))) == (
         "BALANCE_TOO_LOW"
     )
