@@ -11,7 +11,8 @@ from libs.passwords import is_password
 from libs.run_folder import Plan, check_version, empty, event_store_uri, prepare, read_plan
 from libs.topology import load_topology
 
-PORTS = {one.name: one.port for one in load_topology().services} | {"settlement/bank_link": 1}
+PORTS = {one.name: one.port for one in load_topology().services}
+PORTS |= {f"{one.name}/{n}": 1 for one in load_topology().services for n in one.extra_ports}
 PLAN = Plan(0, PORTS, PORTS, (), "seed", "tilt.yaml")
 
 
@@ -42,6 +43,7 @@ def test_users_have_random_passwords_that_stay(run_dir: Path) -> None:
         "payments": "writer",
         "settlement": "writer",
         "operator": "operator",
+        "funds": "writer",
     }
     assert all(is_password(passwords[u["name"]], u["salt"], u["hash"]) for u in users)
     assert json.loads((run_dir / "eventstore" / "passwords.json").read_text()) == passwords

@@ -26,10 +26,12 @@ def test_ports_are_the_agreed_ones() -> None:
         "accounts": 11051,
         "payments": 11052,
         "settlement": 11053,
+        "funds": 11055,
         "samplebank": 11101,
         "sampleregistrar": 11201,
     }
     assert load_topology().find("settlement").extra_ports == {"bank_link": 11054}
+    assert load_topology().find("funds").extra_ports == {"registrar_link": 11056}
 
 
 @pytest.mark.parametrize(
@@ -58,6 +60,9 @@ def test_a_missing_list_is_one_line(tmp_path: Path) -> None:
 
 def test_each_process_is_told_its_ports_peers_and_identity(tmp_path: Path) -> None:
     names = ["nats", "eventstore", "accounts", "payments", "settlement", "settlement/bank_link"]
+    listed = [one for one in load_topology().services if not one.per and one.name not in names]
+    names += [one.name for one in listed]
+    names += [f"{one.name}/{port}" for one in listed for port in one.extra_ports]
     ports = {name: 20_000 + place for place, name in enumerate([*names, "bank-CD"])}
     pages = {name: port + 10_000 for name, port in ports.items()}
     bank = Bank("CD", "localhost:20006", "HEFUCDCZK0001", "CZK", "ordinary", 0)
@@ -66,7 +71,11 @@ def test_each_process_is_told_its_ports_peers_and_identity(tmp_path: Path) -> No
 
     found = {launch.name: launch for launch in launches(tmp_path, load_topology(), plan)}
 
-    assert list(found) == ["nats", "eventstore", "accounts", "payments", "settlement", "bank-CD"]
+    assert list(found)[:5] == ["nats", "eventstore", "accounts", "payments", "settlement"]
+    assert list(found)[-1] == "bank-CD"
+    funds = found["funds"].environment
+    assert funds["HEFU_REGISTRAR_LINK_PORT"] == str(ports["funds/registrar_link"])
+    assert funds["HEFU_CLOCK"] == "simulated"
     payments = found["payments"].environment
     assert payments["HEFU_ACCOUNTS"] == "localhost:20002"
     assert payments["HEFU_SETTLEMENT"] == "localhost:20004"
@@ -80,7 +89,8 @@ def test_each_process_is_told_its_ports_peers_and_identity(tmp_path: Path) -> No
 
 
 def test_no_secret_is_an_argument(tmp_path: Path) -> None:
-    ports = {one.name: one.port for one in load_topology().services} | {"settlement/bank_link": 1}
+    ports = {one.name: one.port for one in load_topology().services}
+    ports |= {f"{one.name}/{n}": 1 for one in load_topology().services for n in one.extra_ports}
     plan = Plan(0, ports, ports, (), "seed", "tilt.yaml")
     prepare(tmp_path, load_topology(), plan)
     passwords = (tmp_path / "eventstore" / "passwords.json").read_text()
