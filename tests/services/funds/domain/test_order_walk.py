@@ -177,7 +177,7 @@ def _is_over(state: Begun) -> bool:
     return state.stage in (*DROPPED, Stage.SETTLED) or state.is_settled
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.sampled_from(kinds()), st.data())
 def test_an_order_comes_to_its_end_and_says_every_thing_once(
     kind: Kind, data: st.DataObject
