@@ -62,6 +62,7 @@ class Asked:
     seed: str
     # Without dates: how many sessions from the next one on.
     sessions: int = 1
+    has_plans: bool = True
 
 
 def fund_day(
@@ -85,6 +86,9 @@ def fund_day(
     *,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start from empty books.")] = False,
     stop: Annotated[bool, typer.Option("--stop", help="Stop the system afterwards.")] = False,
+    with_plans: Annotated[
+        bool, typer.Option("--plans/--no-plans", help="Some investors buy by regular plans.")
+    ] = True,
 ) -> None:
     """Play one fund day, or a span of them in fast-forward, and tie out units and cash."""
     begin = _date("--from", first)
@@ -94,7 +98,7 @@ def fund_day(
     if begin is not None and end is not None and end < begin:
         _refuse(f"--to: {end} is before {begin}")
     accounts = [f"F{number:06d}" for number in range(1, investors + 1)]
-    asked = Asked(begin, end, accounts, currency, seed)
+    asked = Asked(begin, end, accounts, currency, seed, has_plans=with_plans)
 
     async def run() -> int:
         known = None if fresh else read_plan(run_dir)
@@ -168,10 +172,11 @@ async def _play(link: FundLink, system: System, asked: Asked, progress: Progress
         settling,
         seed=asked.seed,
         is_lively=len(sessions) <= LIVELY_MAX,
+        has_plans=asked.has_plans,
     )
     await days.clock_at(sessions[0])
     await set_up.investors(investors, _VALID_UNTIL)
-    begun = list(plans(investors, samples, asked.seed))
+    begun = list(plans(investors, samples, asked.seed)) if asked.has_plans else []
     await set_up.plans(begun, sessions[0].day)
     watching = asyncio.create_task(days.watch(await link.link.store.head()))
     try:
@@ -239,8 +244,8 @@ def _date(option: str, text: str) -> date | None:
 def _progress() -> Progress:
     return Progress(
         SpinnerColumn(),
-        TextColumn("{task.description}", table_column=Column(min_width=34)),
-        BarColumn(bar_width=30),
+        TextColumn("{task.description}", table_column=Column(min_width=28)),
+        BarColumn(bar_width=24),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         console=console,

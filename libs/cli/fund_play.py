@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 ORDERS_AT_ONCE = 500
 STUCK_S = 120.0
+# How long money may be on its way from one book to the next.
+EVEN_S = 10.0
 # More than the sessions that redemptions take to be paid, and a long weekend.
 DUE_DAYS = 7
 _PAUSE_S = 0.05
@@ -88,6 +90,7 @@ class FundPlay:
         *,
         seed: str = "hefu",
         is_lively: bool = False,
+        has_plans: bool = True,
     ) -> None:
         self._link = link
         self._market = market
@@ -96,6 +99,7 @@ class FundPlay:
         self._settling = settling
         self._seed = seed
         self._is_lively = is_lively
+        self._has_plans = has_plans
         self.tally = Tally()
         self.orders: dict[str, funds.FundOrder] = {}
         self._changed = asyncio.Event()
@@ -193,27 +197,20 @@ class FundPlay:
             await asyncio.sleep(_PAUSE_S)
 
     async def tie_out(self, day: date) -> funds.GetFundTieOutResponse:
-        """Units and cash of the registrar; what is not even is kept as a fault."""
-        request = funds.GetFundTieOutRequest(ta_id=self._ta_id)
-        found = await patiently(lambda: self._link.desk.GetFundTieOut(request))
-        books = await self.books(day)
-        theirs = {fund.fund_code: fund.shares for fund in books.funds}
-        for line in found.units:
-            if line.holdings_shares != theirs.get(line.fund_code, 0):
-                self.tally.faults.append(
-                    f"{day}: fund {line.fund_code}: {line.holdings_shares} hundredths of units "
-                    f"here, {theirs.get(line.fund_code, 0)} in the registrar's books"
-                )
-            elif not line.ties_out:
-                self.tally.faults.append(f"{day}: fund {line.fund_code}: units do not tie out")
-        for cash in found.cash:
-            if not cash.ties_out:
-                self.tally.faults.append(
-                    f"{day}: {cash.purpose}: clearing is {cash.balance_minor}, "
-                    f"not {cash.expected_minor} minor units"
-                )
-        self.tally.tie_outs += 1
-        return found
+        """Units and cash of the registrar; what is not even is kept as a fault.
+
+        Money that moves right now is in neither place for a moment, so it is looked at again.
+        """
+        deadline = time.monotonic() + EVEN_S
+        while True:
+            request = funds.GetFundTieOutRequest(ta_id=self._ta_id)
+            found = await patiently(partial(self._link.desk.GetFundTieOut, request))
+            faults = _faults(day, found, await self.books(day))
+            if not faults or time.monotonic() > deadline:
+                self.tally.faults += faults
+                self.tally.tie_outs += 1
+                return found
+            await asyncio.sleep(_PAUSE_S)
 
     async def books(self, from_day: date) -> registrar.GetBooksResponse:
         """The registrar's own books; cash of the days from one on."""
@@ -227,6 +224,8 @@ class FundPlay:
     # -- orders
 
     async def _plans(self, day: date) -> int:
+        if not self._has_plans:
+            return 0
         request = funds.RunPlansRequest(to_date=day.isoformat())
         done = await patiently(lambda: self._link.desk.RunPlans(request))
         self.tally.plan_orders += done.issued
@@ -428,6 +427,28 @@ def _wish(
             return day.mode(investor, held)
         case _:
             return day.sell(investor, held)
+
+
+def _faults(
+    day: date, found: funds.GetFundTieOutResponse, books: registrar.GetBooksResponse
+) -> list[str]:
+    theirs = {fund.fund_code: fund.shares for fund in books.funds}
+    faults = []
+    for line in found.units:
+        if line.holdings_shares != theirs.get(line.fund_code, 0):
+            faults.append(
+                f"{day}: fund {line.fund_code}: {line.holdings_shares} hundredths of units "
+                f"here, {theirs.get(line.fund_code, 0)} in the registrar's books"
+            )
+        elif not line.ties_out:
+            faults.append(f"{day}: fund {line.fund_code}: units do not tie out")
+    faults += [
+        f"{day}: {cash.purpose}: clearing is {cash.balance_minor}, "
+        f"not {cash.expected_minor} minor units"
+        for cash in found.cash
+        if not cash.ties_out
+    ]
+    return faults
 
 
 def _told(found: funds.TaDay) -> str:

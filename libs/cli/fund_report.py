@@ -16,6 +16,7 @@ from rich.text import Text
 from libs.money import major
 
 _BAR_WIDTH = 40
+_NAME_WIDTH = 21
 _SHARE_DECIMALS = 2
 _NAV_DECIMALS = 4
 
@@ -191,19 +192,19 @@ def _orders(report: FundReport) -> Table:
 
 
 def _funds(report: FundReport) -> Table:
-    table = _table("Funds", ("fund", "name", ""), (
-        "fund", "name", "NAV", "orders", "fees", "units here", "at the registrar", "",
+    table = _table("Funds, and the registrar's books beside ours", ("fund", "name"), (
+        "fund", "name", "NAV", "orders", "fees", "units", "difference",
     ))  # fmt: skip
     for line in report.funds:
-        even = Text("✓", style="green") if line.is_even else Text("✗", style="bold red")
+        off = _decimal(line.holdings_units - line.registrar_units, _SHARE_DECIMALS)
+        even = Text("0 ✓", style="green") if line.is_even else Text(off, style="bold red")
         table.add_row(
             line.fund,
-            f"{line.level} {line.name}"[:22],
+            f"{line.level} {line.name}"[:_NAME_WIDTH],
             _decimal(line.nav, _NAV_DECIMALS),
             f"{line.orders:,}",
             _grouped(line.fees_minor, report.currency),
             _decimal(line.holdings_units, _SHARE_DECIMALS),
-            _decimal(line.registrar_units, _SHARE_DECIMALS),
             even,
         )
     return table
