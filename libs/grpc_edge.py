@@ -36,6 +36,7 @@ _deadline: ContextVar[tuple[asyncio.Task[Any] | None, float] | None] = ContextVa
 )
 
 Identify = Callable[[Any], Caller]
+Reader = Callable[[bytes], object | None]
 Rules = Mapping[str, frozenset[str]]  # "/hefu.payments.v1.PaymentsService/GetPayment" -> who may
 
 
@@ -77,8 +78,15 @@ class _Served:
 class Edge(grpc.aio.ServerInterceptor):
     """The one interceptor. Handlers are wrapped once a method, not once a call."""
 
-    def __init__(self, rules: Rules, identify: Identify, max_running: int) -> None:
+    def __init__(
+        self,
+        rules: Rules,
+        identify: Identify,
+        max_running: int,
+        readers: Mapping[str, Reader] | None = None,
+    ) -> None:
         self._rules = rules
+        self._readers = readers or {}
         self._identify = identify
         self._max_running = max_running
         self._wrapped: dict[str, Any] = {}
@@ -158,7 +166,7 @@ class Edge(grpc.aio.ServerInterceptor):
         context: Any,  # noqa: ANN401
         *,
         is_streaming: bool = False,
-    ) -> tuple[Message, float]:
+    ) -> tuple[Any, float]:
         try:
             caller = self._identify(context)
         except Unauthenticated as error:
@@ -176,7 +184,10 @@ class Edge(grpc.aio.ServerInterceptor):
             raise Refused("QUEUE_FULL", "too much is under way; send the same again later")
         if not is_streaming:
             left_s = min(left_s, DEADLINE_CAP_S)
-        request = _read(handler, raw)
+        reader = self._readers.get(served.method)
+        request = None if reader is None else reader(raw)
+        if request is None:
+            request = _read(handler, raw)
         set_caller(caller)
         return request, float(left_s)
 

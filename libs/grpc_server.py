@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -13,7 +13,7 @@ from grpc_health.v1 import health, health_pb2_grpc
 
 from libs.auth import ROLES, Verifier
 from libs.failure import StartFailed
-from libs.grpc_edge import Edge, Identify, by_certificate, by_token
+from libs.grpc_edge import Edge, Identify, Reader, by_certificate, by_token
 
 MESSAGE_BYTES_MAX = 16 * 1024 * 1024
 METADATA_BYTES_MAX = 8 * 1024
@@ -50,6 +50,9 @@ class Binding:
     add: Callable[[Any, grpc.aio.Server], None]
     servicer: object
     service: str
+    # By method: what reads a request from its bytes where it surely is well-formed, for calls whose
+    # reading would cost more than their work. None: it is read and checked the general way.
+    readers: Mapping[str, Reader] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +84,7 @@ async def serve(  # noqa: PLR0913 - a server is told all of it
     Callers are named by token (`verifier`) or, with `mutual`, by client certificate. No third way.
     """
     rules = rules_of(bindings, policy)
-    edge = Edge(rules, _identify(verifier, mutual=mutual), max_concurrent)
+    edge = Edge(rules, _identify(verifier, mutual=mutual), max_concurrent, _readers(bindings))
     server = grpc.aio.server(
         interceptors=[edge], options=_OPTIONS, maximum_concurrent_rpcs=max_concurrent
     )
@@ -119,6 +122,14 @@ def rules_of(bindings: Sequence[Binding], policy: Policy) -> dict[str, frozenset
         if who.partition(":")[0] not in ROLES:
             raise StartFailed(f"the policy names {who!r}, which is no role")
     return rules
+
+
+def _readers(bindings: Sequence[Binding]) -> dict[str, Reader]:
+    return {
+        f"/{binding.service}/{method}": reader
+        for binding in bindings
+        for method, reader in binding.readers.items()
+    }
 
 
 def _identify(verifier: Verifier | None, *, mutual: bool) -> Identify:

@@ -25,6 +25,13 @@ from services.accounts.codec.answers import (
     window_message,
 )
 from services.accounts.codec.pages import JOURNAL, page_message
+from services.accounts.codec.plain_calls import (
+    PlainTransfers,
+    commands_response,
+    read_commands,
+    read_transfers,
+    transfers_response,
+)
 from services.accounts.domain.answers import Answer
 from services.accounts.domain.book import Account, Book, Place, Window
 from services.accounts.domain.callers import Caller, caller_of
@@ -58,7 +65,8 @@ class AccountsApi(accounts_pb2_grpc.AccountsServiceServicer):
 
     def binding(self) -> Binding:
         add = accounts_pb2_grpc.add_AccountsServiceServicer_to_server
-        return Binding(add, self, "hefu.accounts.v1.AccountsService")
+        readers = {"PostTransfers": read_transfers, "PostCommands": read_commands}
+        return Binding(add, self, "hefu.accounts.v1.AccountsService", readers)
 
     async def OpenAccount(
         self, request: pb.OpenAccountRequest, context: "Context"
@@ -195,23 +203,26 @@ class AccountsApi(accounts_pb2_grpc.AccountsServiceServicer):
         )
 
     async def PostTransfers(
-        self, request: pb.PostTransfersRequest, context: "Context"
+        self, request: pb.PostTransfersRequest | PlainTransfers, context: "Context"
     ) -> pb.PostTransfersResponse:
+        if isinstance(request, PlainTransfers):
+            return transfers_response(request, await self._plain(request))
         asked = [commands.transfer_of(transfer) for transfer in request.transfers]
         items = commands.items_of(asked, [transfer.is_linked for transfer in request.transfers])
         results, position = await self._bulk(asked, items, is_preview=request.validate_only)
         return pb.PostTransfersResponse(results=results, position=position)
 
     async def PostCommands(
-        self, request: pb.PostCommandsRequest, context: "Context"
+        self, request: pb.PostCommandsRequest | PlainTransfers, context: "Context"
     ) -> pb.PostCommandsResponse:
         barred = _BARRED.get(auth.current_caller().role, frozenset())
+        if isinstance(request, PlainTransfers):
+            if "transfer" in barred:
+                raise _not_for_caller(0)
+            return commands_response(request, await self._plain(request))
         for n, command in enumerate(request.commands):
             if command.WhichOneof("command") in barred:
-                text = "not for this caller"
-                raise EdgeRefused(
-                    "PERMISSION_DENIED", text, [FieldViolation(f"commands[{n}]", text)]
-                )
+                raise _not_for_caller(n)
         asked = [commands.command_of(command) for command in request.commands]
         items = commands.items_of(asked, commands.links_of(request.commands))
         results, position = await self._bulk(asked, items, is_preview=request.validate_only)
@@ -360,6 +371,10 @@ class AccountsApi(accounts_pb2_grpc.AccountsServiceServicer):
         answer, _ = await self._one(command, is_preview=is_preview)
         return result_of(command[0], answer, is_preview=is_preview)
 
+    async def _plain(self, request: PlainTransfers) -> list[Answer]:
+        with _told():
+            return await self.writer.submit(_caller(), request.transfers)
+
     async def _bulk(
         self, asked: Sequence[Command], items: Sequence[Item], *, is_preview: bool
     ) -> tuple[list[pb.CommandResult], int]:
@@ -390,6 +405,11 @@ def _told() -> Iterator[None]:
 def _edge(refusal: Refusal) -> EdgeRefused:
     violations = [FieldViolation(field, refusal.description) for field in refusal.fields]
     return EdgeRefused(refusal.reason, refusal.description, violations)
+
+
+def _not_for_caller(place: int) -> EdgeRefused:
+    text = "not for this caller"
+    return EdgeRefused("PERMISSION_DENIED", text, [FieldViolation(f"commands[{place}]", text)])
 
 
 def _caller() -> Caller:

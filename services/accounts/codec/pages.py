@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from hefu.accounts.v1 import events_pb2 as pb
 from libs.merkle import root_over
 from libs.wire import time_from_wire, time_to_wire
-from libs.wire_bytes import varint
+from libs.wire_bytes import BYTES, varint
 from services.accounts.codec.facts import entry_from_wire
 from services.accounts.domain.entries import Page
 from services.accounts.domain.pages import seal, verified_hash
@@ -35,7 +35,7 @@ def encode_page(
     )
     parts = [head.SerializeToString(deterministic=True)]
     for entry in encoded_entries:
-        parts += (_ENTRIES_TAG, varint(len(entry)), entry)
+        parts += (_ENTRIES_TAG, varint(len(entry)).encode(BYTES), entry)
     parts += (_ROOT_TAG, root_over(encoded_entries))
     return seal(b"".join(parts))
 

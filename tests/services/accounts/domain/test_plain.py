@@ -119,7 +119,7 @@ def transfers(draw: st.DrawFn) -> Transfer:
     return command
 
 
-@settings(max_examples=1_500)
+@settings(max_examples=600)
 @given(transfers(), CALLERS)
 def test_whatever_is_decided_in_one_pass_the_rules_decide_too(
     command: Transfer, caller: Caller
@@ -130,7 +130,7 @@ def test_whatever_is_decided_in_one_pass_the_rules_decide_too(
     assert entry is None or entry == by_rules
 
 
-@settings(max_examples=1_500)
+@settings(max_examples=600)
 @given(transfers(), CALLERS)
 def test_what_is_left_to_the_rules_is_refused_repeated_or_out_of_the_ordinary(
     command: Transfer, caller: Caller
