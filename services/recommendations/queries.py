@@ -6,7 +6,7 @@ from datetime import date, timedelta
 from typing import Any, Final
 
 import orjson
-from sqlalchemy import Connection, Row, func, or_, select
+from sqlalchemy import Connection, Row, Select, func, or_, select
 
 from libs.suitability import RiskLevel
 from services.recommendations.domain.catalogue import Catalogue, FeeStep, Fund
@@ -68,12 +68,33 @@ def catalogue(connection: Connection, now_us: int, *, follows_market: bool) -> C
     told = {row.instrument: row for row in connection.execute(select(o.fund_facts))}
     place = {day: n for n, day in enumerate(days)}
     found = []
-    for row in connection.execute(select(f.funds)):
+    for row in connection.execute(_funds_with_prices()):
         if row.terms is None:
             continue
         behind = len(days) - 1 - place[row.nav_date] if row.nav_date else 0
         found.append(_fund(row, told.get(row.code), behind + (1_000 if is_silent else 0)))
     return Catalogue(found, today)
+
+
+def _funds_with_prices() -> Select[Any]:
+    """Each fund with its first and newest day of price; the index answers without a scan."""
+    n = f.navs.c
+    mine = n.code == f.funds.c.code
+    newest = select(func.max(n.nav_date)).where(mine).scalar_subquery()
+    first = select(func.min(n.nav_date)).where(mine).scalar_subquery()
+    price = (
+        select(n.nav)
+        .where(mine)
+        .order_by(n.nav_date.desc(), n.position.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    return select(
+        f.funds,
+        func.coalesce(newest, "").label("nav_date"),
+        func.coalesce(first, "").label("first_nav_date"),
+        func.coalesce(price, 0).label("nav"),
+    )
 
 
 def _fund(row: Row[Any], told: Row[Any] | None, behind: int) -> Fund:

@@ -5,7 +5,7 @@ from datetime import date
 from typing import Any, Final
 
 import orjson
-from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, Table, Text, case
+from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, Table, Text
 
 from libs.event_store import StoredEvent
 from libs.read_model import Patch, Put, ReadModel, Write
@@ -30,10 +30,6 @@ funds = Table(
     # Positions of the newest event of the product, and of its newest price.
     Column("position", BigInteger, nullable=False),
     Column("nav_position", BigInteger, nullable=False),
-    # Of the first and the newest day that has a price; empty: none.
-    Column("first_nav_date", Text, nullable=False),
-    Column("nav_date", Text, nullable=False),
-    Column("nav", BigInteger, nullable=False),
 )
 Index("heard_funds_by_position", funds.c.position)
 # Days on which any fund had a price: the market's sessions as far as is known.
@@ -112,9 +108,6 @@ def _published(stored: StoredEvent, body: Mapping[str, Any]) -> Iterator[Write]:
                 "status": "FUND_STATUS_RAISING",
                 "published_us": stored.recorded_us,
                 "nav_position": 0,
-                "first_nav_date": "",
-                "nav_date": "",
-                "nav": 0,
                 **at,
             },
         )
@@ -158,19 +151,9 @@ def _nav(stored: StoredEvent, nav: Mapping[str, Any]) -> Iterator[Write]:
     }
     yield Put(navs, row)
     yield Put(sessions, {"day": day})
-    is_newest = funds.c.nav_date <= day
-    is_first = (funds.c.first_nav_date == "") | (funds.c.first_nav_date > day)
-    yield Patch(
-        funds,
-        {"code": _code_of(stored)},
-        {
-            "nav": case((is_newest, price), else_=funds.c.nav),
-            "first_nav_date": case((is_first, day), else_=funds.c.first_nav_date),
-            "nav_date": case((is_newest, day), else_=funds.c.nav_date),
-            "nav_position": stored.position,
-            "position": stored.position,
-        },
-    )
+    # Plain values, so that the prices of many funds are few statements.
+    at = {"nav_position": stored.position, "position": stored.position}
+    yield Patch(funds, {"code": _code_of(stored)}, at)
 
 
 def _placed(stored: StoredEvent, body: Mapping[str, Any]) -> Iterator[Write]:
