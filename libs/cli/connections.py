@@ -12,6 +12,7 @@ import uvloop
 from rich.console import Console
 
 from hefu.accounts.v1.accounts_pb2_grpc import AccountsServiceStub
+from hefu.accounts.v1.audit_pb2_grpc import JournalAuditServiceStub
 from hefu.accounts.v1.statements_pb2_grpc import AccountStatementsServiceStub
 from hefu.operations.v1.operations_pb2_grpc import OperationsServiceStub
 from hefu.payments.v1.payments_pb2_grpc import PaymentsServiceStub
@@ -27,6 +28,7 @@ from libs.supervisor import Running, event_store_uri, running
 
 if TYPE_CHECKING:
     from hefu.accounts.v1.accounts_pb2_grpc import AccountsServiceAsyncStub
+    from hefu.accounts.v1.audit_pb2_grpc import JournalAuditServiceAsyncStub
     from hefu.accounts.v1.statements_pb2_grpc import AccountStatementsServiceAsyncStub
     from hefu.operations.v1.operations_pb2_grpc import OperationsServiceAsyncStub
     from hefu.payments.v1.payments_pb2_grpc import PaymentsServiceAsyncStub
@@ -51,6 +53,7 @@ class Connections:
     store: EventStore
     accounts: "AccountsServiceAsyncStub"
     statements: "AccountStatementsServiceAsyncStub"
+    audit: "JournalAuditServiceAsyncStub"
     payments: "PaymentsServiceAsyncStub"
     settlement: "SettlementServiceAsyncStub"
     operations: "Mapping[str, OperationsServiceAsyncStub]"
@@ -81,6 +84,7 @@ async def connect(run_dir: Path, system: Running) -> AsyncIterator[Connections]:
             ),
             accounts=AccountsServiceStub(where["accounts"]),
             statements=AccountStatementsServiceStub(where["accounts"]),
+            audit=JournalAuditServiceStub(where["accounts"]),
             payments=PaymentsServiceStub(where["payments"]),
             settlement=SettlementServiceStub(where["settlement"]),
             operations={name: OperationsServiceStub(where[name]) for name in SERVICES},

@@ -15,7 +15,8 @@ RUNNER = CliRunner()
 def test_every_command_is_there() -> None:
     said = RUNNER.invoke(app, ["--help"]).output
 
-    for command in ("up", "down", "day", "status", "events", "trace", "replay", "statement"):
+    commands = "up down day status events trace replay statement audit"
+    for command in commands.split():
         assert f" {command} " in said
 
 

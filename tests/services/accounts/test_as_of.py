@@ -15,7 +15,7 @@ from tests.services.accounts.desk import START_US
 from tests.services.accounts.histories import History, Truth, folded, history
 from tests.services.accounts.stored import store_pages
 
-QUESTIONS = 400
+QUESTIONS = 200
 QUESTIONS_FULL = 10_000
 
 
