@@ -207,8 +207,7 @@ async def _each_session(
             settling = asyncio.create_task(days.settle())
     if settling is not None:
         await settling
-    await days.after(sessions[-1])
-    await days.settled([session.day for session in sessions], progress)
+    await days.finish(sessions, progress)
     await days.tie_out(sessions[-1].day)
 
 
@@ -219,6 +218,9 @@ async def _sessions(link: FundLink, market: Market, asked: Asked, ta_id: str) ->
     found = await patiently(partial(link.desk.ListTaDays, listing))
     played = [date.fromisoformat(day.trade_date) for day in found.ta_days]
     begin = market.first_after(max(played)) if played else date.fromisoformat(FIRST_DAY)
+    clock = await patiently(partial(link.desk.GetFundClock, funds.GetFundClockRequest()))
+    if played and clock.is_simulated:
+        begin = max(begin, clock.now_time.ToDatetime().date())
     return market.sessions(begin, begin + SPAN * asked.sessions)[: asked.sessions]
 
 

@@ -62,6 +62,7 @@ async def report_of(link: FundLink, play: FundPlay, setting: Setting) -> FundRep
         registrar_cash_minor=_cash_of(books.days),
         days_by_state=by_state,
         faults=list(tally.faults),
+        seconds_by_part={part: round(spent, 1) for part, spent in tally.seconds.items()},
     )
 
 

@@ -3,9 +3,10 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,7 @@ from libs.cli.fund_market import EARLY, MORNING, Market, Session, cut_off, insta
 from libs.cli.fund_settling import Settling
 from libs.cli.fund_setup import money_of
 from libs.client.calls import patiently
-from libs.client.errors import is_transient
+from libs.client.errors import HefuError, is_transient
 from libs.fund_samples import SampleFund
 from libs.money import Money
 
@@ -33,8 +34,10 @@ ORDERS_AT_ONCE = 500
 STUCK_S = 120.0
 # How long money may be on its way from one book to the next.
 EVEN_S = 10.0
-# More than the sessions that redemptions take to be paid, and a long weekend.
-DUE_DAYS = 7
+# How long the banks' part of a day's cash takes.
+SETTLE_S = 8.0
+# Sessions after the last one in which all cash must be where it belongs.
+QUIET_MAX = 5
 _PAUSE_S = 0.05
 _STREAM_S = 300.0
 _PAGE = 1_000
@@ -75,6 +78,15 @@ class Tally:
     settlements: int = 0
     tie_outs: int = 0
     faults: list[str] = field(default_factory=list)
+    # Where the time went, in seconds by part of the day.
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def timing(self, part: str) -> Iterator[None]:
+        """Count the time of a block under a part's name."""
+        begun = time.monotonic()
+        yield
+        self.seconds[part] = self.seconds.get(part, 0.0) + time.monotonic() - begun
 
 
 class FundPlay:
@@ -127,23 +139,30 @@ class FundPlay:
         `buyers` buy besides those whose day it is.
         """
         await self.trade(session, investors, buyers)
-        await self.night(session)
-        await self.reached(session.day, funds.TA_DAY_STATE_RECONCILED)
-        await self.tie_out(session.day)
+        with self.tally.timing("registrar"):
+            await self.night(session)
+        with self.tally.timing("booking"):
+            await self.reached(session.day, funds.TA_DAY_STATE_RECONCILED)
+        with self.tally.timing("tie-out"):
+            await self.tie_out(session.day)
 
     async def trade(
         self, session: Session, investors: Sequence[Investor], buyers: Sequence[Investor] = ()
     ) -> None:
         """Orders and plans of a session, up to the registrar's acknowledgement."""
-        day = self._planned(session)
+        day, timing = self._planned(session), self.tally.timing
         await self.clock(instant(session.day, MORNING))
-        plans = await self._plans(session.day)
-        wishes = await self._wishes(day, investors, buyers)
-        placed = await self._place(wishes)
-        await self._taken(placed, plans)
-        await self.clock(cut_off(session.day))
-        await self._cut_off(session.day)
-        await self.reached(session.day, funds.TA_DAY_STATE_ACKNOWLEDGED)
+        with timing("plans"):
+            plans = await self._plans(session.day)
+        with timing("orders"):
+            wishes = await self._wishes(day, investors, buyers)
+            placed = await self._place(wishes)
+        with timing("acceptance"):
+            await self._taken(placed, plans)
+        with timing("cut-off"):
+            await self.clock(cut_off(session.day))
+            await self._cut_off(session.day)
+            await self.reached(session.day, funds.TA_DAY_STATE_ACKNOWLEDGED)
 
     async def night(self, session: Session) -> None:
         """The registrar prices and decides; the next morning has come."""
@@ -163,11 +182,16 @@ class FundPlay:
         now = await patiently(lambda: self._link.desk.GetFundClock(funds.GetFundClockRequest()))
         if not now.is_simulated:
             raise FundDayStuck("the funds keep real time here: their clock cannot be moved")
-        await self.clock(instant(session.day, EARLY))
-
-    async def after(self, session: Session) -> None:
-        """Move on to when all cash of a session is due."""
-        await self.clock(instant(session.confirm + timedelta(days=DUE_DAYS), MORNING))
+        try:
+            await self.clock(instant(session.day, EARLY))
+        except HefuError as error:
+            if error.reason != "CLOCK_ONLY_FORWARD":
+                raise
+            stands = now.now_time.ToDatetime().isoformat(" ", "minutes")
+            raise FundDayStuck(
+                f"the funds' clock stands at {stands} UTC and only goes forward: "
+                "`--fresh` begins anew, or choose a later day"
+            ) from error
 
     async def settle(self) -> int:
         """Settle what the banks' windows hold."""
@@ -175,25 +199,52 @@ class FundPlay:
         self.tally.settlements += done
         return done
 
-    async def settled(self, days: Sequence[date], progress: Progress) -> None:
-        """Settle until every day is, or nothing moves any more. Raises `FundDayStuck`."""
-        bar = progress.add_task("cash settled with the banks", total=len(days))
-        left, deadline = list(days), time.monotonic() + STUCK_S
-        while left:
-            before = len(left)
+    async def finish(self, sessions: Sequence[Session], progress: Progress) -> None:
+        """Go on through quiet sessions until the cash of every day is settled with the banks.
+
+        Redemptions are paid some sessions later, and what was gated later still. Raises
+        `FundDayStuck`.
+        """
+        left = [session.day for session in sessions]
+        bar = progress.add_task("cash settled with the banks", total=len(left))
+        last = sessions[-1]
+        for _ in range(QUIET_MAX):
+            last = self._market.sessions(last.confirm, last.confirm)[0]
+            await self._quiet(last)
+            left = await self._unsettled([*left, last.day], is_patient=False)
+            progress.update(bar, completed=len(sessions) - len(set(left) - {last.day}))
+            if not left:
+                return
+        await self._unsettled(left, is_patient=True)
+
+    async def _quiet(self, session: Session) -> None:
+        """A session on which nobody wants anything."""
+        await self.clock(instant(session.day, MORNING))
+        await self.clock(cut_off(session.day))
+        await self._cut_off(session.day)
+        await self.reached(session.day, funds.TA_DAY_STATE_ACKNOWLEDGED)
+        request = registrar.RunDayRequest(
+            trade_date=session.day.isoformat(),
+            confirm_date=session.confirm.isoformat(),
+            prices=self._market.prices(session.day),
+            incomes=self._market.incomes(session),
+        )
+        await patiently(lambda: self._registrar.RunDay(request))
+        await self.clock(instant(session.confirm, EARLY))
+        await self.reached(session.day, funds.TA_DAY_STATE_RECONCILED)
+
+    async def _unsettled(self, days: Sequence[date], *, is_patient: bool) -> list[date]:
+        """Days whose cash is not settled; what is on its way is waited for."""
+        deadline = time.monotonic() + (STUCK_S if is_patient else SETTLE_S)
+        left = list(days)
+        while True:
             await self.settle()
-            still = []
-            for day in left:
-                found = await self._day(day)
-                if found.state < funds.TA_DAY_STATE_CASH_SETTLED:
-                    still.append(day)
-            left = still
-            progress.update(bar, completed=len(days) - len(left))
-            if len(left) < before:
-                deadline = time.monotonic() + STUCK_S
-            elif time.monotonic() > deadline:
-                found = await self._day(left[0])
-                raise FundDayStuck(f"{left[0]}: {_told(found)}; cash is not settled")
+            found = {day: await self._day(day) for day in left}
+            left = [day for day in left if found[day].state < funds.TA_DAY_STATE_CASH_SETTLED]
+            if not left or (not is_patient and time.monotonic() > deadline):
+                return left
+            if time.monotonic() > deadline:
+                raise FundDayStuck(f"{left[0]}: {_told(found[left[0]])}; cash is not settled")
             await asyncio.sleep(_PAUSE_S)
 
     async def tie_out(self, day: date) -> funds.GetFundTieOutResponse:

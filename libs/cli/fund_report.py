@@ -90,6 +90,8 @@ class FundReport:
     days_by_state: Counter[str] = field(default_factory=Counter)
     faults: list[str] = field(default_factory=list)
     seconds: float = 0.0
+    # Where the time of the days went, by part.
+    seconds_by_part: dict[str, float] = field(default_factory=dict)
 
     def problems(self) -> Iterator[str]:
         """Everything that does not tie out, each naming fund or account, and the difference."""
@@ -238,6 +240,9 @@ def _exchange(report: FundReport) -> Panel:
     for line in report.cash:
         told = _grouped(line.balance_minor, report.currency)
         grid.add_row(f"clearing {line.registrar} {line.purpose.lower()}", told)
+    slowest = sorted(report.seconds_by_part.items(), key=lambda each: -each[1])
+    told = ", ".join(f"{part} {seconds:.0f}" for part, seconds in slowest)
+    grid.add_row("seconds", told or "none")
     grid.add_row("breaks open / closed", f"{len(report.breaks_open)} / {report.breaks_closed}")
     title = f"Registrar {report.registrar}"
     told = f"{report.tie_outs:,} tie-outs"

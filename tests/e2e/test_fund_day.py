@@ -74,7 +74,6 @@ async def test_every_script_of_the_registrar_ends_right_or_as_a_break_that_two_r
     await _wrong_units(world)
     await _wrong_price(world)
     await _corrected_price(world)
-    await world.play.after(world.played[-1])
 
 
 async def _late_file(world: FundWorld) -> None:
