@@ -109,8 +109,8 @@ def _environment(run_dir: Path, listed: Listed, plan: Plan, name: str) -> dict[s
         ours["TLS_KEY"] = str(identity / "key.pem")
         ours["TLS_CA"] = str(identity / "ca.pem")
         ours["USERS_FILE"] = str(run_dir / "eventstore" / "users.json")
-    if listed.name == "funds":
-        # One machine is no production: an operator may move the funds' clock.
+    if listed.name in ("funds", "recommendations"):
+        # One machine is no production: an operator may move the funds' clock, and advice follows.
         ours["CLOCK"] = "simulated"
     for peer in listed.peers:
         ours[peer.upper()] = plan.addresses[peer]

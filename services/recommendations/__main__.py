@@ -97,7 +97,12 @@ class Recommendations:
             group.create_task(self.driver.run())
             group.create_task(self.sweeping.run())
             group.create_task(self.shelf.run())
-            group.create_task(self.worker.warm())
+            group.create_task(self._warm())
+
+    async def _warm(self) -> None:
+        """The optimisers are imported once there is a fund at all, before anybody asks."""
+        await self.shelf.has_funds.wait()
+        await self.worker.warm()
 
 
 def build(  # noqa: PLR0913 - all that it stands on
@@ -196,7 +201,7 @@ async def main(settings: RecommendationsSettings) -> None:
             keys_database,
             GrpcFunds(to_funds),
             worker,
-            follows_market=settings.today == "market",
+            follows_market=settings.clock == "simulated",
         )
         await parts.prepare()
         serving = serve(

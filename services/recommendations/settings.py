@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from libs.settings import ServiceSettings
 
@@ -12,9 +12,16 @@ class RecommendationsSettings(ServiceSettings):
     funds: str = ""
     # Database of people's keys; empty: a file of its own in `data_dir`. Never one that is rebuilt.
     keys_database: str = ""
-    # `market`: today is the newest day any fund has a price of, for runs on historic prices.
-    today: Literal["real", "market"] = "real"
+    # simulated: the funds' clock is moved by an operator, so today is the newest day of prices.
+    clock: Literal["real", "simulated"] = "real"
+    production: bool = False
     solve_within_s: float = Field(default=20.0, gt=0, le=600)
+
+    @model_validator(mode="after")
+    def _keeps_time_in_production(self) -> "RecommendationsSettings":
+        if self.production and self.clock != "real":
+            raise ValueError("clock: in production it is real")
+        return self
 
     @property
     def keys_url(self) -> str:

@@ -53,6 +53,7 @@ class Shelf:
     catalogue: Catalogue = field(default_factory=lambda: Catalogue(()))
     crowd: Crowd = field(default_factory=Crowd)
     rankers: Mapping[str, Ranker] = field(default_factory=dict)
+    has_funds: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
     # Positions that the catalogue was read at.
     funds_position: int = -1
     own_position: int = -1
@@ -91,6 +92,8 @@ class Shelf:
             lambda c: queries.catalogue(c, now_us, follows_market=self.follows_market)
         )
         self.marks = marks
+        if self.catalogue.funds:
+            self.has_funds.set()
         self._make_rankers()
 
     async def count(self) -> None:

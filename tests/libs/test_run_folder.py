@@ -44,6 +44,7 @@ def test_users_have_random_passwords_that_stay(run_dir: Path) -> None:
         "settlement": "writer",
         "operator": "operator",
         "funds": "writer",
+        "recommendations": "writer",
     }
     assert all(is_password(passwords[u["name"]], u["salt"], u["hash"]) for u in users)
     assert json.loads((run_dir / "eventstore" / "passwords.json").read_text()) == passwords

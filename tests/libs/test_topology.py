@@ -27,6 +27,7 @@ def test_ports_are_the_agreed_ones() -> None:
         "payments": 11052,
         "settlement": 11053,
         "funds": 11055,
+        "recommendations": 11057,
         "samplebank": 11101,
         "sampleregistrar": 11201,
     }
