@@ -8,7 +8,9 @@ from typing import Any, Final, TypeAlias, get_args
 from libs.decider import Streams
 from libs.event_store import EventStore
 from services.funds.domain import (
+    advance,
     breaks,
+    facility,
     files,
     fund,
     holding,
@@ -16,6 +18,7 @@ from services.funds.domain import (
     investor,
     order,
     order_lifecycle,
+    plan,
     registrar,
     ta_day,
 )
@@ -40,6 +43,9 @@ RegistrarStreams: TypeAlias = Streams[registrar.Command, registrar.Known, regist
 TaDayStreams: TypeAlias = Streams[ta_day.Command, ta_day.TaDay, ta_day.Event]
 FileStreams: TypeAlias = Streams[files.Command, files.File, files.Event]
 BreakStreams: TypeAlias = Streams[breaks.Command, breaks.Break, breaks.Event]
+PlanStreams: TypeAlias = Streams[plan.Command, plan.Plan, plan.Event]
+FacilityStreams: TypeAlias = Streams[facility.Command, facility.Facility, facility.Event]
+AdvanceStreams: TypeAlias = Streams[advance.Command, advance.Advance, advance.Event]
 
 FUNDS: Final[ShapeCodec[fund.Event]] = ShapeCodec(PACKAGE, _named("Fund", fund.Event))
 HOLDINGS: Final[ShapeCodec[holding_lifecycle.Event]] = ShapeCodec(
@@ -54,6 +60,11 @@ INVESTORS: Final[ShapeCodec[investor.Event]] = ShapeCodec(
 TA_DAYS: Final[ShapeCodec[ta_day.Event]] = ShapeCodec(PACKAGE, _named("TaDay", ta_day.Event))
 FILES: Final[ShapeCodec[files.Event]] = ShapeCodec(PACKAGE, _named("TaFile", files.Event))
 BREAKS: Final[ShapeCodec[breaks.Event]] = ShapeCodec(PACKAGE, _named("FundBreak", breaks.Event))
+PLANS: Final[ShapeCodec[plan.Event]] = ShapeCodec(PACKAGE, _named("Plan", plan.Event))
+FACILITIES: Final[ShapeCodec[facility.Event]] = ShapeCodec(
+    PACKAGE, _named("AdvanceFacility", facility.Event)
+)
+ADVANCES: Final[ShapeCodec[advance.Event]] = ShapeCodec(PACKAGE, _named("Advance", advance.Event))
 
 # One kind of event is no union.
 REGISTRARS: Final[ShapeCodec[registrar.Event]] = ShapeCodec(
@@ -73,6 +84,9 @@ class Aggregates:
     ta_days: TaDayStreams
     files: FileStreams
     breaks: BreakStreams
+    plans: PlanStreams
+    facilities: FacilityStreams
+    advances: AdvanceStreams
 
     @classmethod
     def over(cls, store: EventStore) -> "Aggregates":
@@ -86,6 +100,9 @@ class Aggregates:
             Streams(store, "ta_day", ta_day.ta_day, TA_DAYS),
             Streams(store, "ta_file", files.files, FILES),
             Streams(store, "fund_break", breaks.breaks, BREAKS),
+            Streams(store, "plan", plan.plan, PLANS),
+            Streams(store, "facility", facility.facility, FACILITIES),
+            Streams(store, "advance", advance.advance, ADVANCES),
         )
 
 

@@ -35,17 +35,17 @@ def trade_day_of(funds: Sequence[FundTerms], now_us: int, *, is_buying: bool) ->
 def dealing_of(funds: Sequence[FundTerms], from_us: int, *, is_buying: bool) -> DealingDays:
     """T, confirm date and settlement date. Raises `CalendarUnknown`."""
     cut_off = min(fund.dealing.cut_off for fund in funds)
-    trade = trade_day(from_us, _calendars(funds), funds[0].dealing.time_zone, cut_off)
+    trade = trade_day(from_us, calendars_of(*funds), funds[0].dealing.time_zone, cut_off)
     return _dealing(funds, trade, is_buying=is_buying)
 
 
 def dealing_after(funds: Sequence[FundTerms], trade: date, *, is_buying: bool) -> DealingDays:
     """The same of the session after a trade day. Raises `CalendarUnknown`."""
-    return _dealing(funds, session_after(trade, _calendars(funds)), is_buying=is_buying)
+    return _dealing(funds, session_after(trade, calendars_of(*funds)), is_buying=is_buying)
 
 
 def _dealing(funds: Sequence[FundTerms], trade: date, *, is_buying: bool) -> DealingDays:
-    first, calendars = funds[0].dealing, _calendars(funds)
+    first, calendars = funds[0].dealing, calendars_of(*funds)
     settle = first.settle_subscribe_days if is_buying else first.settle_redeem_days
     confirm = session_after(trade, calendars)
     return DealingDays(trade, confirm, session_after(trade, calendars, settle))
@@ -53,12 +53,12 @@ def _dealing(funds: Sequence[FundTerms], trade: date, *, is_buying: bool) -> Dea
 
 def next_trade_day(fund: FundTerms, after: date) -> date:
     """The session after a day. Raises `CalendarUnknown`."""
-    return session_after(after, _calendars([fund]))
+    return session_after(after, calendars_of(fund))
 
 
 def session_on_or_after(fund: FundTerms, day: date) -> date:
     """The day itself where the fund trades on it, else the next. Raises `CalendarUnknown`."""
-    return session_from(day, _calendars([fund]))
+    return session_from(day, calendars_of(fund))
 
 
 def closing_us(funds: Sequence[FundTerms], trade: date) -> int:
@@ -67,7 +67,8 @@ def closing_us(funds: Sequence[FundTerms], trade: date) -> int:
     return cut_off_us(trade, funds[0].dealing.time_zone, cut_off)
 
 
-def _calendars(funds: Sequence[FundTerms]) -> list[Calendar]:
+def calendars_of(*funds: FundTerms) -> list[Calendar]:
+    """Calendars of the exchanges that funds name."""
     names = dict.fromkeys(name for fund in funds for name in fund.dealing.calendars)
     return [load_calendar(name) for name in names]
 

@@ -18,7 +18,8 @@ from services.funds.aggregates import Aggregates
 from services.funds.api.days import Days
 from services.funds.api.desk import FundDayApi
 from services.funds.api.link import RegistrarLinkApi
-from services.funds.api.wallet import FundsApi, Reads
+from services.funds.api.messages import Reads
+from services.funds.api.wallet import FundsApi
 from services.funds.applying import Applying
 from services.funds.batching import Batching
 from services.funds.booking_desk import BookingDesk
@@ -28,7 +29,7 @@ from services.funds.clients.accounts import Accounts
 from services.funds.clients.payments import Payments
 from services.funds.clients.registrar import RegistrarLink
 from services.funds.day_steps import DaySteps
-from services.funds.domain import breaks, order, order_lifecycle, ta_day
+from services.funds.domain import breaks, order, order_lifecycle, plan, ta_day
 from services.funds.domain import fund as funds
 from services.funds.expecting import Expecting
 from services.funds.file_room import FileRoom
@@ -37,6 +38,7 @@ from services.funds.fund_day import FundDays
 from services.funds.intake import Intake
 from services.funds.ordering import Ordering
 from services.funds.placing import Placing
+from services.funds.planning import Planning
 from services.funds.repairing import Repairing
 from services.funds.tying_out import TyingOut
 
@@ -45,6 +47,7 @@ OrderDriver: TypeAlias = ProcessDriver[
 ]
 DayDriver: TypeAlias = ProcessDriver[ta_day.Command, ta_day.TaDay, ta_day.Event, day_steps.Step]
 RepairDriver: TypeAlias = ProcessDriver[breaks.Command, breaks.Break, breaks.Event, breaks.Action]
+PlanDriver: TypeAlias = ProcessDriver[plan.Command, plan.Plan, plan.Event, plan.Step]
 FEW_AT_ONCE = 32
 # What others are told of over the bus.
 TOLD = ("fund-", "fund_order-", "holding-", "plan-")
@@ -171,14 +174,33 @@ def build(on: Outside, *, steps_at_once: int = 512, watch_every_s: float = 2.0) 
     )
     wakes.order_driver, wakes.day_driver = orders, ta_days
     placing = Placing(aggregates, on.accounts, clock, orders.wake)
+    planning = Planning(aggregates, placing, database, projection, clock, on.is_simulated)
+    plan_driver: PlanDriver = ProcessDriver(
+        aggregates.plans,
+        plan.next_step,
+        planning.perform,
+        lambda: database.read(queries.busy_plans),
+        concurrency=FEW_AT_ONCE,
+        watch_every_s=watch_every_s,
+    )
     intake = Intake(aggregates, file_room, fund_days, breaking, wakes.day)
-    tying_out = TyingOut(aggregates, file_room, database, on.distributor)
+    tying_out = TyingOut(aggregates, file_room, database, on.payments, on.distributor)
     day_desk = Days(aggregates, fund_days, on.accounts, tying_out, reads)
     api = FundsApi(aggregates, placing, reads, clock)
-    desk_api = FundDayApi(aggregates, on.accounts, reads, day_desk, clock, wakes.clock_moved)
+    desk_api = FundDayApi(
+        aggregates, on.accounts, reads, day_desk, planning, clock, wakes.clock_moved
+    )
     link_api = RegistrarLinkApi(aggregates, intake, on.distributor)
     relay = Relay("funds", TOLD, on.store, on.bus)
-    runners = (projection.run, relay.run, orders.run, ta_days.run, repairs.run)
+    runners = (
+        projection.run,
+        relay.run,
+        orders.run,
+        ta_days.run,
+        repairs.run,
+        plan_driver.run,
+        planning.run,
+    )
     return Parts(
         aggregates,
         database,

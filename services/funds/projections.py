@@ -7,7 +7,7 @@ from libs.event_store import StoredEvent
 from libs.read_model import ReadModel
 from libs.writes import Write
 from services.funds import tables as t
-from services.funds.rows import catalogue, holdings, orders, registrars
+from services.funds.rows import catalogue, holdings, orders, plans, registrars
 
 _OF: Final[Mapping[str, Callable[[StoredEvent], Iterable[Write]]]] = {
     catalogue.FUND_PREFIX: catalogue.of_fund,
@@ -15,6 +15,8 @@ _OF: Final[Mapping[str, Callable[[StoredEvent], Iterable[Write]]]] = {
     catalogue.REGISTRAR_PREFIX: catalogue.of_registrar,
     orders.PREFIX: orders.of_order,
     holdings.PREFIX: holdings.of_holding,
+    plans.PLAN_PREFIX: plans.of_plan,
+    plans.ADVANCE_PREFIX: plans.of_advance,
     registrars.DAY_PREFIX: registrars.of_day,
     registrars.FILE_PREFIX: registrars.of_file,
     registrars.BREAK_PREFIX: registrars.of_break,

@@ -365,3 +365,45 @@ def last_balances(connection: Connection, ta_id: str) -> tuple[str, int] | None:
 def fund_codes(connection: Connection) -> Sequence[str]:
     """Codes of all funds."""
     return list(connection.execute(select(t.funds.c.code).order_by(t.funds.c.code)).scalars())
+
+
+def active_plans(connection: Connection) -> Sequence[str]:
+    """Plans that may have an instalment due."""
+    c = t.plans.c
+    query = select(c.plan_id).where(c.stage == "ACTIVE").order_by(c.position)
+    return list(connection.execute(query).scalars())
+
+
+def busy_plans(connection: Connection) -> Sequence[str]:
+    """Plans with an instalment whose money is not known yet."""
+    c = t.plans.c
+    return list(connection.execute(select(c.plan_id).where(c.pending > 0)).scalars())
+
+
+def plans_page(
+    connection: Connection, callers: Sequence[str], wanted: tuple[str, str], after: int, size: int
+) -> Sequence[Row[Any]]:
+    """Plans of an investor, in a stage, in the order in which they began."""
+    c = t.plans.c
+    investor_id, stage = wanted
+    query = select(t.plans).where(c.position > after)
+    if callers:
+        query = query.where(c.caller.in_(callers))
+    if investor_id:
+        query = query.where(c.investor_id == investor_id)
+    if stage:
+        query = query.where(c.stage == stage)
+    return list(connection.execute(query.order_by(c.position).limit(size)))
+
+
+def plan_counts(connection: Connection, plan_id: str) -> tuple[int, int]:
+    """(issued, skipped) of a plan."""
+    c = t.plans.c
+    row = connection.execute(select(c.issued, c.skipped).where(c.plan_id == plan_id)).first()
+    return (0, 0) if row is None else (row.issued, row.skipped)
+
+
+def open_advances(connection: Connection) -> Sequence[str]:
+    """Advances that are not repaid, or not given up."""
+    c = t.advances.c
+    return list(connection.execute(select(c.advance_id).where(~c.is_over)).scalars())

@@ -23,6 +23,8 @@ E = TypeVar("E")
 Json = dict[str, Any]
 
 _SHAPES: "Final[dict[type[Any], Shape]]" = {}
+# Classes whose word alone would say too little in a contract.
+_STORED_AS: Final = {"Frequency": "PlanFrequency"}
 _CAPITAL: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
@@ -164,7 +166,7 @@ def _sequence(hint: Any) -> _Way:  # noqa: ANN401 - a type as it was written
 
 
 def _member(hint: type[Enum]) -> _Way:
-    prefix = f"{snake(hint.__name__)}_".upper()
+    prefix = f"{snake(_STORED_AS.get(hint.__name__, hint.__name__))}_".upper()
     texts = {each: prefix + each.name for each in hint}
     members = {text: each for each, text in texts.items()}
     first = next(iter(hint))

@@ -204,3 +204,28 @@ breaks = Table(
     Index("breaks_in_order", "position"),
     Index("breaks_of_day", "ta_id", "trade_date"),
 )
+
+plans = Table(
+    "plans",
+    own,
+    _text("plan_id", key=True),
+    _text("caller"),
+    _text("investor_id"),
+    _text("fund_code"),
+    _text("stage"),
+    _count("issued"),
+    _count("skipped"),
+    # Instalments whose money is not known yet.
+    _count("pending"),
+    _count("position"),
+    Index("plans_in_order", "position"),
+    Index("plans_of_investor", "investor_id", "position"),
+)
+
+advances = Table(
+    "advances",
+    own,
+    _text("advance_id", key=True),
+    _text("bank_id"),
+    _flag("is_over"),
+)

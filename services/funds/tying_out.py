@@ -10,6 +10,8 @@ from libs.read_model import Database
 from libs.registrar_files import BalanceRow
 from services.funds import queries
 from services.funds.aggregates import Aggregates
+from services.funds.booking_desk import purpose_of
+from services.funds.clients.payments import Fate, Payments
 from services.funds.domain import order_lifecycle as life
 from services.funds.domain import ta_day
 from services.funds.domain.order_terms import Subscription
@@ -42,6 +44,7 @@ class TyingOut:
     aggregates: Aggregates
     file_room: FileRoom
     database: Database
+    payments: Payments
     distributor: str
 
     async def units(self, ta_id: str) -> Sequence[Units]:
@@ -69,28 +72,27 @@ class TyingOut:
         for id_ in await self.database.read(lambda c: queries.unsettled_days(c, ta_id)):
             state = (await self.aggregates.ta_days.load(id_)).state
             if isinstance(state, ta_day.Begun):
-                self._of_day(state, owed)
-        owed[Purpose.SUB] += await self._waiting(ta_id)
+                await self._of_day(state, owed)
+        for id_ in await self.database.read(lambda c: queries.unended_orders_of(c, ta_id)):
+            order = (await self.aggregates.orders.load(id_)).state
+            if isinstance(order, life.Begun):
+                _of_order(order, owed)
         return owed
 
-    def _of_day(self, day: ta_day.Begun, owed: Counter[Purpose]) -> None:
-        # What is confirmed and not asked for yet is still with us.
+    async def _of_day(self, day: ta_day.Begun, owed: Counter[Purpose]) -> None:
+        """What is confirmed and not paid out yet, or has come and is not told to its orders."""
         owed[Purpose.SUB] += day.total(Purpose.SUB) - day.requested(Purpose.SUB)
-        failed = (each for each in day.cash if each.stage is CashStage.FAILED)
-        for each in failed:
-            owed[each.request.purpose] += 0
-
-    async def _waiting(self, ta_id: str) -> int:
-        """Money of subscriptions that the registrar has not answered, or that is to go back."""
-        ids = await self.database.read(lambda c: queries.unended_orders_of(c, ta_id))
-        total = 0
-        for id_ in ids:
-            state = (await self.aggregates.orders.load(id_)).state
-            if not isinstance(state, life.Begun) or not isinstance(state.terms.kind, Subscription):
+        for each in day.cash:
+            if each.stage is not CashStage.REQUESTED:
                 continue
-            if state.is_funded and state.returned is None:
-                total += state.terms.kind.amount.minor - state.confirmed_minor
-        return total
+            purpose, amount = each.request.purpose, each.request.amount_minor
+            carried = await self.payments.look(each.request.payment_id)
+            is_done = carried is not None and carried.fate is Fate.DONE
+            if purpose is Purpose.SUB:
+                has_left = carried is not None and (carried.has_left or is_done)
+                owed[purpose] += 0 if has_left else amount
+            else:
+                owed[purpose] += amount if is_done else 0
 
     async def _registered(self, ta_id: str) -> tuple[str, Counter[str]]:
         """The registrar's shares by fund, of the last balances that were accepted."""
@@ -110,3 +112,16 @@ class TyingOut:
                 if isinstance(row, BalanceRow):
                     shares[row.fund_code] += row.total_vol_of_distributor_in_ta
         return last[0], shares
+
+
+def _of_order(order: life.Begun, owed: Counter[Purpose]) -> None:
+    kind = order.terms.kind
+    if isinstance(kind, Subscription):
+        # Not answered by the registrar, or on its way back.
+        if order.is_funded and order.returned is None:
+            owed[Purpose.SUB] += kind.amount.minor - order.confirmed_minor
+        return
+    for part in order.parts:
+        if part.is_covered:
+            left = part.confirmation.amount_minor - part.paid_minor
+            owed[purpose_of(order, part.confirmation)] += max(0, left)

@@ -1,5 +1,6 @@
 """Registrars' days, files, breaks and the tie-out, as operators see them."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -13,7 +14,7 @@ from libs.event_store import StoredEvent
 from libs.wire import time_to_wire
 from services.funds import cash, queries
 from services.funds.aggregates import Aggregates, ta_day_id
-from services.funds.api.wallet import PAGE_SIZE, Reads, position_of
+from services.funds.api.messages import PAGE_SIZE, Reads, position_of
 from services.funds.clients.accounts import Accounts
 from services.funds.domain import breaks, ta_day
 from services.funds.domain.ta_day import CashStage, Purpose
@@ -21,6 +22,9 @@ from services.funds.fund_day import FundDays
 from services.funds.rows.registrars import DAY_PREFIX
 from services.funds.tying_out import TyingOut
 
+# How often a tie-out that is not even is read again, and after how many seconds.
+READINGS_MAX: Final = 20
+READ_AGAIN_S: Final = 0.1
 _FILE_STATES: Final = {
     "ACCEPTED": pb.TA_FILE_STATE_ACCEPTED,
     "QUARANTINED": pb.TA_FILE_STATE_QUARANTINED,
@@ -138,48 +142,61 @@ class Days:
         )
 
     async def tie_out(self, request: pb.GetFundTieOutRequest) -> pb.GetFundTieOutResponse:
-        await self.reads.projection.wait_for(
-            max(request.min_position, await self.reads.store.head())
-        )
-        rows = await self.reads.database.read(queries.registrars)
-        units, money = [], []
-        for row in rows:
-            ta_id, currency = row["ta_id"], row["currency_code"]
-            if request.ta_id and ta_id != request.ta_id:
-                continue
-            units += [
-                pb.UnitsTieOut(
-                    fund_code=line.fund_code,
-                    balance_date=line.balance_date,
-                    issued_shares=line.issued,
-                    redeemed_shares=line.redeemed,
-                    holdings_shares=line.held,
-                    registrar_shares=line.registered,
-                    ties_out=line.ties_out,
-                    holders=line.holders,
+        """Journal and days are read one after the other: what moves meanwhile is read again."""
+        answer = pb.GetFundTieOutResponse()
+        for _ in range(READINGS_MAX):
+            answer = await self._tie_out(request)
+            is_even = all(each.ties_out for each in answer.units)
+            if is_even and all(each.ties_out for each in answer.cash):
+                break
+            await asyncio.sleep(READ_AGAIN_S)
+        return answer
+
+    async def _tie_out(self, request: pb.GetFundTieOutRequest) -> pb.GetFundTieOutResponse:
+        head = await self.reads.store.head()
+        await self.reads.projection.wait_for(max(request.min_position, head))
+        answer = pb.GetFundTieOutResponse(position=self.reads.projection.position)
+        for row in await self.reads.database.read(queries.registrars):
+            ta_id = row["ta_id"]
+            if request.ta_id in ("", ta_id):
+                answer.units.extend(await self._units(ta_id))
+                answer.cash.extend(await self._cash(ta_id, row["currency_code"]))
+        return answer
+
+    async def _units(self, ta_id: str) -> list[pb.UnitsTieOut]:
+        return [
+            pb.UnitsTieOut(
+                fund_code=line.fund_code,
+                balance_date=line.balance_date,
+                issued_shares=line.issued,
+                redeemed_shares=line.redeemed,
+                holdings_shares=line.held,
+                registrar_shares=line.registered,
+                ties_out=line.ties_out,
+                holders=line.holders,
+            )
+            for line in await self.tying_out.units(ta_id)
+        ]
+
+    async def _cash(self, ta_id: str, currency: str) -> list[pb.CashTieOut]:
+        owed, lines = await self.tying_out.cash(ta_id), []
+        for ordinal, purpose in enumerate(cash.PURPOSES):
+            account_id = cash.clearing_id(ta_id, currency, ordinal)
+            found = await self.accounts.look(account_id)
+            balance = found.posted_minor if found is not None else 0
+            expected = owed.get(Purpose[purpose], 0)
+            lines.append(
+                pb.CashTieOut(
+                    ta_id=ta_id,
+                    purpose=purpose,
+                    account_id=account_id,
+                    currency_code=currency,
+                    balance_minor=balance,
+                    expected_minor=expected,
+                    ties_out=balance == expected,
                 )
-                for line in await self.tying_out.units(ta_id)
-            ]
-            owed = await self.tying_out.cash(ta_id)
-            for ordinal, purpose in enumerate(cash.PURPOSES):
-                account_id = cash.clearing_id(ta_id, currency, ordinal)
-                found = await self.accounts.look(account_id)
-                balance = found.posted_minor if found is not None else 0
-                expected = owed.get(Purpose[purpose], 0)
-                money.append(
-                    pb.CashTieOut(
-                        ta_id=ta_id,
-                        purpose=purpose,
-                        account_id=account_id,
-                        currency_code=currency,
-                        balance_minor=balance,
-                        expected_minor=expected,
-                        ties_out=balance == expected,
-                    )
-                )
-        return pb.GetFundTieOutResponse(
-            units=units, cash=money, position=self.reads.projection.position
-        )
+            )
+        return lines
 
     async def _of_break(self, break_id: str, command: breaks.Command, key: str) -> int:
         cause = Cause(key, correlation_id=break_id, actor=current_caller().name)

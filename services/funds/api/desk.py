@@ -1,6 +1,7 @@
 """Funds as operators see them: products, prices, registrars, the clock; it decides nothing."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import date
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from hefu.funds.v1 import events_pb2 as events_pb
@@ -15,15 +16,16 @@ from libs.wire import time_from_wire, time_to_wire
 from services.funds import days, queries
 from services.funds.aggregates import Aggregates
 from services.funds.api.days import Days
-from services.funds.api.messages import from_wire, fund_terms, fund_view, nav_view, to_wire
-from services.funds.api.wallet import Reads
-from services.funds.cash import of_registrar
+from services.funds.api.messages import Reads, from_wire, fund_terms, fund_view, nav_view, to_wire
+from services.funds.cash import advance, of_registrar
 from services.funds.clients.accounts import Accounts
+from services.funds.domain import facility as facilities
 from services.funds.domain import fund as funds
 from services.funds.domain import registrar as registrars
 from services.funds.domain.order_placing import Reason as OrderReason
 from services.funds.domain.product import FundStatus
 from services.funds.fund_clock import FundClock
+from services.funds.planning import Planning
 
 if TYPE_CHECKING:
     import grpc
@@ -33,12 +35,13 @@ Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
 
 class FundDayApi(funds_pb2_grpc.FundDayServiceServicer):
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - what the answers are made of
         self,
         aggregates: Aggregates,
         accounts: Accounts,
         reads: Reads,
         fund_days: Days,
+        planning: Planning,
         clock: FundClock,
         clock_moved: Callable[[], Awaitable[None]],
     ) -> None:
@@ -46,6 +49,7 @@ class FundDayApi(funds_pb2_grpc.FundDayServiceServicer):
         self._accounts = accounts
         self._reads = reads
         self._days = fund_days
+        self._planning = planning
         self._clock = clock
         self._clock_moved = clock_moved
 
@@ -187,6 +191,37 @@ class FundDayApi(funds_pb2_grpc.FundDayServiceServicer):
         self, request: pb.GetFundTieOutRequest, _context: "Context"
     ) -> pb.GetFundTieOutResponse:
         return await self._days.tie_out(request)
+
+    async def RunPlans(
+        self, request: pb.RunPlansRequest, _context: "Context"
+    ) -> pb.RunPlansResponse:
+        await self._reads.projection.wait_for(await self._reads.store.head())
+        ran = await self._planning.run_due(date.fromisoformat(request.to_date))
+        return pb.RunPlansResponse(
+            issued=ran.issued,
+            skipped=ran.skipped,
+            suspended=ran.suspended,
+            position=self._reads.projection.position,
+        )
+
+    async def OpenAdvanceFacility(
+        self, request: pb.OpenAdvanceFacilityRequest, _context: "Context"
+    ) -> pb.OpenAdvanceFacilityResponse:
+        told, actor = request.facility, current_caller().name
+        terms = facilities.Terms(
+            told.bank_id, told.currency_code, told.bank_account, told.limit_minor
+        )
+        await self._accounts.open([advance(told.bank_id, told.currency_code)])
+        id_ = f"{told.bank_id}-{told.currency_code}"
+        cause = Cause(f"{id_}/{told.limit_minor}", correlation_id=id_, actor=actor)
+        done = await self._aggregates.facilities.transact(
+            id_, facilities.OpenFacility(terms, actor), cause
+        )
+        if isinstance(done.state, facilities.Absent):
+            raise AssertionError("what was opened is there")  # noqa: TRY004 - a bug of ours
+        told.limit_minor = done.state.terms.limit_minor
+        told.drawn_minor = done.state.used_minor
+        return pb.OpenAdvanceFacilityResponse(facility=told, position=done.position)
 
     # ---- the clock
 

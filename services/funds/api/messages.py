@@ -1,6 +1,7 @@
 """Values of the domain as messages and back, by the names that both have; what an order shows."""
 
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
 
 from google.protobuf.json_format import MessageToDict, ParseDict
 from google.protobuf.message import Message
@@ -8,6 +9,11 @@ from sqlalchemy import Row
 
 from hefu.funds.v1 import events_pb2 as events_pb
 from hefu.funds.v1 import funds_pb2 as pb
+from libs.decider import FieldViolation
+from libs.event_store import EventStore
+from libs.grpc_errors import Refused
+from libs.projection import Projection
+from libs.read_model import Database
 from libs.wire import time_to_wire
 from services.funds.domain import fund as funds
 from services.funds.domain import order_lifecycle as life
@@ -17,6 +23,27 @@ from services.funds.shapes import shape_of
 
 T = TypeVar("T")
 M = TypeVar("M", bound=Message)
+PAGE_SIZE: Final = 100
+TOKEN_LENGTH_MAX: Final = 18
+
+
+@dataclass(frozen=True, slots=True)
+class Reads:
+    """Where answers are read: rows at least as new as the caller asks, and the store itself."""
+
+    projection: Projection
+    database: Database
+    store: EventStore
+
+
+def position_of(page_token: str) -> int:
+    """A page token that is a position. Raises `Refused`."""
+    if not page_token:
+        return 0
+    if not (page_token.isascii() and page_token.isdigit() and len(page_token) <= TOKEN_LENGTH_MAX):
+        violation = FieldViolation("page_token", "is none that we gave")
+        raise Refused("PAGE_TOKEN_INVALID", "", [violation])
+    return int(page_token)
 
 
 def from_wire(type_: type[T], message: Message) -> T:

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -12,18 +11,25 @@ from hefu.funds.v1 import funds_pb2_grpc
 from libs.auth import current_caller
 from libs.clock import Clock
 from libs.decider import Cause, FieldViolation, Rejected
-from libs.event_store import EventStore, StoredEvent
+from libs.event_store import StoredEvent
 from libs.fund_arithmetic import InvestorKind
 from libs.grpc_errors import Refused, to_error
 from libs.grpc_server import Binding
-from libs.projection import Projection
-from libs.read_model import Database
 from libs.suitability import InvestorClass
 from services.funds import queries
 from services.funds import tables as t
 from services.funds.aggregates import ORDERS, Aggregates, holding_id
 from services.funds.api.holdings import Holdings
-from services.funds.api.messages import fund_view, nav_row_view, order_terms, order_view
+from services.funds.api.messages import (
+    PAGE_SIZE,
+    Reads,
+    fund_view,
+    nav_row_view,
+    order_terms,
+    order_view,
+    position_of,
+)
+from services.funds.api.plans import Plans
 from services.funds.domain import fund as funds
 from services.funds.domain import investor as investors
 from services.funds.domain import order_lifecycle as life
@@ -36,20 +42,9 @@ if TYPE_CHECKING:
     import grpc
 
 SERVICE: Final = "hefu.funds.v1.FundsService"
-PAGE_SIZE: Final = 100
 WATCHERS_MAX: Final = 256
-TOKEN_LENGTH_MAX: Final = 18
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
-
-
-@dataclass(frozen=True, slots=True)
-class Reads:
-    """Where answers are read: rows at least as new as the caller asks, and the store itself."""
-
-    projection: Projection
-    database: Database
-    store: EventStore
 
 
 class FundsApi(funds_pb2_grpc.FundsServiceServicer):
@@ -60,6 +55,7 @@ class FundsApi(funds_pb2_grpc.FundsServiceServicer):
         self._placing = placing
         self._reads = reads
         self._clock = clock
+        self._plans = Plans(aggregates, reads, clock)
         self._holdings = Holdings(aggregates, reads.database, clock)
         self._watchers = 0
 
@@ -234,6 +230,41 @@ class FundsApi(funds_pb2_grpc.FundsServiceServicer):
             position=stored.position,
         )
 
+    # ---- plans
+
+    async def CreatePlan(
+        self, request: pb.CreatePlanRequest, _context: "Context"
+    ) -> pb.CreatePlanResponse:
+        return await self._plans.create(request)
+
+    async def ChangePlan(
+        self, request: pb.ChangePlanRequest, _context: "Context"
+    ) -> pb.ChangePlanResponse:
+        return await self._plans.change(request)
+
+    async def SuspendPlan(
+        self, request: pb.SuspendPlanRequest, _context: "Context"
+    ) -> pb.SuspendPlanResponse:
+        return await self._plans.suspend(request)
+
+    async def ResumePlan(
+        self, request: pb.ResumePlanRequest, _context: "Context"
+    ) -> pb.ResumePlanResponse:
+        return await self._plans.resume(request)
+
+    async def StopPlan(
+        self, request: pb.StopPlanRequest, _context: "Context"
+    ) -> pb.StopPlanResponse:
+        return await self._plans.stop(request)
+
+    async def GetPlan(self, request: pb.GetPlanRequest, _context: "Context") -> pb.GetPlanResponse:
+        return await self._plans.get(request)
+
+    async def ListPlans(
+        self, request: pb.ListPlansRequest, _context: "Context"
+    ) -> pb.ListPlansResponse:
+        return await self._plans.list_plans(request)
+
     # ---- holdings
 
     async def GetHolding(
@@ -373,16 +404,6 @@ class FundsApi(funds_pb2_grpc.FundsServiceServicer):
     async def _rows(self, min_position: int) -> int:
         await self._reads.projection.wait_for(min_position)
         return self._reads.projection.position
-
-
-def position_of(page_token: str) -> int:
-    """A page token that is a position. Raises `Refused`."""
-    if not page_token:
-        return 0
-    if not (page_token.isascii() and page_token.isdigit() and len(page_token) <= TOKEN_LENGTH_MAX):
-        violation = FieldViolation("page_token", "is none that we gave")
-        raise Refused("PAGE_TOKEN_INVALID", "", [violation])
-    return int(page_token)
 
 
 def _shown(state: life.Order) -> pb.FundOrder:

@@ -28,6 +28,8 @@ class Carried:
     payment_id: str
     fate: Fate
     is_settled: bool = False
+    # Out of the account that pays: it stands in a bank's window.
+    has_left: bool = False
     is_in_doubt: bool = False
     reason: str = ""
     description: str = ""
@@ -110,6 +112,7 @@ def _carried(payment: pb.Payment) -> Carried:
         payment.payment_id,
         _FATES.get(payment.status, Fate.UNDER_WAY),
         payment.settlement == pb.SETTLEMENT_STATUS_SETTLED,
+        bool(payment.window_id),
         payment.is_in_doubt,
         payment.failure_reason,
         payment.failure_description,
