@@ -201,7 +201,13 @@ class Day:
         """From what is held into something else that suits."""
         key = (investor.account, self.date.isoformat())
         code = self._held(held, "switch fund", key)
-        targets = [fund for fund in may_buy(investor, funds) if fund.code != code]
+        # Of one register alone: a nominee's shares and an investor's own do not mix.
+        omnibus = {fund.code: fund.is_omnibus for fund in funds}
+        targets = [
+            fund
+            for fund in may_buy(investor, funds)
+            if fund.code != code and fund.is_omnibus == omnibus.get(code)
+        ]
         shares = held.get(code, 0) // 2
         if shares < _LEAST_SHARES or not targets:
             return None

@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 from rich.bar import Bar
@@ -112,12 +112,22 @@ class FundReport:
 
     def as_json(self) -> dict[str, object]:
         """Keys and values; amounts and units as whole numbers."""
-        return {**asdict(self), "problems": list(self.problems())}
+        # By hand: `asdict` counts the pairs of a Counter.
+        told = {each.name: _plain(getattr(self, each.name)) for each in fields(self)}
+        return {**told, "problems": list(self.problems())}
 
     def write(self, path: Path) -> None:
         """The JSON report."""
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(self.as_json(), indent=2) + "\n", encoding="utf-8")
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Counter):
+        return dict(value)
+    if isinstance(value, list):
+        return [each if isinstance(each, str) else asdict(each) for each in value]
+    return value
 
 
 def show(console: Console, report: FundReport) -> None:
