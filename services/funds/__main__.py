@@ -44,7 +44,7 @@ async def main(settings: FundsSettings) -> None:
         )
         await parts.prepare()
         operations = OperationsServicer(
-            "funds", [parts.projection], [parts.relay], on.database, on.store
+            "funds", [parts.projection], [parts.relay, parts.inbox], on.database, on.store
         )
         serving = serve(
             settings.port,

@@ -11,7 +11,7 @@ from libs.decider import Cause
 from libs.process import Recorded
 from libs.read_model import Database
 from services.funds import queries
-from services.funds.aggregates import Aggregates
+from services.funds.aggregates import Aggregates, ta_day_id
 from services.funds.applying import Applying
 from services.funds.batching import Batching, side_by_side
 from services.funds.booking_desk import purpose_of
@@ -24,6 +24,7 @@ from services.funds.domain.breaks import BreakType
 from services.funds.domain.order import Record as OrderRecord
 from services.funds.domain.registrar import Registrar
 from services.funds.domain.ta_day import Action, ApplyFile, CashStage, FileType, MoveCash, Purpose
+from services.funds.hearing import Awaited
 
 _ACTOR: Final = "funds"
 # A payment that failed so often is a person's to look at.
@@ -62,7 +63,9 @@ class DaySteps:
     cash: CashDesk
     breaking: Breaking
     database: Database
+    awaited: Awaited
     wake_order: Callable[[str], None]
+    wake_day: Callable[[str], None]
 
     async def perform(
         self, id_: str, day: ta_day.TaDay, step: Step
@@ -177,7 +180,11 @@ class DaySteps:
         if known is None:
             raise AssertionError("a payment is looked at that was intended")
         request = known.request
+        id_ = ta_day_id(day.opened.ta_id, day.opened.trade_date)
+        self.awaited.expect(payment_id, lambda: self.wake_day(id_))
         carried = await self.cash.carry(registrar, request)
+        if carried.fate is not Fate.UNDER_WAY:
+            self.awaited.forget(payment_id)
         match carried.fate:
             case Fate.UNDER_WAY:
                 return None

@@ -1,5 +1,6 @@
 """The steps of an order: each one call to the journal or one command to a holding, keyed by ids."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final, assert_never
 
@@ -13,6 +14,7 @@ from libs.money import Money
 from libs.process import Recorded
 from libs.trading_calendar import CalendarUnknown
 from services.funds import days
+from services.funds.advancing import advance_id_of
 from services.funds.aggregates import Aggregates, holding_id
 from services.funds.cash import DIV, RED, SUB, clearing_id
 from services.funds.clients.accounts import (
@@ -24,6 +26,7 @@ from services.funds.clients.accounts import (
     Refused,
     Release,
 )
+from services.funds.domain import advance as advances
 from services.funds.domain import fund as funds
 from services.funds.domain import holding as holdings
 from services.funds.domain import order_lifecycle as life
@@ -69,6 +72,7 @@ class Ordering:
     expecting: Expecting
     fund_days: FundDays
     clock: Clock
+    wake_advance: Callable[[str], None]
     real_clock: Clock = system_clock
 
     async def perform(
@@ -105,7 +109,7 @@ class Ordering:
             case Action.FREEZE_SHARES:
                 return await self._freeze(order)
             case Action.PAY_ADVANCE:
-                return None
+                return await self._advance(order)
             case Action.ACCEPT:
                 return await self._accept(order)
             case Action.ROLL_OVER:
@@ -193,6 +197,30 @@ class Ordering:
         id_ = holding_id(order.terms.investor_id, code)
         await self.aggregates.holdings.transact(id_, command, cause)
 
+    async def _advance(self, order: life.Begun) -> Command | None:
+        """Ask the bank for it; None while it is not known what the bank does."""
+        kind, advance_id = order.terms.kind, advance_id_of(order)
+        fund = await self._fund(kind.fund_code)
+        amount = value_of(order.placed.shares, 10**fund.nav_scale, fund.scales)
+        terms = advances.Terms(
+            order.placed.order_id,
+            fund.advancing_bank_id,
+            fund.currency,
+            order.terms.wallet_account_id,
+            fund.ta_id,
+            amount,
+        )
+        cause = _cause(order.placed.order_id, "advance")
+        request = advances.Request(advance_id, terms)
+        state = (await self.aggregates.advances.transact(advance_id, request, cause)).state
+        self.wake_advance(advance_id)
+        if not isinstance(state, advances.Begun):
+            return None
+        if state.refusal:
+            told = "the bank did not advance it: ask for an ordinary redemption"
+            return Record(life.FundingFailed(state.refusal, told))
+        return Record(life.AdvancePaid(advance_id, self.clock())) if state.is_paid else None
+
     async def _accept(self, order: life.Begun) -> Command | None:
         from_us, now_us = accept_from_us(order), self.clock()
         if now_us < from_us:
@@ -275,6 +303,8 @@ class Ordering:
     async def _pay(self, order: life.Begun, row_id: str) -> Command | None:
         part, kind = _part(order, row_id), order.terms.kind
         owes = part.confirmation.amount_minor - part.paid_minor
+        if isinstance(kind, FastRedemption):
+            return await self._repay_advance(order, part, owes)
         fund = await self._fund(kind.fund_code)
         is_dividend = isinstance(kind, RegistrarMovement) and kind.business_code == DIVIDEND
         source = clearing_id(fund.ta_id, fund.currency, DIV if is_dividend else RED)
@@ -283,6 +313,14 @@ class Ordering:
         paid = _move(order, step, Money(fund.currency, owes), source, order.terms.wallet_account_id)
         done = await self._insist(paid)
         return None if done is None else Record(life.PartPaid(row_id, owes, done.position))
+
+    async def _repay_advance(self, order: life.Begun, part: life.Part, owes: int) -> Command:
+        """The wallet has had its money long since: what came goes back to the bank."""
+        arrived = advances.Record(advances.ProceedsArrived(owes, part.payment_id))
+        cause = _cause(order.placed.order_id, f"arrived/{part.row_id}")
+        await self.aggregates.advances.transact(order.advance_id, arrived, cause)
+        self.wake_advance(order.advance_id)
+        return Record(life.PartPaid(part.row_id, owes, 0))
 
     async def _insist(self, move: Move) -> Posted | None:
         """Post what must come to the investor; None: refused for now (a frozen wallet).

@@ -9,11 +9,13 @@ from typing import TypeAlias
 from libs.bus import Bus
 from libs.clock import Clock, system_clock
 from libs.event_store import EventStore
+from libs.inbox import Inbox
 from libs.process import ProcessDriver
 from libs.projection import Behind, Projection
 from libs.read_model import Database
 from libs.relay import Relay
-from services.funds import day_steps, days, projections, queries
+from services.funds import day_steps, days, hearing, projections, queries
+from services.funds.advancing import Advancing
 from services.funds.aggregates import Aggregates
 from services.funds.api.days import Days
 from services.funds.api.desk import FundDayApi
@@ -29,12 +31,13 @@ from services.funds.clients.accounts import Accounts
 from services.funds.clients.payments import Payments
 from services.funds.clients.registrar import RegistrarLink
 from services.funds.day_steps import DaySteps
-from services.funds.domain import breaks, order, order_lifecycle, plan, ta_day
+from services.funds.domain import advance, breaks, order, order_lifecycle, plan, ta_day
 from services.funds.domain import fund as funds
 from services.funds.expecting import Expecting
 from services.funds.file_room import FileRoom
 from services.funds.fund_clock import FundClock
 from services.funds.fund_day import FundDays
+from services.funds.hearing import Awaited
 from services.funds.intake import Intake
 from services.funds.ordering import Ordering
 from services.funds.placing import Placing
@@ -48,6 +51,9 @@ OrderDriver: TypeAlias = ProcessDriver[
 DayDriver: TypeAlias = ProcessDriver[ta_day.Command, ta_day.TaDay, ta_day.Event, day_steps.Step]
 RepairDriver: TypeAlias = ProcessDriver[breaks.Command, breaks.Break, breaks.Event, breaks.Action]
 PlanDriver: TypeAlias = ProcessDriver[plan.Command, plan.Plan, plan.Event, plan.Step]
+AdvanceDriver: TypeAlias = ProcessDriver[
+    advance.Command, advance.Advance, advance.Event, advance.Action
+]
 FEW_AT_ONCE = 32
 # What others are told of over the bus.
 TOLD = ("fund-", "fund_order-", "holding-", "plan-")
@@ -88,6 +94,7 @@ class Parts:
     ta_days: DayDriver
     projection: Projection
     relay: Relay
+    inbox: Inbox
     clock: FundClock
     runners: tuple[Callable[[], Awaitable[None]], ...]
 
@@ -123,7 +130,7 @@ def build(on: Outside, *, steps_at_once: int = 512, watch_every_s: float = 2.0) 
     file_room = FileRoom(aggregates)
     breaking = Breaking(aggregates, clock)
     expecting = Expecting(aggregates)
-    ordering = Ordering(aggregates, on.accounts, expecting, fund_days, clock)
+    ordering = Ordering(aggregates, on.accounts, expecting, fund_days, clock, wakes.advance)
     batching = Batching(
         aggregates,
         file_room,
@@ -146,7 +153,18 @@ def build(on: Outside, *, steps_at_once: int = 512, watch_every_s: float = 2.0) 
         on.distributor,
     )
     cash = CashDesk(on.accounts, on.payments, fund_days, clock)
-    steps = DaySteps(aggregates, batching, applying, cash, breaking, database, wakes.order)
+    awaited = Awaited()
+    steps = DaySteps(
+        aggregates,
+        batching,
+        applying,
+        cash,
+        breaking,
+        database,
+        awaited,
+        wakes.order,
+        wakes.day,
+    )
     repairing = Repairing(aggregates, file_room, on.distributor, wakes.order)
     orders: OrderDriver = ProcessDriver(
         aggregates.orders,
@@ -172,7 +190,16 @@ def build(on: Outside, *, steps_at_once: int = 512, watch_every_s: float = 2.0) 
         concurrency=FEW_AT_ONCE,
         watch_every_s=watch_every_s,
     )
-    wakes.order_driver, wakes.day_driver = orders, ta_days
+    advancing = Advancing(aggregates, on.accounts, on.payments, awaited, wakes.advance, wakes.order)
+    advance_driver: AdvanceDriver = ProcessDriver(
+        aggregates.advances,
+        advance.next_step,
+        advancing.perform,
+        lambda: database.read(queries.open_advances),
+        concurrency=FEW_AT_ONCE,
+        watch_every_s=watch_every_s,
+    )
+    wakes.order_driver, wakes.day_driver, wakes.advance_driver = orders, ta_days, advance_driver
     placing = Placing(aggregates, on.accounts, clock, orders.wake)
     planning = Planning(aggregates, placing, database, projection, clock, on.is_simulated)
     plan_driver: PlanDriver = ProcessDriver(
@@ -192,13 +219,24 @@ def build(on: Outside, *, steps_at_once: int = 512, watch_every_s: float = 2.0) 
     )
     link_api = RegistrarLinkApi(aggregates, intake, on.distributor)
     relay = Relay("funds", TOLD, on.store, on.bus)
+    inbox = Inbox(
+        "funds",
+        "payments",
+        (hearing.PREFIX,),
+        store=on.store,
+        bus=on.bus,
+        database=database,
+        react=awaited.react,
+    )
     runners = (
         projection.run,
         relay.run,
+        inbox.run,
         orders.run,
         ta_days.run,
         repairs.run,
         plan_driver.run,
+        advance_driver.run,
         planning.run,
     )
     return Parts(
@@ -215,6 +253,7 @@ def build(on: Outside, *, steps_at_once: int = 512, watch_every_s: float = 2.0) 
         ta_days,
         projection,
         relay,
+        inbox,
         clock,
         runners,
     )
@@ -225,6 +264,7 @@ class _Wakes:
 
     order_driver: OrderDriver
     day_driver: DayDriver
+    advance_driver: AdvanceDriver
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -236,6 +276,10 @@ class _Wakes:
     def day(self, id_: str) -> None:
         """Look at a day soon."""
         self.day_driver.wake(id_)
+
+    def advance(self, advance_id: str) -> None:
+        """Look at an advance soon."""
+        self.advance_driver.wake(advance_id)
 
     async def clock_moved(self) -> None:
         """Look at whatever may have waited for the time."""

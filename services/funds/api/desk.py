@@ -14,6 +14,7 @@ from libs.grpc_server import Binding
 from libs.trading_calendar import CalendarUnknown
 from libs.wire import time_from_wire, time_to_wire
 from services.funds import days, queries
+from services.funds.advancing import facility_id
 from services.funds.aggregates import Aggregates
 from services.funds.api.days import Days
 from services.funds.api.messages import Reads, from_wire, fund_terms, fund_view, nav_view, to_wire
@@ -212,7 +213,7 @@ class FundDayApi(funds_pb2_grpc.FundDayServiceServicer):
             told.bank_id, told.currency_code, told.bank_account, told.limit_minor
         )
         await self._accounts.open([advance(told.bank_id, told.currency_code)])
-        id_ = f"{told.bank_id}-{told.currency_code}"
+        id_ = facility_id(told.bank_id, told.currency_code)
         cause = Cause(f"{id_}/{told.limit_minor}", correlation_id=id_, actor=actor)
         done = await self._aggregates.facilities.transact(
             id_, facilities.OpenFacility(terms, actor), cause
