@@ -1,206 +1,165 @@
-"""`make bench`: journal and payments on a real system, durability on, beside a bare call."""
+"""`make bench`: the journal and payments on a real system, durability on, beside their peers."""
 
-import asyncio
-import json
+import argparse
 import os
-import platform
 import tempfile
-import time
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
-from uuid import UUID
 
 import grpc
-from google.protobuf.message import Message
-from grpc_health.v1 import health_pb2
-from hdrh.histogram import HdrHistogram  # type: ignore[import-untyped]
+import uvloop
 from rich.console import Console
-from rich.table import Table
 
-from hefu.accounts.v1 import accounts_pb2 as pb
-from hefu.accounts.v1 import events_pb2 as entries
-from hefu.payments.v1 import payments_pb2 as payments
-from hefu.type.v1 import money_pb2 as money
-from libs.cli.connections import Connections, connect
+from hefu.accounts.v1.accounts_pb2_grpc import AccountsServiceStub
+from libs.cli.connections import connect
 from libs.cli.day import register_partners
-from libs.client import top_up, transfer
-from libs.client.payments import is_final
+from libs.client.accounts import AccountsClient
 from libs.grpc_client import open_channel
 from libs.ids import new_id
-from libs.money import Money
 from libs.supervisor import BankSpec, System, start
+from tests.bench import echo, postgres
+from tests.bench.load import BANK, Wallets, funded, opened, poster
+from tests.bench.measuring import PACE, Measured, Processes, Shape, measure
+from tests.bench.shapes import bulk, holds, payments, refused, replayed, transfers
+from tests.bench.telling import DOCUMENT, RESULTS, Found, print_table, write_document, write_results
 
-RESULTS = Path(__file__).parents[2] / "bench" / "results.json"
-SECONDS = 8.0
-BULK = 500
+ALL = ("a", "b", "c", "d", "e", "f", "g", "h", "i", "echo", "pgbench")
+SECONDS = 5.0
 WALLETS = 200
-_SLOWEST_US = 60_000_000
-_HEALTH = "/grpc.health.v1.Health/Check"
 
 
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """What one shape of load came to; latencies in milliseconds, from the call to its answer."""
+class Bench:
+    """One run: what is wanted, and what was found so far."""
 
-    name: str
-    per_second: float
-    p50_ms: float
-    p99_ms: float
-    p999_ms: float
-    items: int
+    def __init__(self, wanted: frozenset[str], seconds: float, console: Console) -> None:
+        self.wanted = wanted
+        self.seconds = seconds
+        self.measured: list[Measured] = []
+        self.missing: list[str] = []
+        self._console = console
 
+    async def take(self, shape: Shape, processes: Processes) -> None:
+        """Measure one shape, if it is wanted."""
+        if shape.key.partition("-")[0] in self.wanted:
+            with self._console.status(shape.name):
+                self.measured.append(await measure(shape, self.seconds, processes))
+            self._tell()
 
-async def measure(
-    name: str, callers: int, call: Callable[[], Awaitable[int]], seconds: float = SECONDS
-) -> Measured:
-    """Callers that await one call after another; a call answers how many items it was."""
-    histogram = HdrHistogram(1, _SLOWEST_US, 3)
-    items = 0
-    begun = time.perf_counter()
+    def keep(self, measured: Measured) -> None:
+        self.measured.append(measured)
+        self._tell()
 
-    async def one() -> None:
-        nonlocal items
-        while (at := time.perf_counter()) - begun < seconds:
-            items += await call()
-            histogram.record_value(int((time.perf_counter() - at) * 1_000_000))
-
-    await asyncio.gather(*(one() for _ in range(callers)))
-    lasted = time.perf_counter() - begun
-    p50, p99, p999 = (histogram.get_value_at_percentile(p) / 1000 for p in (50, 99, 99.9))
-    return Measured(name, items / lasted, p50, p99, p999, items)
-
-
-async def funded(link: Connections, count: int) -> list[UUID]:
-    """Wallets with plenty of money, pulled from the sample bank."""
-    wallets = [new_id() for _ in range(count)]
-
-    async def fill(wallet: UUID) -> None:
-        await link.client.accounts.open_account(
-            wallet, f"customer:{wallet}", "CUSTOMER_WALLET", "CZK"
+    def _tell(self) -> None:
+        found = self.measured[-1]
+        self._console.print(
+            f"({found.key}) {found.name}: {found.per_second:,.0f}/s, p99 {found.p99_ms:,.1f} ms",
+            highlight=False,
         )
-        terms = top_up(wallet, "AB", str(wallet.int % 10**9), Money("CZK", 10**12))
-        asked = await link.client.payments.create(new_id(), terms)
-        await link.client.payments.wait(asked.payment_id, is_final)
-
-    await asyncio.gather(*(fill(wallet) for wallet in wallets))
-    return wallets
 
 
-class Load:
-    """Transfers of one haler between wallets taken in turn."""
-
-    def __init__(self, link: Connections, wallets: Sequence[UUID]) -> None:
-        self._link = link
-        self._wallets = wallets
-        self._turn = 0
-
-    def pair(self) -> tuple[UUID, UUID]:
-        """The next payer and payee."""
-        self._turn += 1
-        count = len(self._wallets)
-        return self._wallets[self._turn % count], self._wallets[(self._turn + 1) % count]
-
-    async def single(self) -> int:
-        """One transfer; calls made at once travel together."""
-        await self._link.client.accounts.transfer(new_id(), *self.pair(), Money("CZK", 1))
-        return 1
-
-    async def bulk(self) -> int:
-        """A bulk call."""
-        transfers = [self._message() for _ in range(BULK)]
-        request = pb.PostTransfersRequest(transfers=transfers)
-        answer = await self._link.client.accounts.stub.PostTransfers(request, timeout=60)
-        refused = [result for result in answer.results if result.HasField("refusal")]
-        if refused:
-            raise AssertionError(refused[0].refusal)
-        return BULK
-
-    async def payment(self) -> int:
-        """A payment between wallets, to its end."""
-        asked = await self._link.client.payments.create(
-            new_id(), transfer(*self.pair(), Money("CZK", 1))
-        )
-        ended = await self._link.client.payments.wait(asked.payment_id, is_final)
-        if ended.status != payments.PAYMENT_STATUS_SUCCEEDED:
-            raise AssertionError(ended)
-        return 1
-
-    def _message(self) -> pb.Transfer:
-        payer, payee = self.pair()
-        amount = money.Money(currency_code="CZK", minor_units=1)
-        legs = [
-            pb.Leg(account_id=str(payer), direction=entries.DIRECTION_DEBIT, amount=amount),
-            pb.Leg(account_id=str(payee), direction=entries.DIRECTION_CREDIT, amount=amount),
+async def of_system(bench: Bench, system: System, folder: Path) -> None:
+    """Every shape on the running system, one after the other."""
+    identities = system.run_dir / "identities"
+    address = system.addresses["accounts"]
+    processes = Processes({each.name: each.pid for each in system.running.processes if each.pid})
+    async with AsyncExitStack() as stack:
+        link = await stack.enter_async_context(connect(system.run_dir, system.running))
+        to_wallet, to_payments, to_settlement = [
+            await stack.enter_async_context(open_channel(address, identities / name))
+            for name in ("wallet", "payments", "settlement")
         ]
-        return pb.Transfer(transfer_id=str(new_id()), legs=legs)
-
-
-def bare_call(channel: grpc.aio.Channel) -> Callable[[], Awaitable[int]]:
-    """The ceiling: a call over the same server, TLS and client that does nothing."""
-    ask = channel.unary_unary(
-        _HEALTH,
-        request_serializer=Message.SerializeToString,
-        response_deserializer=health_pb2.HealthCheckResponse.FromString,
-    )
-
-    async def call() -> int:
-        await ask(health_pb2.HealthCheckRequest(), timeout=10)
-        return 1
-
-    return call
-
-
-async def run_all(system: System, console: Console) -> list[Measured]:
-    """Every shape, one after the other."""
-    identity = system.run_dir / "identities" / "operator"
-    async with (
-        connect(system.run_dir, system.running) as link,
-        open_channel(system.addresses["accounts"], identity) as channel,
-    ):
         await register_partners(link, system)
-        load = Load(link, await funded(link, WALLETS))
-        shapes: list[tuple[str, int, Callable[[], Awaitable[int]]]] = [
-            ("peer: a bare call, one caller", 1, bare_call(channel)),
-            ("peer: bare calls, 64 callers", 64, bare_call(channel)),
-            ("transfers, one caller, one at a time", 1, load.single),
-            ("transfers, 64 callers through the client", 64, load.single),
-            (f"transfers, bulk of {BULK}, 4 in flight", 4, load.bulk),
-            ("payments wallet to wallet, 64 callers", 64, load.payment),
-        ]
-        found = []
-        for name, callers, call in shapes:
-            with console.status(name):
-                found.append(await measure(name, callers, call))
-    return found
+        wallets = Wallets(await funded(link, WALLETS))
+        hot = Wallets(wallets.ids[: bulk.HOT])
+        empty = Wallets(await opened(link, WALLETS))
+        post = poster(to_wallet)
+        for shape in transfers.shapes(link, wallets):
+            await bench.take(shape, processes)
+        name = f"bulk of {bulk.BULK}, {bulk.IN_FLIGHT} in flight"
+        plain = bulk.shape("c", name, post, wallets)
+        await bench.take(plain, processes)
+        await bench.take(bulk.shape("d", f"{name}, ten hot accounts", post, hot), processes)
+        if "e" in bench.wanted:
+            rate = next((each.per_second for each in bench.measured if each.key == "c"), 0.0)
+            shape = replace(
+                plain, key="e", name=f"{name}, a window sealed every 2 s", pace=PACE * rate
+            )
+            async with bulk.sealing(AccountsServiceStub(to_settlement)):
+                await bench.take(shape, processes)
+        async with _client(to_payments) as as_payments:
+            await bench.take(holds.shape(as_payments, wallets), processes)
+        await bench.take(refused.shape(post, empty), processes)
+        await bench.take(payments.shape(link, wallets), processes)
+        if "h" in bench.wanted:
+            bench.keep(await replayed.measured(link.store, folder, os.getpid()))
 
 
-async def main() -> None:
-    """Start a system of its own, measure, print the table, keep the figures."""
-    console = Console()
+@asynccontextmanager
+async def _client(channel: grpc.aio.Channel) -> AsyncIterator[AccountsClient]:
+    client = AccountsClient(channel)
+    try:
+        yield client
+    finally:
+        await client.close()
+
+
+async def of_echo(bench: Bench, identity_dir: Path) -> None:
+    """The ceiling."""
+    async with echo.echoing(identity_dir) as (channel, pid):
+        wallets = Wallets([new_id() for _ in range(WALLETS)])
+        for shape in echo.shapes(channel, wallets):
+            await bench.take(shape, Processes({"echo": pid}))
+
+
+async def run(bench: Bench, console: Console) -> None:
+    """Peers first, each alone on the machine; then the system."""
+    if "pgbench" in bench.wanted:
+        try:
+            with console.status("pgbench"):
+                for found in await postgres.measured(max(bench.seconds, 5.0)):
+                    bench.keep(found)
+        except postgres.Unavailable as error:
+            bench.missing.append(f"pgbench: {error}")
     with tempfile.TemporaryDirectory() as folder:
+        run_dir = Path(folder) / "run"
         system = await start(
-            Path(folder), banks=[BankSpec("AB")], manners="clean", port_offset=None, fresh=True
+            run_dir, banks=[BankSpec(BANK)], manners="clean", port_offset=None, fresh=True
         )
         try:
-            found = await run_all(system, console)
+            if bench.wanted - {"pgbench", "echo"}:
+                await of_system(bench, system, Path(folder))
         finally:
             await system.stop()
-    table = Table("load", "per second", "p50 ms", "p99 ms", "p99.9 ms")
-    for one in found:
-        latencies = (f"{ms:.1f}" for ms in (one.p50_ms, one.p99_ms, one.p999_ms))
-        table.add_row(one.name, f"{one.per_second:,.0f}", *latencies)
-    console.print(table)
-    told = {
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-        "python": platform.python_version(),
-        "durability": "fsync before every answer",
-        "results": [asdict(one) for one in found],
-    }
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(told, indent=2) + "\n")
-    console.print(f"written to {RESULTS.relative_to(RESULTS.parents[1])}")
+        if "echo" in bench.wanted:
+            await of_echo(bench, run_dir / "identities" / "accounts")
+
+
+def main() -> None:
+    """Measure, print the table, keep the figures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", default=",".join(ALL), help=f"of {','.join(ALL)}")
+    parser.add_argument("--seconds", type=float, default=SECONDS, help="for each shape, twice")
+    arguments = parser.parse_args()
+    wanted = frozenset(arguments.only.split(","))
+    if not wanted <= frozenset(ALL):
+        parser.error(f"there are {', '.join(ALL)}")
+    console = Console()
+    load_before = os.getloadavg()[0]
+    bench = Bench(wanted, arguments.seconds, console)
+    uvloop.run(run(bench, console))
+    found = Found(sorted(bench.measured, key=_place), arguments.seconds, bench.missing, load_before)
+    print_table(found, console)
+    if wanted == frozenset(ALL):
+        write_results(found)
+        write_document(found)
+        console.print(f"written to {RESULTS.parent.name}/{RESULTS.name} and docs/{DOCUMENT.name}")
+
+
+def _place(measured: Measured) -> int:
+    return ALL.index(measured.key.partition("-")[0])
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    main()

