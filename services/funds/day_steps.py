@@ -22,6 +22,7 @@ from services.funds.domain import order_lifecycle as life
 from services.funds.domain import ta_day
 from services.funds.domain.breaks import BreakType
 from services.funds.domain.order import Record as OrderRecord
+from services.funds.domain.order_terms import Switching
 from services.funds.domain.registrar import Registrar
 from services.funds.domain.ta_day import Action, ApplyFile, CashStage, FileType, MoveCash, Purpose
 from services.funds.hearing import Awaited
@@ -203,8 +204,8 @@ class DaySteps:
 
         async def cover(order_id: str) -> None:
             state = (await self.aggregates.orders.load(order_id)).state
-            if not isinstance(state, life.Begun):
-                return
+            if not isinstance(state, life.Begun) or isinstance(state.terms.kind, Switching):
+                return  # what is switched moves no money
             for part in state.parts:
                 row = part.confirmation
                 if row.trade_date != trade_date or part.is_covered or not row.amount_minor:
