@@ -106,10 +106,15 @@ class GiveUpFunding:
 
 @dataclass(frozen=True, slots=True)
 class Confirm:
-    """A row of the registrar; `expected` is what its price gives, where the price is known."""
+    """A row of the registrar; `expected` is what its price gives, where the price is known.
+
+    `is_booked`: whoever asked has decided it before, seen that it agrees, and booked its shares;
+    so one record says all of it. A row that does not agree is never booked.
+    """
 
     confirmation: Confirmation
     expected: Expected | None
+    is_booked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,8 +180,8 @@ def decide(command: Command, order: Order) -> Sequence[Event]:
             return _cancel(command, order)
         case GiveUpFunding(now_us):
             return _give_up(now_us, order)
-        case Confirm(confirmation, expected):
-            return _confirm(confirmation, expected, order)
+        case Confirm():
+            return _confirm_and_book(command, order)
         case BeginByRegistrar():
             return _begin_by_registrar(command, order)
         case JudgePart(row_id, expected):
@@ -262,6 +267,14 @@ def _begin_by_registrar(command: BeginByRegistrar, order: Order) -> Sequence[Eve
     )
     begun = evolve(order, placed)
     return [placed, *_confirm(command.confirmation, command.expected, begun)]
+
+
+def _confirm_and_book(command: Confirm, order: Order) -> Sequence[Event]:
+    events = _confirm(command.confirmation, command.expected, order)
+    agreed = PartAgreed(command.confirmation.row_id)
+    if not command.is_booked or agreed not in events:
+        return events
+    return _with_end(_begun(order), [*events, PartBooked(agreed.row_id)])
 
 
 def _confirm(

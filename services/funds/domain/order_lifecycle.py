@@ -315,6 +315,8 @@ class Part:
     """One answered row, and what became of it."""
 
     confirmation: Confirmation
+    # The row's, and an amended row's still: it is asked for more often than anything else.
+    row_id: str
     stage: PartStage = PartStage.RECORDED
     differences: tuple[Difference, ...] = ()
     # What is booked now, where that is not what the row says any more.
@@ -322,11 +324,6 @@ class Part:
     proposal_id: str = ""
     payment_id: str = ""
     paid_minor: int = 0
-
-    @property
-    def row_id(self) -> str:
-        # An amended row keeps the name under which it was booked.
-        return self.confirmation.row_id
 
     @property
     def is_covered(self) -> bool:
@@ -380,7 +377,10 @@ class Begun:
         return max(0, self.placed.shares - self.confirmed_shares)
 
     def part(self, row_id: str) -> Part | None:
-        return next((part for part in self.parts if part.row_id == row_id), None)
+        for part in self.parts:
+            if part.row_id == row_id:
+                return part
+        return None
 
 
 Order: TypeAlias = Absent | Begun
@@ -520,13 +520,13 @@ def _after(  # noqa: C901, PLR0911, PLR0912 - a case an event
             is_moved = order.stage in (Stage.BATCHED, Stage.TA_RECEIVED)
             return replace(order, price=event, stage=Stage.PRICED if is_moved else order.stage)
         case Confirmed(confirmation):
-            parts = (*order.parts, Part(confirmation))
+            parts = (*order.parts, Part(confirmation, confirmation.row_id))
             return replace(order, stage=Stage.CONFIRMED, parts=parts, is_day_over=False)
         case PartlyConfirmed(confirmation):
             return replace(
                 order,
                 stage=Stage.PARTIALLY_CONFIRMED,
-                parts=(*order.parts, Part(confirmation)),
+                parts=(*order.parts, Part(confirmation, confirmation.row_id)),
                 is_day_over=confirmation.is_final or confirmation.rolls_over,
             )
         case PartAgreed(row_id) | DifferenceAccepted(row_id):

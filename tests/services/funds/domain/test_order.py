@@ -152,6 +152,26 @@ def test_a_redemption_is_settled_when_the_wallet_has_its_proceeds() -> None:
     story.given([*history, covered]).when(Record(paid)).then([paid, Settled()])
 
 
+@pytest.mark.parametrize("kind", [BUY, SELL, SWITCH, MODE])
+def test_a_row_whose_shares_are_booked_already_is_one_record(kind: Kind) -> None:
+    answer = row(kind)
+    events: list[Event] = [Confirmed(answer), PartAgreed(answer.row_id)]
+    events.append(PartBooked(answer.row_id))
+    end: list[Event] = [Settled()] if kind in (SWITCH, MODE) else []
+
+    booked = Confirm(answer, expected(answer), is_booked=True)
+    story.given(sent(kind)).when(booked).then([*events, *end])
+
+
+def test_a_row_that_does_not_agree_is_never_booked() -> None:
+    answer = row(BUY)
+    ours = Expected(NAV, 1, 10_000_00, 79_37)
+
+    for expectation in (ours, None):
+        events = order.decide(Confirm(answer, expectation, is_booked=True), state_of(sent(BUY)))
+        assert not any(isinstance(event, PartBooked) for event in events)
+
+
 def test_cash_may_come_before_the_shares_are_booked() -> None:
     answer = row(SELL)
     history = [*sent(SELL), Confirmed(answer), PartCovered(answer.row_id, "pull-1")]
