@@ -1,12 +1,13 @@
 """A call to the writer: items that came together, and what has become of them."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from services.accounts.domain.callers import Caller
 from services.accounts.domain.commands import Item
 from services.accounts.domain.journal import Decision
+from services.accounts.domain.recalling import Found, Key
 
 
 @dataclass(slots=True)
@@ -23,3 +24,5 @@ class Call:
     ready: int = 0
     # ... except for these, by their place in the call: the index did not answer.
     behind: dict[int, str] = field(default_factory=dict)
+    # What is taken on another shard, though none of it is in this one's index.
+    elsewhere: Mapping[Key, Found] = field(default_factory=dict)

@@ -34,17 +34,18 @@ class Recall:
     ) -> Recalled:
         """Make so many items ready to be decided, once what is answered is put into the book."""
         floor = book.floor
-        asked = _asked(calls, book, items_max)
+        asked, elsewhere = _asked(calls, book, items_max)
         if not asked or self._index is None:
-            return Recalled(floor, {}, {})
+            return Recalled(floor, elsewhere, {})
         keys = [key for _, _, some in asked for key in some]
         try:
             found = await self._index.look_up(keys, floor)
-            return Recalled(floor, found, await self._holds(found, floor, self._index))
+            holds = await self._holds(found, floor, self._index)
+            return Recalled(floor, {**found, **elsewhere}, holds)
         except IndexBehind as error:
             for call, n, _ in asked:
                 call.behind[n] = str(error)
-            return Recalled(floor, {}, {})
+            return Recalled(floor, elsewhere, {})
 
     async def _holds(
         self, found: Mapping[Key, Found], floor: int, index: IdIndex
@@ -64,11 +65,14 @@ class Recall:
 
 def _asked(
     calls: Iterable[Call], book: Book, items_max: int
-) -> list[tuple[Call, int, Sequence[Key]]]:
+) -> tuple[list[tuple[Call, int, Sequence[Key]]], dict[Key, Found]]:
     asked: list[tuple[Call, int, Sequence[Key]]] = []
+    elsewhere: dict[Key, Found] = {}
     left = items_max
     for call in calls:
         call.behind.clear()
+        if call.elsewhere:
+            elsewhere.update(call.elsewhere)
         call.ready = min(len(call.items), call.at + left)
         left -= call.ready - call.at
         # As long as nothing has left, nothing need be asked.
@@ -81,7 +85,7 @@ def _asked(
                     asked.append((call, n, keys))
         if left <= 0:
             break
-    return asked
+    return asked, elsewhere
 
 
 def _keys(item: Item, caller: str, horizon: str, book: Book) -> Sequence[Key]:

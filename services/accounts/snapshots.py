@@ -23,6 +23,7 @@ from services.accounts.domain.snapshot import (
     Row,
     Section,
     account_row,
+    crossing_rows,
     head_of,
     hold_rows,
     quote_rows,
@@ -54,6 +55,7 @@ class _Taking:
         self.head = head_of(book)
         self.windows = window_rows(book.windows.values())
         self.quotes = quote_rows(book.quotes)
+        self.crossings = crossing_rows(book.crossings)
         self._holds = list(book.holds.values())
         self._accounts: list[Account] = list(book.accounts.values())
         self._before: dict[str, Row] = {}
@@ -67,6 +69,7 @@ class _Taking:
         """Slices, each made when it is asked for. Nothing else may happen within one."""
         yield "windows", self.windows
         yield "quotes", self.quotes
+        yield "crossings", self.crossings
         holds = self._holds
         for at in range(0, len(holds), size):
             yield "holds", hold_rows(holds[at : at + size])

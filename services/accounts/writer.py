@@ -7,8 +7,9 @@ only while a page is on its way, and nobody sees it then: answers and reads wait
 import asyncio
 import contextlib
 from collections import OrderedDict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TypeAlias, TypeVar
 from uuid import UUID, uuid5
 
@@ -35,9 +36,10 @@ from services.accounts.domain.groups import bytes_of, decide_linked, none_record
 from services.accounts.domain.journal import Decision, Repeated, decide, expiries
 from services.accounts.domain.pages import ENTRIES_MAX, PAGE_BYTES_MAX
 from services.accounts.domain.previews import Preview, preview
-from services.accounts.domain.recalling import put_back, take_away
+from services.accounts.domain.recalling import Found, Key, put_back, take_away
 from services.accounts.domain.refusals import Reason, Refusal, Refused
 from services.accounts.domain.terms import differing
+from services.accounts.domain.totals import KindTotal, totals_of
 from services.accounts.id_index import IdIndex
 from services.accounts.recall import Recall
 from services.accounts.recovery import KEEP_ENTRIES, Recovered
@@ -52,6 +54,7 @@ WAIT_FOR_POSITION_S = 5.0
 LOOK_AGAIN_S = 30.0
 GATHER_S = 0.005
 _MICRO = 1_000_000
+_NOTHING: Mapping[Key, Found] = MappingProxyType({})
 _PAGE_IDS = UUID("5b0c2d3e-8a41-5a86-9f0a-6e1b27f5c9d4")
 
 T = TypeVar("T")
@@ -126,6 +129,11 @@ class Writer:
         self.head_hash = recovered.head_hash
         self._positions = OrderedDict([(self.position, recovered.store_position)])
 
+    @property
+    def book(self) -> Book:
+        """The book, perhaps ahead of the store: for what has been taken, and where things are."""
+        return self._book
+
     async def run(self) -> None:
         """For ever. Raises `JournalTaken` where another writer is at work."""
         draft = _Draft()
@@ -162,14 +170,25 @@ class Writer:
             if not call.done.done():
                 call.done.set_exception(_stopped())
 
-    async def submit(self, caller: Caller, items: Sequence[Item]) -> list[Answer]:
-        """The commands' answers in their order, once they stand. Raises `Refused` (QUEUE_FULL)."""
+    async def submit(
+        self,
+        caller: Caller,
+        items: Sequence[Item],
+        elsewhere: Mapping[Key, Found] = _NOTHING,
+    ) -> list[Answer]:
+        """The commands' answers in their order, once they stand. Raises `Refused` (QUEUE_FULL).
+
+        `elsewhere`: facts and business keys of these commands that are taken on another shard.
+        """
         if self._is_stopped:
             raise _stopped()
         if self._queued + len(items) > QUEUED_MAX:
             text = f"{QUEUED_MAX} commands are waiting: send it again in a second"
             raise Refused(Reason.QUEUE_FULL, "", text)
-        call = Call(caller, items, asyncio.get_running_loop().create_future())
+        future: asyncio.Future[list[tuple[int, Decision]]] = (
+            asyncio.get_running_loop().create_future()
+        )
+        call = Call(caller, items, future, elsewhere=elsewhere)
         self._calls.append(call)
         self._queued += len(items)
         self._wake.set()
@@ -204,7 +223,12 @@ class Writer:
         basis = number - 1
         return [each._replace(position=min(each.position, basis)) for each in answers], found.book
 
-    async def read(self, work: Callable[[Book], T], min_position: int = 0) -> T:
+    async def read(
+        self,
+        work: Callable[[Book], T],
+        min_position: int = 0,
+        accounts: Sequence[str] = (),  # noqa: ARG002 - for the router of shards, which must know
+    ) -> T:
         """What `work` finds in the book as stored, from a position on. Raises `Refused`."""
         await self.wait_for(min_position)
         if not self._is_writing:
@@ -220,6 +244,20 @@ class Writer:
 
         self._reads.append(answer)
         return await found
+
+    async def totals(self) -> list[KindTotal]:
+        """The trial balance as stored."""
+        return await self.read(totals_of)
+
+    async def entry_at(self, packed: int) -> Entry:
+        """An entry of a page that is written, by its place."""
+        place = place_of(packed)
+        await self.reached(place.page_number)
+        return (await self._page(place.page_number))[place.ordinal]
+
+    def latest(self, positions: Iterable[int]) -> int:
+        """Of the positions of answers, the one by which all of them stand."""
+        return max(positions)
 
     async def reached(self, page_number: int) -> None:
         """Return once the page is written."""

@@ -7,7 +7,7 @@ from hefu.accounts.v1 import events_pb2 as pb
 from hefu.type.v1.money_pb2 import Money
 from libs.wire import time_from_wire, time_to_wire
 from services.accounts.domain import entries as d
-from services.accounts.domain.commands import Amount
+from services.accounts.domain.commands import Amount, Leg, ObligationTerms
 
 
 def entry_to_wire(entry: d.Entry, ordinal: int) -> pb.Entry:
@@ -220,6 +220,18 @@ def _fact_to_wire(fact: d.Fact, message: pb.Entry) -> None:  # noqa: C901, PLR09
             )
         case d.QuoteGiven():
             message.quote_given.CopyFrom(quote_to_wire(fact))
+        case d.CrossingBegun():
+            message.crossing_begun.CopyFrom(_begun(fact))
+        case d.CrossingEnded(crossing_id, reason, field, description, legs):
+            message.crossing_ended.CopyFrom(
+                pb.CrossingEnded(
+                    crossing_id=crossing_id,
+                    reason=reason,
+                    field=field,
+                    description=description,
+                    legs=legs_to_wire(legs),
+                )
+            )
         case d.PeriodLocked(last_date):
             message.period_locked.CopyFrom(pb.PeriodLocked(last_date=last_date))
         case _:
@@ -342,6 +354,14 @@ def _fact_from_wire(message: pb.Entry) -> d.Fact:  # noqa: C901, PLR0911, PLR091
             )
         case "quote_given":
             return _quote_from(message.quote_given)
+        case "crossing_begun":
+            return _begun_from(message.crossing_begun)
+        case "crossing_ended":
+            ended = message.crossing_ended
+            legs = _legs_from(ended.legs)
+            return d.CrossingEnded(
+                ended.crossing_id, ended.reason, ended.field, ended.description, legs
+            )
         case "period_locked":
             return d.PeriodLocked(message.period_locked.last_date)
         case _:
@@ -406,4 +426,55 @@ def _legs_from(legs: Sequence[pb.PostedLeg]) -> tuple[d.PostedLeg, ...]:
     return tuple(
         d.PostedLeg(leg.account_id, leg.direction, leg.amount.currency_code, leg.amount.minor_units)
         for leg in legs
+    )
+
+
+def _begun(begun: d.CrossingBegun) -> pb.CrossingBegun:
+    message = pb.CrossingBegun(
+        crossing_id=begun.crossing_id,
+        transfer_id=begun.transfer_id,
+        shard=begun.shard,
+        far_legs=[
+            pb.CrossingLeg(
+                account_id=account_id,
+                bank_id=bank_id,
+                direction=pb.Direction.ValueType(direction),
+                amount=Money(currency_code=currency, minor_units=minor),
+            )
+            for account_id, bank_id, direction, currency, minor in begun.far_legs
+        ],
+        purpose=begun.purpose,
+        value_date=begun.value_date,
+        kinds=[pb.AccountKind.ValueType(kind) for kind in begun.kinds],
+    )
+    if begun.obligation is not None:
+        bank_id, favour, currency, minor, payment_id, carried_from = begun.obligation
+        movement = d.Obligation(bank_id, "", favour, currency, minor, payment_id, carried_from)
+        message.obligation.CopyFrom(_obligation(movement))
+    return message
+
+
+def _begun_from(message: pb.CrossingBegun) -> d.CrossingBegun:
+    obligation = None
+    if message.HasField("obligation"):
+        found = message.obligation
+        obligation = ObligationTerms(
+            found.bank_id,
+            found.favour,
+            *_amount(found.amount),
+            found.payment_id,
+            found.carried_from_window_id,
+        )
+    return d.CrossingBegun(
+        message.crossing_id,
+        message.transfer_id,
+        message.shard,
+        tuple(
+            Leg(leg.account_id, leg.bank_id, leg.direction, *_amount(leg.amount))
+            for leg in message.far_legs
+        ),
+        obligation,
+        message.purpose,
+        message.value_date,
+        tuple(message.kinds),
     )

@@ -19,6 +19,16 @@ _ENTRIES_TAG = b"\x2a"  # field 5, length-delimited
 _ROOT_TAG = b"\x72\x20"  # field 14, 32 bytes
 
 
+def journal_of(shard: int) -> str:
+    """The stream of a shard's pages."""
+    return f"journal-{shard}"
+
+
+def snapshots_of(shard: int) -> str:
+    """The stream of a shard's snapshots."""
+    return f"journal_snapshot-{shard}"
+
+
 def encode_page(
     number: int,
     previous_hash: bytes,

@@ -24,6 +24,8 @@ from services.accounts.domain.entries import (
     BalanceAfter,
     BoundsSet,
     BusinessDateMoved,
+    CrossingBegun,
+    CrossingEnded,
     Entry,
     HoldCaptured,
     HoldExpired,
@@ -137,6 +139,13 @@ class Quote(NamedTuple):
     is_used: bool = False
 
 
+class Crossing(NamedTuple):
+    """An open transfer between shards; the entry before its place is the near half."""
+
+    place: int
+    begun: CrossingBegun
+
+
 class WindowState(Enum):
     """The values are storage."""
 
@@ -191,6 +200,8 @@ class Book:
     ids: dict[str, dict[str, Known]] = field(default_factory=dict)
     # By caller and id, in the order they were given; forgotten some time after they expired.
     quotes: dict[tuple[str, str], Quote] = field(default_factory=dict)
+    # Transfers between shards that have begun here and not ended, by caller and id of the crossing.
+    crossings: dict[tuple[str, str], Crossing] = field(default_factory=dict)
     # No value date up to and including this day may be given any more.
     locked_date: str = ""
     # No posting of today is dated back beyond this day.
@@ -280,7 +291,7 @@ class Book:
         if window.state is WindowState.OPEN:
             self.open_windows[window.bank_id, window.currency] = window
 
-    def _take(self, entry: Entry, place: int) -> None:  # noqa: C901, PLR0912 - one case each
+    def _take(self, entry: Entry, place: int) -> None:  # noqa: C901, PLR0912, PLR0915 - one case each
         match entry.fact:
             case HoldPlaced() | HoldCaptured() | HoldReleased() | HoldExpired():
                 self._take_hold(entry, place)
@@ -319,6 +330,10 @@ class Book:
                 self.turn_day(to_date)
             case PeriodLocked(last_date):
                 self.locked_date = last_date
+            case CrossingBegun() as begun:
+                self.crossings[entry.caller, begun.crossing_id] = Crossing(place, begun)
+            case CrossingEnded(crossing_id):
+                del self.crossings[entry.caller, crossing_id]
             case QuoteGiven() as given:
                 self._take_quote(entry.caller, given)
 

@@ -224,6 +224,30 @@ class CloseWindow(NamedTuple):
     window_id: str
 
 
+class BeginCrossing(NamedTuple):
+    """The intent behind a transfer between shards; only the router of shards says it."""
+
+    crossing_id: str
+    transfer_id: str
+    shard: int
+    far_legs: tuple[Leg, ...]
+    obligation: ObligationTerms | None
+    purpose: str
+    value_date: str
+    kinds: tuple[int, ...]
+
+
+class EndCrossing(NamedTuple):
+    """The far half stands, or was refused: then the legs of the near half go back."""
+
+    request_id: str
+    crossing_id: str
+    reason: str = ""
+    field: str = ""
+    description: str = ""
+    legs: tuple[Leg, ...] = ()
+
+
 WindowCommand: TypeAlias = OpenWindow | SealWindow | CloseWindow
 Command: TypeAlias = (
     OpenAccount
@@ -239,6 +263,8 @@ Command: TypeAlias = (
     | GiveQuote
     | MoveBusinessDate
     | LockPeriod
+    | BeginCrossing
+    | EndCrossing
     | WindowCommand
 )
 

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple, TypeAlias
 
-from services.accounts.domain.commands import Amount
+from services.accounts.domain.commands import Amount, Leg, ObligationTerms
 
 
 class BalanceAfter(NamedTuple):
@@ -185,6 +185,29 @@ class PeriodLocked(NamedTuple):
     last_date: str
 
 
+class CrossingBegun(NamedTuple):
+    """A transfer between shards whose near half is posted, under `transfer_id` on this page."""
+
+    crossing_id: str
+    transfer_id: str
+    shard: int
+    far_legs: tuple[Leg, ...]
+    obligation: ObligationTerms | None
+    purpose: str
+    value_date: str
+    kinds: tuple[int, ...]
+
+
+class CrossingEnded(NamedTuple):
+    """The far half stands; or was refused, and the amount is back."""
+
+    crossing_id: str
+    reason: str
+    field: str
+    description: str
+    legs: tuple[PostedLeg, ...]
+
+
 Fact: TypeAlias = (
     TransferPosted
     | HoldPlaced
@@ -204,6 +227,8 @@ Fact: TypeAlias = (
     | BoundsSet
     | QuoteGiven
     | PeriodLocked
+    | CrossingBegun
+    | CrossingEnded
 )
 
 

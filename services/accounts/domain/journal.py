@@ -7,14 +7,16 @@ from collections.abc import Callable, Mapping, Sequence
 from heapq import heappop
 from typing import Any, NamedTuple, TypeAlias
 
-from services.accounts.domain import exchange, holds, lifecycle
+from services.accounts.domain import crossing, exchange, holds, lifecycle
 from services.accounts.domain.book import Book, Known, Window
 from services.accounts.domain.callers import Caller
 from services.accounts.domain.commands import (
+    BeginCrossing,
     CaptureHold,
     CloseAccount,
     CloseWindow,
     Command,
+    EndCrossing,
     FreezeAccount,
     GiveQuote,
     LockPeriod,
@@ -65,6 +67,8 @@ _DECIDE: Mapping[type, _Decide] = {
     GiveQuote: exchange.give,
     MoveBusinessDate: lifecycle.move_business_date,
     LockPeriod: lifecycle.lock_period,
+    BeginCrossing: crossing.begin,
+    EndCrossing: crossing.end,
 }
 
 

@@ -82,6 +82,21 @@ def _is_known(caller: str, id_: str, book: Book) -> bool:
     return ids is not None and id_ in ids
 
 
+def known_in(book: Book, key: Key) -> Found | None:
+    """Where a key came, if it is in the book's memory; ended holds are not asked for here."""
+    place: int | None
+    value = b""
+    match key.kind:
+        case "i":
+            known = book.ids.get(key.scope, {}).get(key.name)
+            place, value = (None, b"") if known is None else known
+        case "f":
+            place = book.facts.get(key.name)
+        case _:
+            place = book.business_keys.get(_business_key(key))
+    return None if place is None else Found(place, value)
+
+
 def business_key(owner: str, kind: int, currency: str, ordinal: int) -> Key:
     return Key(BUSINESS_KEY, "", _JOIN.join((owner, str(int(kind)), currency, str(ordinal))))
 

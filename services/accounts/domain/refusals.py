@@ -19,6 +19,7 @@ class Reason(Enum):
     DATE_MALFORMED = auto()
     GROUP_OPEN = auto()
     GROUP_TOO_LARGE = auto()
+    GROUP_SPANS_SHARDS = auto()
     QUEUE_FULL = auto()
     STORE_UNAVAILABLE = auto()
     ID_INDEX_BEHIND = auto()
@@ -81,6 +82,7 @@ UNRECORDED = frozenset(
         Reason.DATE_MALFORMED,
         Reason.GROUP_OPEN,
         Reason.GROUP_TOO_LARGE,
+        Reason.GROUP_SPANS_SHARDS,
         Reason.QUEUE_FULL,
         Reason.STORE_UNAVAILABLE,
         Reason.ID_INDEX_BEHIND,

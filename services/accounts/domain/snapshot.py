@@ -15,14 +15,15 @@ from services.accounts.domain.book import (
     NO_FREEZES,
     Account,
     Book,
+    Crossing,
     Freeze,
     Hold,
     Quote,
     Window,
     WindowState,
 )
-from services.accounts.domain.commands import Amount
-from services.accounts.domain.entries import QuoteGiven
+from services.accounts.domain.commands import Amount, Leg, ObligationTerms
+from services.accounts.domain.entries import CrossingBegun, QuoteGiven
 from services.accounts.domain.kinds import Kind
 from services.accounts.domain.past_days import Closing
 
@@ -37,6 +38,7 @@ _COLUMNS: Mapping[str, tuple[str, ...]] = {
     "accounts": _ACCOUNT,
     "holds": Hold._fields,
     "quotes": ("caller", "is_used", *QuoteGiven._fields),
+    "crossings": ("caller", "place", *CrossingBegun._fields),
     "windows": _WINDOW,
 }
 _FREEZES, _CLOSINGS = _ACCOUNT.index("freezes"), _ACCOUNT.index("closings")
@@ -93,6 +95,10 @@ def quote_rows(quotes: Mapping[tuple[str, str], Quote]) -> list[Row]:
     return [(caller, quote.is_used, *quote.given) for (caller, _), quote in quotes.items()]
 
 
+def crossing_rows(crossings: Mapping[tuple[str, str], Crossing]) -> list[Row]:
+    return [(caller, each.place, *each.begun) for (caller, _), each in crossings.items()]
+
+
 def window_rows(windows: Iterable[Window]) -> list[Row]:
     return [
         (*row[:_STATE], row[_STATE].value, *row[_STATE + 1 :])
@@ -127,6 +133,7 @@ def freeze_book(book: Book) -> tuple[dict[str, Any], list[Section]]:
     return head_of(book), [
         ("windows", window_rows(book.windows.values())),
         ("quotes", quote_rows(book.quotes)),
+        ("crossings", crossing_rows(book.crossings)),
         ("holds", hold_rows(book.holds.values())),
         ("accounts", [account_row(account) for account in book.accounts.values()]),
     ]
@@ -174,6 +181,22 @@ def _thaw_quotes(book: Book, columns: Sequence[Row]) -> None:
         book.quotes[caller, quote_id] = Quote(given, is_used)
 
 
+def _thaw_crossings(book: Book, columns: Sequence[Row]) -> None:
+    for caller, place, *named in zip(*columns, strict=True):
+        crossing_id, transfer_id, shard, legs, obligation, purpose, value_date, kinds = named
+        begun = CrossingBegun(
+            crossing_id,
+            transfer_id,
+            shard,
+            tuple(Leg(*leg) for leg in legs),
+            ObligationTerms(*obligation) if obligation else None,
+            purpose,
+            value_date,
+            tuple(kinds),
+        )
+        book.crossings[caller, crossing_id] = Crossing(place, begun)
+
+
 def _thaw_windows(book: Book, columns: Sequence[Row]) -> None:
     for row in zip(*columns, strict=True):
         window = Window(*row)
@@ -185,5 +208,6 @@ _THAW: Mapping[str, Callable[[Book, Sequence[Row]], None]] = {
     "accounts": _thaw_accounts,
     "holds": _thaw_holds,
     "quotes": _thaw_quotes,
+    "crossings": _thaw_crossings,
     "windows": _thaw_windows,
 }

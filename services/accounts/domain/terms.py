@@ -16,10 +16,12 @@ from zlib import crc32
 from services.accounts.domain.commands import (
     Amount,
     Balancing,
+    BeginCrossing,
     CaptureHold,
     CloseAccount,
     Command,
     Computed,
+    EndCrossing,
     Exchange,
     FreezeAccount,
     GiveQuote,
@@ -108,6 +110,9 @@ _PATHS: dict[str, tuple[str, ...]] = {
         "correlation_id",
     ),
     "lock_period": ("last_date",),
+    "begin_crossing": ("transfer_id", "shard", "far_legs", "value_date", *_OBLIGATION_PATHS),
+    # How it ended is no term: whoever ends it a second time hears how it did.
+    "end_crossing": ("crossing_id",),
 }
 
 
@@ -232,6 +237,12 @@ def _plain(command: Command) -> list[str]:  # noqa: C901, PLR0911, PLR0912 - one
             return ["give_quote", *map(str, command[1:])]
         case LockPeriod(_, last_date):
             return ["lock_period", last_date]
+        case BeginCrossing(_, transfer_id, shard, far_legs, obligation, _, value_date, _):
+            legs = ",".join(" ".join(map(str, leg)) for leg in far_legs)
+            far = ["begin_crossing", transfer_id, str(shard), legs, value_date]
+            return [*far, *_obligation(obligation)]
+        case EndCrossing(_, crossing_id):
+            return ["end_crossing", crossing_id]
         case OpenWindow(_, bank_id, currency):
             return ["open_window", bank_id, currency]
         case SealWindow(_, window_id):

@@ -54,6 +54,7 @@ def trial_of(book: Book) -> Book:
     trial.facts = _Layer(book.facts, _same)
     trial.ids = _Layer(book.ids, lambda ids: _Layer(ids, _same))
     trial.quotes = _Layer(book.quotes, _same)
+    trial.crossings = _Layer(book.crossings, _same)
     return trial
 
 

@@ -3,12 +3,16 @@
 They are never changed; what comes later is told in a story of its own.
 """
 
+from dataclasses import replace
+
 from services.accounts.domain.commands import (
     Amount,
     Balancing,
+    BeginCrossing,
     CloseAccount,
     CloseWindow,
     Correction,
+    EndCrossing,
     Exchange,
     FreezeAccount,
     GiveQuote,
@@ -29,6 +33,7 @@ from tests.services.accounts.desk import (
     BANK,
     CZK,
     OPERATOR,
+    PAYMENTS,
     SETTLEMENT,
     TODAY,
     Desk,
@@ -124,4 +129,27 @@ def kinds_that_came_later() -> Desk:
     early = desk.transferring(debit(merchant, 5_100), credit(fees, 5_100), value_date="2026-09-20")
     desk.posted(early._replace(corrects=Correction("1.1", "2026-09-20")))
     desk.posted(LockPeriod(desk.id(), TODAY), OPERATOR)
+    return desk
+
+
+def transfers_between_shards() -> Desk:
+    """The near halves of two: one that the far shard took, one that came back."""
+    desk = Desk()
+    payer, far_payee = desk.account(funds=9_000), desk.id()
+    transit = desk.account(Kind.SHARD_TRANSIT)
+    rights = replace(PAYMENTS, posts_to=PAYMENTS.posts_to | {Kind.SHARD_TRANSIT})
+    far_legs = (debit(transit, 700), credit(far_payee, 700))
+    kinds = (Kind.CUSTOMER_WALLET, Kind.MERCHANT)
+    desk.turn_page(1)
+    for movement in (banks(700, "payout"), None):
+        moved = desk.transferring(debit(payer, 700), credit(transit, 700))
+        begin = BeginCrossing(
+            desk.id(), moved.transfer_id, 2, far_legs, movement, "test", "2026-09-20", kinds
+        )
+        desk.link(Linked((moved, begin)), rights)
+        end = EndCrossing(desk.id(), begin.crossing_id)
+        if movement is None:
+            back = (debit(transit, 700), credit(payer, 700))
+            end = end._replace(reason="ACCOUNT_CLOSED", field="legs[1].account_id", legs=back)
+        desk.posted(end)
     return desk

@@ -16,7 +16,11 @@ from services.accounts.domain.snapshot import SnapshotUnknown, freeze_book, thaw
 from services.accounts.recovery import replay
 from tests.services.accounts.desk import Desk
 from tests.services.accounts.stored import stored_pages
-from tests.services.accounts.stories import every_kind_of_entry, kinds_that_came_later
+from tests.services.accounts.stories import (
+    every_kind_of_entry,
+    kinds_that_came_later,
+    transfers_between_shards,
+)
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +47,7 @@ def later() -> Desk:
 
 
 def test_the_stories_have_every_kind_of_entry(desk: Desk, later: Desk) -> None:
-    pages = [*desk.pages, *later.pages]
+    pages = [*desk.pages, *later.pages, *transfers_between_shards().pages]
     told = {type(entry.fact).__name__ for page in pages for entry in page}
     facts = events_pb2.Entry.DESCRIPTOR.oneofs_by_name["fact"].fields
     assert told == {field.message_type.name for field in facts if field.message_type}
@@ -70,8 +74,19 @@ def test_what_came_later_is_stored_as_it_always_was(later: Desk, golden: Path) -
     assert book == later.book
 
 
+def test_a_transfer_between_shards_is_stored_as_it_always_was(golden: Path) -> None:
+    story = transfers_between_shards()
+    stored = [path.read_bytes() for path in sorted(golden.glob("page_crossing_v2_*.binpb"))]
+    book = Book()
+    for page in stored:
+        replay(decode_page(page), book)
+    assert stored_pages(story) == stored
+    assert book == story.book
+    assert not book.crossings
+
+
 def test_every_entry_reads_back(desk: Desk, later: Desk) -> None:
-    for told in (desk, later):
+    for told in (desk, later, transfers_between_shards()):
         pages = [decode_page(stored) for stored in stored_pages(told)]
         assert [list(page.entries) for page in pages] == told.pages
 
