@@ -162,8 +162,10 @@ class StatementsApi(statements_pb2_grpc.AccountStatementsServiceServicer):
                 yield pb.ExportStatementResponse(file_name=f"{name}.csv", data=chunk)
             return
         created_ms = (statement.issued_us or self.clock()) // 1_000
+        issued = (await self.streams.load(account.account_id)).state
+        number = statement.number or len(issued) + 1
         page = 0
-        async for body in made.camt_messages(database, account, statement, created_ms):
+        async for body in made.camt_messages(database, account, statement, (number, created_ms)):
             page += 1
             for at in range(0, len(body), PIECE_BYTES):
                 yield pb.ExportStatementResponse(

@@ -285,9 +285,13 @@ def _entry(line: Line, account: Owned) -> Entry:
 
 
 async def camt_messages(
-    database: Database, account: Owned, statement: Issued, created_ms: int
+    database: Database, account: Owned, statement: Issued, under: tuple[int, int]
 ) -> AsyncIterator[bytes]:
-    """The statement as camt.053 messages, in the order of their pages."""
+    """The statement as camt.053 messages, in the order of their pages.
+
+    `under`: its number, and when it was made (milliseconds since 1970). What was not issued is a
+    copy, under the number it would have: a reader books nothing of it.
+    """
     summary = await database.read(lambda c: camt_summary(c, account, statement))
     total = summary.credits + summary.debits
     after, page, told = statement.opening_seq, 0, 0
@@ -296,25 +300,26 @@ async def camt_messages(
             lambda c, after=after: camt_entries(c, account, statement, after)  # type: ignore[misc]
         )
         page, told = page + 1, told + len(found)
-        yield _message(account, statement, created_ms, (page, told == total), summary, found)
+        yield _message(account, statement, under, (page, told == total), summary, found)
 
 
 def _message(
     account: Owned,
     statement: Issued,
-    created_ms: int,
+    under: tuple[int, int],
     page: tuple[int, bool],
     summary: Summary,
     found: Sequence[Entry],
 ) -> bytes:
-    number, is_last = page
+    number, created_ms = under
+    page_number, is_last = page
     name = statement.content_hash.hex()[:20]
     _, body = build(
         StatementPage(
-            message_id=f"{name}-{number}",
-            statement_id=f"{name}-{statement.number}",
-            number=statement.number,
-            page=number,
+            message_id=f"{name}-{page_number}",
+            statement_id=f"{name}-{number}",
+            number=number,
+            page=page_number,
             is_last=is_last,
             created_ms=created_ms,
             from_date=statement.period.from_date,
@@ -325,6 +330,7 @@ def _message(
             closing=Money(account.currency, account.sign * statement.closing),
             summary=summary,
             entries=tuple(found),
+            copy_indicator="" if statement.number else "COPY",
         )
     )
     return body

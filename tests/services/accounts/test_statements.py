@@ -227,6 +227,22 @@ async def test_a_bank_reads_the_camt053(served: Served) -> None:
     assert other.closing.minor == -97_449
 
 
+async def test_a_camt053_that_was_not_issued_is_a_copy(served: Served) -> None:
+    wallet, _ = await _three_days(served)
+    await _issue(served, wallet, 0)
+    period = pb.StatementPeriod(from_date=_day(1), to_date=_day(3))
+    request = pb.ExportStatementRequest(
+        account_id=wallet, period=period, format=pb.STATEMENT_FORMAT_CAMT053
+    )
+
+    pieces = [piece async for piece in served.statements.ExportStatement(request)]
+    page = parse("camt.053.001.08", b"".join(piece.data for piece in pieces))
+
+    assert isinstance(page, StatementPage)
+    assert (page.number, page.copy_indicator) == (2, "COPY")
+    assert page.closing.minor == 97_449
+
+
 async def test_what_a_statement_would_say_has_no_number(served: Served) -> None:
     wallet, _ = await _three_days(served)
     period = pb.StatementPeriod(from_date=_day(1), to_date=_day(3))
