@@ -71,6 +71,8 @@ class OrderRow(NamedTuple):
     # Of the order to be cancelled (053).
     original_app_sheet_no: str = ""
     ration_protocol_no: str = ""
+    # "1": paid by a bank in advance; from T on the shares' income is no more the holder's.
+    take_income_flag: str = ""
 
 
 class ConfirmationRow(NamedTuple):

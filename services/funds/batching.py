@@ -193,7 +193,8 @@ class Batching:
                     code_of_target_fund=target,
                 )
             case FastRedemption():
-                return row._replace(application_vol=placed.shares)
+                # A bank has paid for them: from now on their income is no more the investor's.
+                return row._replace(application_vol=placed.shares, take_income_flag="1")
             case DividendModeChange(mode=mode):
                 flag = "1" if mode is DividendMode.CASH else "0"
                 return row._replace(def_dividend_method=flag)

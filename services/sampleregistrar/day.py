@@ -142,7 +142,7 @@ class DayDesk:
         requests = books.waiting(connection, trade)
         self._check_prices(run, requests)
         total = {code: register.shares_of(code) for code in run.funds}
-        credit_income(register, run.terms.incomes, run.terms.days)
+        credit_income(register, run.terms.incomes, run.terms.days, _paid_in_advance(requests))
         paid = self._pay(run)
         decided = self._decide(run, requests)
         books.write_positions(connection, register.changed())
@@ -289,6 +289,15 @@ class DayDesk:
                 run.happened.append(faults[spoils[0]])
             files += self.issuer.issue(connection, trade, contents, due_ms=due, copies=copies)
         return files
+
+
+def _paid_in_advance(requests: Sequence[Request]) -> dict[tuple[str, str], int]:
+    taken: dict[tuple[str, str], int] = {}
+    for request in requests:
+        if request.row.take_income_flag == "1":
+            key = (request.row.transaction_account_id, request.row.fund_code)
+            taken[key] = taken.get(key, 0) + request.shares
+    return taken
 
 
 def balances_of(register: Register, office: Office) -> list[BalanceRow]:

@@ -61,14 +61,24 @@ class Office:
     ta_accounts: Mapping[str, str]
 
 
-def credit_income(register: Register, incomes: Sequence[Income], days: Days) -> int:
-    """Credits each day's income to the shares of that day, whole cents at once; their sum."""
+def credit_income(
+    register: Register,
+    incomes: Sequence[Income],
+    days: Days,
+    taken: Mapping[tuple[str, str], int],
+) -> int:
+    """Credits each day's income to the shares of that day, whole cents at once; their sum.
+
+    `taken`: shares by account and fund that a bank has paid for in advance. They bring the holder
+    nothing any more.
+    """
     credited = 0
     for income in sorted(incomes, key=lambda each: (each.fund, each.date)):
         for position in register.of_fund(income.fund):
             if not position.shares and not position.bucket:
                 continue
-            shares, per = position.shares, income.per_ten_thousand
+            earmarked = taken.get((position.account, position.fund), 0)
+            shares, per = max(position.shares - earmarked, 0), income.per_ten_thousand
             accrued = accrue(shares, per, position.bucket, is_carry_day=True)
             register.put(replace(position, bucket=accrued.bucket))
             if accrued.credit:

@@ -246,6 +246,28 @@ async def test_a_money_fund_credits_income_day_by_day(exchange: Exchange) -> Non
     assert reason_of(refusal.value) == "FIELD_INVALID"
 
 
+async def test_what_a_bank_has_paid_for_brings_the_holder_nothing(exchange: Exchange) -> None:
+    bought = order(1, fund_code=MONEY, application_amount=800_000)
+    await exchange.submit([bought])
+    await exchange.run({})
+    fast = order(
+        2,
+        "024",
+        fund_code=MONEY,
+        transaction_account_id="INV00001",
+        application_vol=300_000,
+        take_income_flag="1",
+        transaction_date=NEXT,
+    )
+    await exchange.submit([fast], NEXT)
+    income = pb.DayIncome(fund_code=MONEY, date=NEXT.isoformat(), income_per_ten_thousand=10_000)
+    await exchange.run({}, NEXT, AFTER, incomes=[income])
+
+    row = cast("tuple[BalanceRow, ...]", await exchange.until("05", day=NEXT))[0]
+    # 5,000.00 of the 8,000.00 shares, at 1.0000 for ten thousand.
+    assert row.total_vol_of_distributor_in_ta == 500_000 + 50
+
+
 async def test_a_forced_redemption_is_nobodys_order(exchange: Exchange) -> None:
     await buy(exchange, 1_000_000, 2_000_000)
     forced = pb.ForcedRedemption(fund_code=EQUITY, shares=100)
