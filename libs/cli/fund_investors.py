@@ -20,6 +20,7 @@ BUYERS: Final = 12
 SELLERS: Final = 10
 SWITCHERS: Final = 4
 MODE_CHANGERS: Final = 2
+FAST: Final = 6
 RUNNERS: Final = 300
 # So many times as many of them on lively days.
 LIVELY: Final = 12
@@ -32,6 +33,8 @@ PURSE_MINOR: Final = 20_000_000
 _AMOUNTS: Final = (50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000)
 _PLAN_AMOUNTS: Final = (10_000, 20_000, 50_000, 100_000)
 _TENTHS: Final = 10
+# Of a money fund at once: what the limit of a day allows, at 1.00.
+FAST_MAX: Final = 1_000_000
 _LEAST_SHARES: Final = 100
 
 
@@ -69,7 +72,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What an investor wants on a day: SUBSCRIBE, REDEEM, SWITCH or DIVIDEND_MODE."""
+    """What an investor wants: SUBSCRIBE, REDEEM, FAST_REDEEM, SWITCH or DIVIDEND_MODE."""
 
     kind: str
     investor: Investor
@@ -156,6 +159,10 @@ class Day:
         """Who wants dividends in another way."""
         return self._some("mode", investors, MODE_CHANGERS)
 
+    def hurried(self, investors: Sequence[Investor]) -> list[Investor]:
+        """Who wants money of a money fund at once."""
+        return self._some("fast", investors, FAST)
+
     def runners(self, investors: Sequence[Investor]) -> list[Investor]:
         """Who wants out of the fund that is run on."""
         return self._some("run", investors, RUNNERS)
@@ -194,6 +201,18 @@ class Day:
             return None
         rolls_over = number(self.seed, "rest", *key) % 4 > 0
         return Wish("REDEEM", investor, self.date, code, shares=shares, rolls_over=rolls_over)
+
+    def fast(
+        self, investor: Investor, held: Mapping[str, int], funds: Sequence[SampleFund]
+    ) -> Wish | None:
+        """A part of a money fund, within the day's limit."""
+        key = (investor.account, self.date.isoformat())
+        code = next((fund.code for fund in funds if fund.is_money_market), "")
+        free = min(held.get(code, 0), FAST_MAX)
+        shares = free * (1 + number(self.seed, "fast part", *key) % _TENTHS) // _TENTHS
+        if shares < _LEAST_SHARES:
+            return None
+        return Wish("FAST_REDEEM", investor, self.date, code, shares=shares)
 
     def switch(
         self, investor: Investor, held: Mapping[str, int], funds: Sequence[SampleFund]

@@ -292,6 +292,7 @@ class FundPlay:
         run = day.run_on(market_funds)
         wanting: dict[str, tuple[Investor, str]] = {}
         for name, chosen in (
+            ("fast", day.hurried(investors)),
             ("switch", day.switchers(investors)),
             ("mode", day.mode_changers(investors)),
             ("sell", day.sellers(investors)),
@@ -361,6 +362,9 @@ class FundPlay:
                 terms.redemption.fund_code = wish.fund
                 terms.redemption.shares = wish.shares
                 terms.redemption.remainder = rest
+            case "FAST_REDEEM":
+                terms.fast_redemption.fund_code = wish.fund
+                terms.fast_redemption.shares = wish.shares
             case "SWITCH":
                 terms.switching.fund_code = wish.fund
                 terms.switching.target_code = wish.target
@@ -472,6 +476,8 @@ def _wish(
     match name:
         case "run" if run is not None:
             return day.sell(investor, held, run.code, _RUN_TENTHS)
+        case "fast":
+            return day.fast(investor, held, market_funds)
         case "switch":
             return day.switch(investor, held, market_funds)
         case "mode":

@@ -35,6 +35,8 @@ SETTLE_SUBSCRIBE = 1
 SETTLE_REDEEM = 2
 # What an investor gets at once of a money fund in one natural day.
 FAST_DAILY_MINOR = 1_000_000
+# How far the bank lends for that.
+FACILITY_MINOR = 100_000_000
 _TABLE_FROM = "2000-01-01"
 _PROFILE_VERSION = "fund-day-1"
 _NO_DISCOUNT = 1_000_000
@@ -68,6 +70,14 @@ class SetUp:
         )
         request = funds.RegisterRegistrarRequest(registrar=told)
         await patiently(lambda: self.link.desk.RegisterRegistrar(request))
+        facility = funds.AdvanceFacility(
+            bank_id=known.bank_id,
+            currency_code=self.currency,
+            limit_minor=FACILITY_MINOR,
+            bank_account=f"FACILITY{known.bank_id}",
+        )
+        opening = funds.OpenAdvanceFacilityRequest(facility=facility)
+        await patiently(lambda: self.link.desk.OpenAdvanceFacility(opening))
         theirs = registrar.PutFundsRequest(funds=[_theirs(fund, self.currency) for fund in samples])
         await patiently(lambda: self.link.registrars[known.registrar_id].PutFunds(theirs))
         await self._each(
@@ -90,7 +100,7 @@ class SetUp:
 
     async def _publish(self, fund: SampleFund, known: Registrar) -> None:
         request = funds.PublishFundRequest(
-            terms=_terms(fund, known.registrar_id, self.currency),
+            terms=_terms(fund, known.registrar_id, self.currency, known.bank_id),
             status=funds_events.FUND_STATUS_OPEN,
         )
         await patiently(lambda: self.link.desk.PublishFund(request))
@@ -167,7 +177,9 @@ def money_of(amount: Money) -> money_pb2.Money:
     return money_pb2.Money(currency_code=amount.currency, minor_units=amount.minor)
 
 
-def _terms(fund: SampleFund, ta_id: str, currency: str) -> funds_events.FundTerms:
+def _terms(
+    fund: SampleFund, ta_id: str, currency: str, advancing_bank: str
+) -> funds_events.FundTerms:
     table = funds_events.FeeTable(
         effective_date=_TABLE_FROM,
         method=funds_events.FEE_METHOD_OUTSIDE,
@@ -211,6 +223,7 @@ def _terms(fund: SampleFund, ta_id: str, currency: str) -> funds_events.FundTerm
         carry=funds_events.CARRY_DAILY,
         carry_day=1,
         is_switch_allowed=True,
+        advancing_bank_id=advancing_bank if fund.is_money_market else "",
     )
 
 
