@@ -1,0 +1,251 @@
+"""Rankings on history: split by time alone, beside random and popularity, both columns told.
+
+At each date: train on what was known before it, test on the half year after it; what an investor
+held before is not asked for again; nothing unsuitable may be shown, and one such item fails all.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import numpy as np
+
+from libs.suitability import InvestorClass, RiskLevel, highest_level
+from services.recommendations.domain.catalogue import Catalogue, Fund
+from services.recommendations.domain.measures import average_precision, ndcg, recall
+from services.recommendations.domain.ranking import ListRules, Question, rank
+from services.recommendations.ranking.interactions import Interactions, iso_of
+from services.recommendations.ranking.market import Market, monthly
+from services.recommendations.ranking.serving import TrainedRanker
+from services.recommendations.ranking.training import (
+    CO_PURCHASE,
+    MATRIX,
+    POPULARITY,
+    PRICE_MODEL,
+    WEIGHTS,
+    Trained,
+    train,
+)
+
+K: Final = 10
+TEST_DAYS: Final = 182
+# Lists of so many funds without spreading, fees or chance: the ranking alone is measured.
+RULES: Final = ListRules(
+    size=K, per_manager=10**6, per_theme=10**6, fee_penalty=0.0, exploration=0.0
+)
+ALONE: Final[Mapping[str, Mapping[str, float]]] = {
+    POPULARITY: {POPULARITY: 1.0},
+    CO_PURCHASE: {CO_PURCHASE: 1.0, POPULARITY: 0.001},
+    MATRIX: {MATRIX: 1.0, POPULARITY: 0.001},
+    PRICE_MODEL: {PRICE_MODEL: 1.0},
+}
+BLENDS: Final[Sequence[Mapping[str, float]]] = (
+    WEIGHTS,
+    {**WEIGHTS, CO_PURCHASE: 2.0},
+    {**WEIGHTS, MATRIX: 2.0},
+    {**WEIGHTS, POPULARITY: 2.0},
+    {**WEIGHTS, PRICE_MODEL: 0.5},
+)
+# FAR-Trans (advice.md, section 9): another population and other funds; context, not a yardstick.
+PUBLISHED: Final = {
+    "random": (0.0106, 0.0071),
+    "popularity": (0.2710, 0.0006),
+    "association_rules": (0.2556, 0.0007),
+    "matrix_factorisation": (0.1780, 0.0038),
+    "lightgbm_prices": (0.0221, 0.0225),
+    "random_forest_prices": (0.0237, 0.0259),
+    "lightgcn": (0.3404, 0.0004),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A test: who asks at a date, what is held, what was bought in the half year after."""
+
+    question: Question
+    bought: frozenset[str]
+
+
+def asked_at(interactions: Interactions, day: int, most: int, seed: int) -> Sequence[Asked]:
+    """Investors with a purchase before the day and a new one after it, at most so many."""
+    before = interactions.between(-(10**6), day)
+    after = interactions.between(day, day + TEST_DAYS)
+    held = before.bought()
+    bands = dict(zip(before.investor.tolist(), before.band.tolist(), strict=True))
+    candidates = sorted(after.bought().items())
+    np.random.default_rng((seed, day)).shuffle(candidates)
+    found = []
+    for investor, bought in candidates:
+        new = bought - held.get(investor, set())
+        if investor not in held or not new:
+            continue
+        codes = interactions.codes
+        question = Question(
+            interactions.investors[investor],
+            bands[investor],
+            tuple(sorted(codes[place] for place in held[investor])),
+            horizon_days=365 * 3,
+        )
+        found.append(Asked(question, frozenset(codes[place] for place in new)))
+        if len(found) == most:
+            break
+    return found
+
+
+def catalogue_of(codes: Sequence[str], levels: Sequence[RiskLevel], today: int) -> Catalogue:
+    """Funds that differ in their level alone, so that nothing else decides."""
+    return Catalogue(
+        tuple(
+            Fund(code, code, level, "CNY", "MIXED", manager=code)
+            for code, level in zip(codes, levels, strict=True)
+        ),
+        today,
+    )
+
+
+def evaluate(  # noqa: PLR0913 - the protocol has as many parts
+    interactions: Interactions,
+    market: Market,
+    levels: Sequence[RiskLevel],
+    dates: Sequence[int],
+    *,
+    askers: int = 400,
+    seed: int = 2026,
+    told: Callable[[str], None] = lambda _: None,
+) -> dict[str, Any]:
+    """The table. The first third of the dates tunes the blend; the rest is reported."""
+    rows: dict[str, list[Mapping[str, float]]] = {}
+    tuning = max(1, len(dates) // 3)
+    tried: list[list[float]] = []
+    blend: Mapping[str, float] = WEIGHTS
+    violations = 0
+    for number, day in enumerate(dates):
+        told(f"date {number + 1} of {len(dates)}: {iso_of(day)}")
+        trained = train(interactions, market, day, seed)
+        catalogue = catalogue_of(interactions.codes, levels, day)
+        tests = asked_at(interactions, day, askers, seed)
+        ahead = _ahead(market, day)
+        if number < tuning:
+            tried.append([_ndcg(catalogue, trained, tests, weights) for weights in BLENDS])
+            continue
+        if number == tuning:
+            blend = BLENDS[int(np.argmax(np.mean(tried, axis=0)))]
+        lists = {name: _lists(catalogue, trained, tests, w) for name, w in ALONE.items()}
+        lists["blend"] = _lists(catalogue, trained, tests, blend)
+        lists["random"] = _random(catalogue, tests, (seed, day))
+        for name, shown in lists.items():
+            violations += _violations(catalogue, tests, shown)
+            rows.setdefault(name, []).append(_measured(interactions, tests, shown, ahead))
+    return {
+        "dates": [iso_of(day) for day in dates[tuning:]],
+        "tuned_on": [iso_of(day) for day in dates[:tuning]],
+        "blend": dict(blend),
+        "askers": askers,
+        "violations": violations,
+        "market_roi": _mean([_mean([*_ahead(market, day).values()]) for day in dates[tuning:]]),
+        "rows": {name: _summed(each) for name, each in rows.items()},
+        "published": PUBLISHED,
+    }
+
+
+def _ahead(market: Market, day: int) -> Mapping[str, float]:
+    """Monthly return of each fund over the half year after a day."""
+    start, end = market.session_before(day), market.session_at(day + TEST_DAYS)
+    days = int(market.days[end] - market.days[start])
+    earned = monthly(market.prices[end] / market.prices[start] - 1.0, days)
+    return dict(zip(market.codes, earned.tolist(), strict=True))
+
+
+def _lists(
+    catalogue: Catalogue, trained: Trained, tests: Sequence[Asked], weights: Mapping[str, float]
+) -> Sequence[Sequence[str]]:
+    """What each would be shown: eligible funds alone, without those held."""
+    ranker = TrainedRanker(catalogue, replace(trained, weights=weights), "evaluated@1", "")
+    shown = []
+    for test in tests:
+        question = test.question
+        allowed = catalogue.everything & ~catalogue.above(_highest(question.band))
+        ranked, _ = rank(
+            catalogue, ranker, question, allowed & ~catalogue.only(question.held), RULES, seed=0
+        )
+        shown.append([each.code for each in ranked])
+    return shown
+
+
+def _random(
+    catalogue: Catalogue, tests: Sequence[Asked], seed: tuple[int, int]
+) -> Sequence[Sequence[str]]:
+    rng = np.random.default_rng(seed)
+    shown = []
+    for test in tests:
+        allowed = catalogue.everything & ~catalogue.above(_highest(test.question.band))
+        codes = catalogue.codes_of(allowed & ~catalogue.only(test.question.held))
+        shown.append([codes[n] for n in rng.permutation(len(codes))[:K]])
+    return shown
+
+
+def _highest(band: int) -> RiskLevel:
+    return highest_level(InvestorClass(band))
+
+
+def _ndcg(
+    catalogue: Catalogue, trained: Trained, tests: Sequence[Asked], weights: Mapping[str, float]
+) -> float:
+    shown = _lists(catalogue, trained, tests, weights)
+    return _mean([ndcg(each, test.bought, K) for each, test in zip(shown, tests, strict=True)])
+
+
+def _violations(
+    catalogue: Catalogue, tests: Sequence[Asked], lists: Sequence[Sequence[str]]
+) -> int:
+    """Shown items above the investor's class."""
+    return sum(
+        catalogue.funds[catalogue.index[code]].level > _highest(test.question.band)
+        for test, shown in zip(tests, lists, strict=True)
+        for code in shown
+    )
+
+
+def _measured(
+    interactions: Interactions,
+    tests: Sequence[Asked],
+    lists: Sequence[Sequence[str]],
+    ahead: Mapping[str, float],
+) -> Mapping[str, float]:
+    pairs = list(zip(lists, tests, strict=True))
+    return {
+        "ndcg": _mean([ndcg(shown, test.bought, K) for shown, test in pairs]),
+        "recall": _mean([recall(shown, test.bought, K) for shown, test in pairs]),
+        "map": _mean([average_precision(shown, test.bought, K) for shown, test in pairs]),
+        "coverage": len({code for shown in lists for code in shown}) / len(interactions.codes),
+        "roi": _mean([_mean([ahead[code] for code in shown]) for shown in lists if shown]),
+    }
+
+
+def _mean(values: Sequence[float]) -> float:
+    return float(np.mean(values)) if values else 0.0
+
+
+def _summed(dates: Sequence[Mapping[str, float]]) -> Mapping[str, float]:
+    """Mean over the dates, and the spread of the two that matter."""
+    found = {name: _mean([each[name] for each in dates]) for name in dates[0]}
+    for name in ("ndcg", "roi"):
+        found[f"{name}_deviation"] = float(np.std([each[name] for each in dates]))
+    return found
+
+
+def verdicts(found: Mapping[str, Any]) -> Sequence[str]:
+    """Where a simple baseline wins, said plainly."""
+    rows = found["rows"]
+    told = []
+    for name in (CO_PURCHASE, MATRIX, PRICE_MODEL, "blend"):
+        for baseline in (POPULARITY, "random"):
+            for measure, word in (("ndcg", "preference"), ("roi", "return")):
+                if rows[baseline][measure] > rows[name][measure]:
+                    told.append(
+                        f"{baseline} beats {name} in {word}: "
+                        f"{rows[baseline][measure]:.4f} against {rows[name][measure]:.4f}"
+                    )
+        if rows[name]["roi"] < found["market_roi"]:
+            told.append(f"what {name} shows earned less than the funds on average")
+    return told

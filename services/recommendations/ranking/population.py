@@ -1,0 +1,101 @@
+"""A simulated population of buyers over funds made of real prices; for mechanics and for speed.
+
+Real trades are not to be had (FAR-Trans' are not published with it), so these are drawn: tastes by
+group, a taste for what rose lately, the crowd's own pull, and classes that are kept. What a ranker
+gains here says how it works, not how it would do on people. The prices are real: each fund is a
+fixed mixture of stocks of 1990-2022, so nothing in them was made up either.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from libs.suitability import InvestorClass, RiskLevel, highest_level
+from services.recommendations.history import stocks
+from services.recommendations.ranking.interactions import Interactions, day_of
+from services.recommendations.ranking.market import LOOK_BACK, Market
+
+GROUPS: Final = 8
+# A fund is a mixture of so many stocks.
+STOCKS_EACH: Final = 4
+_CLASSES: Final = (1, 2, 3, 4, 5, 6, 7)
+_CLASS_SHARES: Final = (0.03, 0.12, 0.22, 0.28, 0.20, 0.13, 0.02)
+# Funds by volatility: so much of them is of each level.
+_LEVEL_SHARES: Final = (0.10, 0.25, 0.45, 0.75)
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """A market, the level of each fund, and who bought what."""
+
+    market: Market
+    levels: tuple[RiskLevel, ...]
+    interactions: Interactions
+
+
+def market_of(funds: int, seed: int, first: str = "2010-01-04", last: str = "2022-12-28") -> Market:
+    """Funds as fixed mixtures of real stocks. The same seed, the same market."""
+    history = stocks()
+    days = np.array([day_of(day) for day in history.dates], dtype=np.int32)
+    chosen = (days >= day_of(first)) & (days <= day_of(last))
+    prices = history.prices[chosen]
+    rng = np.random.default_rng(seed)
+    mixtures = np.zeros((prices.shape[1], funds))
+    for fund in range(funds):
+        places = rng.choice(prices.shape[1], STOCKS_EACH, replace=False)
+        mixtures[places, fund] = rng.dirichlet(np.ones(STOCKS_EACH))
+    grown = (prices / prices[0]) @ mixtures
+    codes = tuple(f"{n:06d}" for n in range(100_001, 100_001 + funds))
+    return Market(days[chosen], codes, grown)
+
+
+def levels_of(market: Market) -> tuple[RiskLevel, ...]:
+    """R1 to R5 by the volatility of the first year."""
+    moves = market.prices[1:LOOK_BACK] / market.prices[: LOOK_BACK - 1] - 1.0
+    order = np.argsort(np.argsort(moves.std(axis=0))) / max(len(market.codes) - 1, 1)
+    return tuple(RiskLevel(int(np.searchsorted(_LEVEL_SHARES, place)) + 1) for place in order)
+
+
+def world_of(investors: int, purchases: int, funds: int = 200, seed: int = 2026) -> World:
+    """Draws about so many purchases of so many investors. The same arguments, the same world."""
+    market = market_of(funds, seed)
+    levels = levels_of(market)
+    rng = np.random.default_rng((seed, 1))
+    group = rng.integers(0, GROUPS, investors)
+    band = rng.choice(_CLASSES, investors, p=_CLASS_SHARES)
+    taste = rng.normal(0.0, 1.2, (GROUPS, funds))
+    crowd = rng.normal(0.0, 0.8, funds)
+    level = np.array([int(each) for each in levels])
+    allowed = np.array([level <= highest_level(InvestorClass(each)) for each in _CLASSES])
+    sessions = np.arange(LOOK_BACK, len(market.days) - 1, 5)
+    each = np.maximum(1, rng.multinomial(purchases, np.full(len(sessions), 1 / len(sessions))))
+    who, what, when = [], [], []
+    for session, count in zip(sessions, each, strict=True):
+        rise = market.prices[session] / market.prices[session - 63] - 1.0
+        pull = crowd + 1.5 * (rise - rise.mean()) / (rise.std() + 1e-9)
+        buyers = rng.integers(0, investors, count)
+        # By group and class at once: a table of 56 rows, not of a million.
+        score = taste[:, None, :] + pull[None, None, :]
+        chance = np.where(allowed[None, :, :], np.exp(score), 0.0)
+        totals = np.cumsum(chance, axis=2)
+        drawn = rng.random(count) * totals[group[buyers], band[buyers] - 1, -1]
+        bought = (totals[group[buyers], band[buyers] - 1] <= drawn[:, None]).sum(axis=1)
+        who.append(buyers)
+        what.append(bought)
+        when.append(np.full(count, market.days[session]))
+    investor = np.concatenate(who).astype(np.int32)
+    names = tuple(f"investor:{n:07d}" for n in range(investors))
+    fund = np.concatenate(what).astype(np.int32)
+    return World(
+        market,
+        levels,
+        Interactions(
+            names,
+            market.codes,
+            investor,
+            fund,
+            np.concatenate(when).astype(np.int32),
+            band[investor].astype(np.int32),
+        ),
+    )

@@ -1,0 +1,153 @@
+"""A trained ranking at work: its sources for one question, and where its numbers came from."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import structlog
+
+from services.recommendations.domain.catalogue import Catalogue, FundSet
+from services.recommendations.domain.ranking import Crowd, Question, Ranker, Sources
+from services.recommendations.ranking import factors
+from services.recommendations.ranking.artifact import ArtifactRefused, load
+from services.recommendations.ranking.market import FEATURES
+from services.recommendations.ranking.training import (
+    CO_PURCHASE,
+    MATRIX,
+    POPULARITY,
+    PRICE_MODEL,
+    Trained,
+)
+
+Array = npt.NDArray[np.float64]
+
+SHORTLIST: Final = 200
+# A price model's word about a fund is not repeated after so many days.
+PRICE_DAYS_MAX: Final = 45
+MILLION: Final = 1_000_000
+_GREATEST: Final = 3
+
+logger = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class TrainedRanker:
+    """One artifact over one catalogue. Funds it never saw get no score from it."""
+
+    catalogue: Catalogue
+    trained: Trained
+    version: str
+    artifact_hash: str
+    _place: Mapping[str, int] = field(init=False, repr=False)
+    _gram: Array = field(init=False, repr=False)
+    _eligible: dict[FundSet, npt.NDArray[np.int64]] = field(
+        init=False, default_factory=dict, repr=False
+    )
+
+    def __post_init__(self) -> None:
+        places = {code: n for n, code in enumerate(self.trained.codes)}
+        object.__setattr__(self, "_place", places)
+        object.__setattr__(self, "_gram", factors.gram(self.trained.factors))
+
+    def weights(self) -> Mapping[str, float]:
+        return self.trained.weights
+
+    def sources(self, question: Question, eligible: FundSet) -> Sources:
+        chosen = self._chosen(eligible)
+        held = [self._place[code] for code in question.held if code in self._place]
+        found = {POPULARITY: self._best(self.trained.popularity[question.band], chosen, least=0.0)}
+        if held:
+            near = np.zeros(len(self.trained.codes))
+            for place in held:
+                shared = self.trained.neighbours.places[place]
+                is_there = shared >= 0
+                near[shared[is_there]] += self.trained.neighbours.similarity[place][is_there]
+            found[CO_PURCHASE] = self._best(near, chosen, least=0.0)
+            tastes = factors.scores(self.trained.factors, self._gram, held)
+            found[MATRIX] = self._best(tastes, chosen)
+        if self.catalogue.today - self.trained.as_of_day <= PRICE_DAYS_MAX:
+            found[PRICE_MODEL] = self._best(self.trained.price_score, chosen)
+        return found
+
+    def evidence(self, question: Question, code: str) -> Mapping[str, str]:
+        place = self._place.get(code)
+        if place is None:
+            return {}
+        found: dict[str, str] = {}
+        best = 0.0
+        for held in question.held:
+            of = self._place.get(held)
+            if of is None:
+                continue
+            for at in np.flatnonzero(self.trained.neighbours.places[of] == place):
+                similarity = float(self.trained.neighbours.similarity[of][at])
+                if similarity > best:
+                    best = similarity
+                    found["investors"] = str(int(self.trained.neighbours.joint[of][at]))
+                    found["similarity"] = str(round(similarity * MILLION))
+        parts = self.trained.price_parts[place]
+        if self.trained.weights.get(PRICE_MODEL, 0.0) > 0 and np.isfinite(parts).all():
+            for feature in np.argsort(-np.abs(parts), kind="stable")[:_GREATEST]:
+                found[f"contribution:{FEATURES[feature]}"] = str(round(parts[feature] * MILLION))
+        return found
+
+    def _chosen(self, eligible: FundSet) -> npt.NDArray[np.int64]:
+        """Places, in the artifact, of the eligible funds it knows."""
+        if eligible not in self._eligible:
+            if len(self._eligible) > 1_024:  # noqa: PLR2004 - bounded, whatever is asked
+                self._eligible.clear()
+            codes = self.catalogue.codes_of(eligible)
+            known = [self._place[code] for code in codes if code in self._place]
+            self._eligible[eligible] = np.array(known, dtype=np.int64)
+        return self._eligible[eligible]
+
+    def _best(
+        self, scores: Array, chosen: npt.NDArray[np.int64], least: float | None = None
+    ) -> Mapping[str, float]:
+        """The best of the chosen; equal scores in the order of codes."""
+        values = scores[chosen]
+        usable = np.isfinite(values) if least is None else values > least
+        places, values = chosen[usable], values[usable]
+        order = np.argsort(-values, kind="stable")[:SHORTLIST]
+        return {self.trained.codes[places[n]]: float(values[n]) for n in order}
+
+
+@dataclass
+class Artifacts:
+    """The folder of artifacts: what is new is read once, what is broken is told once.
+
+    Called for each new catalogue; a version that was put there since then is found.
+    """
+
+    folder: Path
+    _read: dict[str, tuple[str, Trained]] = field(default_factory=dict, repr=False)
+    _refused: set[str] = field(default_factory=set, repr=False)
+
+    def __call__(self, catalogue: Catalogue, _: Crowd) -> Sequence[Ranker]:
+        self.look()
+        return [
+            TrainedRanker(catalogue, trained, version, digest)
+            for version, (digest, trained) in sorted(self._read.items())
+        ]
+
+    def look(self) -> bool:
+        """Read what is there and was not read; whether there was anything."""
+        if not self.folder.is_dir():
+            return False
+        found = False
+        for each in sorted(self.folder.iterdir()):
+            known = each.name in self._read or each.name in self._refused
+            if known or each.name.startswith(".") or not each.is_dir():
+                continue
+            found = True
+            try:
+                version, digest, trained = load(each)
+            except ArtifactRefused as why:
+                self._refused.add(each.name)
+                logger.warning("artifact_refused", reason=str(why))
+            else:
+                self._read[version] = (digest, trained)
+        return found
