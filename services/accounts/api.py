@@ -158,6 +158,7 @@ class AccountsApi(accounts_pb2_grpc.AccountsServiceServicer):
             return pb.GetAccountsResponse(
                 accounts=[account_message(account) for account in found if account is not None],
                 position=book.page_number,
+                business_date=book.business_date,
             )
 
         with _told():

@@ -19,12 +19,17 @@ from libs.projection import Behind, Projection
 from libs.read_model import Database
 from libs.relay import Relay
 from libs.service import foundation, run
-from services.payments import projections
+from services.payments import limits_rows, projections
 from services.payments.api import POLICY, PaymentsApi
+from services.payments.api_limits import POLICY as LIMITS_POLICY
+from services.payments.api_limits import LimitsApi
 from services.payments.clients import Accounts, GrpcAccounts, GrpcSettlement, Settlement
 from services.payments.codec import NOT_PUBLIC, codec
 from services.payments.domain.lifecycle import Event, Payment
+from services.payments.domain.limits import limits
 from services.payments.domain.payment import Command, Step, next_step, payment
+from services.payments.limiting import Limiting, LimitStreams
+from services.payments.limits_codec import codec as limits_codec
 from services.payments.reactions import Hearing, PaymentStreams, Steps
 from services.payments.settings import PaymentsSettings
 
@@ -56,11 +61,19 @@ class Payments:
     inbox: Inbox
     relay: Relay
     operations: OperationsServicer
+    limiting: Limiting
+    limits_api: LimitsApi
+
+    async def prepare(self) -> None:
+        """The tables, made anew where their version is another."""
+        await self.projection.prepare()
+        await self.limiting.projection.prepare()
 
     async def run(self) -> None:
         """For ever."""
         async with asyncio.TaskGroup() as group:
-            for part in (self.projection, self.inbox, self.relay, self.driver):
+            limits = (self.limiting.projection, self.limiting)
+            for part in (self.projection, self.inbox, self.relay, self.driver, *limits):
                 group.create_task(part.run())
 
 
@@ -94,8 +107,21 @@ def build(  # noqa: PLR0913 - all that it stands on
         concurrency=steps_at_once,
         watch_every_s=watch_every_s,
     )
+
+    async def payment_of(payment_id: str) -> Payment:
+        return (await streams.load(payment_id)).state
+
+    limiting = Limiting(
+        LimitStreams(store, "limit", limits, limits_codec),
+        database,
+        Projection(limits_rows.model, database, store),
+        clock,
+        peers.accounts.business_date,
+        payment_of,
+        watch_every_s,
+    )
     # The driver performs steps, and a step may wake another payment: the knot is tied here.
-    steps = Steps(streams, peers.accounts, peers.settlement, clock, driver.wake)
+    steps = Steps(streams, peers.accounts, peers.settlement, clock, driver.wake, limiting)
     inbox = Inbox(
         "payments",
         "settlement",
@@ -107,8 +133,21 @@ def build(  # noqa: PLR0913 - all that it stands on
     )
     api = PaymentsApi(streams, projection, database, store, driver.wake, clock)
     relay = Relay("payments", (projections.PREFIX,), store, bus, kept_in=NOT_PUBLIC)
-    operations = OperationsServicer("payments", [projection], [relay, inbox], database, store)
-    return Payments(streams, database, api, driver, projection, inbox, relay, operations)
+    operations = OperationsServicer(
+        "payments", [projection, limiting.projection], [relay, inbox], database, store
+    )
+    return Payments(
+        streams,
+        database,
+        api,
+        driver,
+        projection,
+        inbox,
+        relay,
+        operations,
+        limiting,
+        LimitsApi(limiting, clock),
+    )
 
 
 async def main(settings: PaymentsSettings) -> None:
@@ -129,11 +168,11 @@ async def main(settings: PaymentsSettings) -> None:
             steps_at_once=settings.steps_at_once,
             watch_every_s=settings.watch_every_s,
         )
-        await parts.projection.prepare()
+        await parts.prepare()
         serving = serve(
             settings.port,
-            [parts.api.binding(), parts.operations.binding()],
-            {**POLICY, **OPERATIONS_POLICY},
+            [parts.api.binding(), parts.limits_api.binding(), parts.operations.binding()],
+            {**POLICY, **LIMITS_POLICY, **OPERATIONS_POLICY},
             on.identity_dir,
             verifier=on.verifier,
             host=settings.host,

@@ -14,7 +14,7 @@ from hefu.accounts.v1 import events_pb2 as journal_pb
 from hefu.settlement.v1 import settlement_pb2 as settlement_pb
 from hefu.settlement.v1 import settlement_pb2_grpc
 from libs.client.accounts import CALL_S, AccountsClient
-from libs.client.calls import check_shape
+from libs.client.calls import check_shape, patiently
 from libs.client.errors import HefuError
 from libs.client.joining import Joiner
 from libs.ids import account_id_of
@@ -54,6 +54,10 @@ class Accounts(Protocol):
 
     async def open_fee_income(self, currency: str) -> None:
         """See to it that our fees in a currency have an account."""
+        ...
+
+    async def business_date(self, account_id: str) -> str:
+        """The journal's business date, ISO 8601; asked with an account that is to be touched."""
         ...
 
 
@@ -109,6 +113,14 @@ class GrpcAccounts(Accounts):
             if error.reason != "ACCOUNT_KEY_TAKEN":
                 raise Unavailable(str(error)) from error
         self._fees_opened.add(currency)
+
+    async def business_date(self, account_id: str) -> str:
+        request = accounts_pb.GetAccountsRequest(account_ids=[account_id])
+        try:
+            found = await patiently(lambda: self._client.stub.GetAccounts(request, timeout=CALL_S))
+        except HefuError as error:
+            raise Unavailable(str(error)) from error
+        return found.business_date
 
 
 class GrpcSettlement(Settlement):

@@ -39,6 +39,7 @@ from services.payments.domain.terms import (
     WalletTransfer,
     payer_and_payee,
 )
+from services.payments.limiting import Limiting
 from services.payments.postings import (
     Hold,
     Move,
@@ -77,6 +78,7 @@ class Steps:
     settlement: Settlement
     clock: Clock
     wake: Callable[[str], None]
+    limits: Limiting
 
     async def perform(
         self, payment_id: str, payment: Payment, step: Step
@@ -86,7 +88,11 @@ class Steps:
             raise AssertionError("what is not there has no steps")  # noqa: TRY004 - a bug of ours
         if isinstance(step, BeginRefund):
             return await self._begin_refund(payment, step.refund_id)
-        fact = await self._barred(payment, step) or await self._fact(payment, step)
+        fact = (
+            await self._barred(payment, step)
+            or await self._limited(payment, step)
+            or await self._fact(payment, step)
+        )
         return None if fact is None else _record(payment_id, step.name, Record(fact))
 
     async def _barred(self, payment: Begun, step: Action) -> life.Failed | None:
@@ -105,6 +111,12 @@ class Steps:
                 if refused is not None and refused.reason == "ROUTE_NOT_ALLOWED":
                     return life.Failed(refused.reason, refused.description)
         return None
+
+    async def _limited(self, payment: Begun, step: Action) -> life.Failed | None:
+        """Before any money moves; asked again, the limits answer as they did."""
+        if step not in (Action.PLACE_HOLD, Action.MOVE, Action.REQUEST_PULL):
+            return None
+        return await self.limits.reserve(payment)
 
     async def _fact(self, payment: Begun, action: Action) -> life.Fact | None:
         kind = payment.terms.kind
@@ -275,6 +287,8 @@ class Steps:
         await self.streams.transact(
             original_id, ended, _cause(original_id, f"{refund.payment_id}/end")
         )
+        if isinstance(done, Posted):
+            await self.limits.restore(original, refund.payment_id, part.amount_minor)
         return fact
 
     async def _begin_refund(self, original: Begun, refund_id: str) -> Recorded[Command] | None:

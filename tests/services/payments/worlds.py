@@ -59,6 +59,7 @@ class Journal(Accounts):
     was_cut: asyncio.Event = field(default_factory=asyncio.Event)
     is_away: bool = False
     captures_are_stopped: bool = False
+    today: str = "2026-09-21"
 
     async def post(self, posting: Posting) -> Posted | Refused:
         await asyncio.sleep(0)
@@ -95,6 +96,12 @@ class Journal(Accounts):
 
     async def open_fee_income(self, currency: str) -> None:
         self.fees_opened.add(currency)
+
+    async def business_date(self, account_id: str) -> str:
+        assert account_id
+        if self.is_away:
+            raise Unavailable("the journal is away")
+        return self.today
 
     def available(self, account_id: str) -> int:
         taken = sum(minor for account, minor in self.held.values() if account == account_id)
@@ -258,9 +265,10 @@ class World:
             steps_at_once=16,
             watch_every_s=0.02,
         )
-        await parts.projection.prepare()
+        await parts.prepare()
         relay = Relay("settlement", ("settlement-", "bank_transfer-"), self.store, self.bus)
         running = [asyncio.create_task(each.run()) for each in (parts, relay)]
+        await parts.limiting.ready()
         try:
             yield parts
         finally:
