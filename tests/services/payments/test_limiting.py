@@ -33,7 +33,9 @@ async def _limit(
 
 
 async def _scope(parts: Payments, scope: str) -> d.Scope:
-    return (await parts.limiting.streams.load(scope)).state
+    """As stored: what a process remembers may come a moment later."""
+    stored = parts.limiting.streams.store.read(f"limit-{scope}")
+    return d.limits.fold(d.Scope(), [codec.decode(e.type, e.data) async for e in stored])
 
 
 async def _settled(parts: Payments, scope: str, stage: d.Stage) -> d.Reservation:
