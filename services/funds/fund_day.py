@@ -6,9 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from enum import Enum, auto
+from typing import Final
 
 from libs.clock import Clock
 from libs.decider import Cause, Rejected, Transacted
+from libs.event_store import EventStore
+from libs.projection import Projection
 from libs.read_model import Database
 from libs.trading_calendar import CalendarUnknown
 from services.funds import days, queries
@@ -17,6 +20,9 @@ from services.funds.domain import fund as funds
 from services.funds.domain import ta_day
 from services.funds.domain.order_placing import Reason as OrderReason
 from services.funds.domain.product import FundTerms
+
+# How long the rows may take to be as new as what was published a moment ago, in seconds.
+ROWS_WITHIN_S: Final = 10.0
 
 
 class Reason(Enum):
@@ -30,6 +36,8 @@ class FundDays:
 
     aggregates: Aggregates
     database: Database
+    projection: Projection
+    store: EventStore
     clock: Clock
     wake: Callable[[str], None]
     _gates: dict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
@@ -78,6 +86,7 @@ class FundDays:
 
     async def funds_of(self, ta_id: str) -> Sequence[FundTerms]:
         """Set-ups of a registrar's funds, one at least. Raises `Rejected`."""
+        await self.projection.wait_for(await self.store.head(), ROWS_WITHIN_S)
         codes = await self.database.read(lambda c: queries.funds_of_ta(c, ta_id))
         states = [(await self.aggregates.funds.load(code)).state for code in codes]
         found = [state.terms for state in states if isinstance(state, funds.Listed)]

@@ -26,6 +26,7 @@ from services.funds.applying import Applying
 from services.funds.batching import Batching
 from services.funds.booking_desk import BookingDesk
 from services.funds.breaking import Breaking
+from services.funds.calendar_watch import CalendarWatch
 from services.funds.cash_desk import CashDesk
 from services.funds.clients.accounts import Accounts
 from services.funds.clients.payments import Payments
@@ -87,6 +88,7 @@ class Parts:
     desk_api: FundDayApi
     link_api: RegistrarLinkApi
     placing: Placing
+    planning: Planning
     intake: Intake
     fund_days: FundDays
     tying_out: TyingOut
@@ -126,7 +128,7 @@ def build(on: Outside, *, steps_at_once: int = 512, watch_every_s: float = 2.0) 
     reads = Reads(projection, database, on.store)
     watched = _Watched(projection, on.store, database)
     wakes = _Wakes(database)
-    fund_days = FundDays(aggregates, database, clock, wakes.day)
+    fund_days = FundDays(aggregates, database, projection, on.store, clock, wakes.day)
     file_room = FileRoom(aggregates)
     breaking = Breaking(aggregates, clock)
     expecting = Expecting(aggregates)
@@ -238,6 +240,7 @@ def build(on: Outside, *, steps_at_once: int = 512, watch_every_s: float = 2.0) 
         plan_driver.run,
         advance_driver.run,
         planning.run,
+        CalendarWatch(aggregates, database, breaking, clock).run,
     )
     return Parts(
         aggregates,
@@ -246,6 +249,7 @@ def build(on: Outside, *, steps_at_once: int = 512, watch_every_s: float = 2.0) 
         desk_api,
         link_api,
         placing,
+        planning,
         intake,
         fund_days,
         tying_out,

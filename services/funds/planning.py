@@ -113,10 +113,11 @@ class Planning:
         if done is None:
             return  # the watchdog looks again
         after = await self.aggregates.plans.transact(plan_id, done.command, done.cause)
-        for event in after.events:
-            ran.issued += isinstance(event, plans.InstallmentPlaced)
-            ran.skipped += isinstance(event, plans.InstallmentSkipped)
-            ran.suspended += isinstance(event, plans.Suspended)
+        # The watchdog may have recorded it first: what came of it is the same.
+        ran.issued += isinstance(done.command, plans.RecordPlaced)
+        ran.skipped += isinstance(done.command, plans.RecordFailed)
+        if isinstance(after.state, plans.Begun):
+            ran.suspended += after.state.stage is plans.Stage.SUSPENDED
 
     async def _due(self, plan: plans.Begun, to_date: date) -> plans.Due | None:
         fund = (await self.aggregates.funds.load(plan.terms.fund_code)).state

@@ -6,7 +6,7 @@ from datetime import date
 from typing import Any
 
 from libs.decider import Cause
-from libs.fund_arithmetic import FeeBand, FeeMethod, FundType, HoldingBand
+from libs.fund_arithmetic import FeeBand, FeeMethod, FundType, HoldingBand, InvestorKind
 from libs.registrar_files import (
     BalanceRow,
     ConfirmationRow,
@@ -79,7 +79,7 @@ async def set_up(parts: Parts, *published: FundTerms) -> None:
 
 async def classify(parts: Parts, investor_id: str, investor_class: InvestorClass) -> None:
     profile = investors.ClassRecorded(
-        investor_class, investors.InvestorKind.PERSON, date(2030, 1, 1), "v1", "operator"
+        investor_class, InvestorKind.PERSON, date(2030, 1, 1), "v1", "operator"
     )
     await parts.aggregates.investors.transact(
         investor_id, investors.RecordClass(profile), Cause(f"class/{investor_class.name}")
@@ -95,6 +95,12 @@ class Scripted:
     number: int = 0
     batches: dict[str, int] = field(default_factory=dict)
     trade_date: date = T
+    confirm_date: date = CONFIRM
+
+    def begin(self, trade_date: date, confirm_date: date) -> None:
+        """From here on it speaks of another day."""
+        self.trade_date, self.confirm_date = trade_date, confirm_date
+        self.number, self.batches = 0, {}
 
     def __post_init__(self) -> None:
         self.world.link.answer = self.answer
@@ -115,21 +121,30 @@ class Scripted:
         read = read_package(self.world.link.sent[-1], PROFILE, Received())
         return [row for each in read for row in each.rows if isinstance(row, OrderRow)]
 
-    def package(self, contents: Mapping[str, Sequence[Row]], on: date | None = None) -> Package:
+    def package(self, contents: Mapping[str, Sequence[Row]]) -> Package:
         """The next package of the day."""
-        day = on or self.trade_date
-        if day != self.trade_date:
-            self.trade_date, self.number, self.batches = day, 0, {}
         self.number += 1
-        key = PackageKey(TA, "HEFU", day, self.number)
+        key = PackageKey(TA, "HEFU", self.trade_date, self.number)
         made = make_package(key, contents, PROFILE, Received(self.number - 1, self.batches))
         self.batches = {**self.batches, **{file.file_type: file.batch for file in made.files}}
         return made
 
+    async def hand_in(
+        self, parts: Parts, contents: Mapping[str, Sequence[Row]]
+    ) -> Sequence[Receipt]:
+        """The next package of the day, at the counter."""
+        return await parts.intake.take(REGISTRAR, self.package(contents))
+
     def price(self, nav: int = NAV, code: str = FUND) -> PriceRow:
         return PriceRow(code, self.trade_date, nav)
 
-    def bought(self, order: OrderRow, shares: int, fee: int, **more: Any) -> ConfirmationRow:
+    def bought(
+        self,
+        order: OrderRow,
+        shares: int,
+        fee: int,
+        **more: Any,  # noqa: ANN401 - fields of the row
+    ) -> ConfirmationRow:
         """A subscription, confirmed."""
         row = ConfirmationRow(
             order.app_sheet_serial_no,
@@ -137,9 +152,9 @@ class Scripted:
             f"1{order.business_code[1:]}",
             order.fund_code,
             self.trade_date,
-            CONFIRM,
+            self.confirm_date,
             transaction_account_id=order.transaction_account_id,
-            share_register_date=CONFIRM,
+            share_register_date=self.confirm_date,
             application_amount=order.application_amount,
             confirmed_vol=shares,
             confirmed_amount=order.application_amount,
@@ -149,7 +164,13 @@ class Scripted:
         )
         return row._replace(**more)
 
-    def sold(self, order: OrderRow, net: int, fee: int, **more: Any) -> ConfirmationRow:
+    def sold(
+        self,
+        order: OrderRow,
+        net: int,
+        fee: int,
+        **more: Any,  # noqa: ANN401 - fields of the row
+    ) -> ConfirmationRow:
         """A redemption, confirmed."""
         row = ConfirmationRow(
             order.app_sheet_serial_no,
@@ -157,7 +178,7 @@ class Scripted:
             f"1{order.business_code[1:]}",
             order.fund_code,
             self.trade_date,
-            CONFIRM,
+            self.confirm_date,
             transaction_account_id=order.transaction_account_id,
             application_vol=order.application_vol,
             confirmed_vol=order.application_vol,
@@ -170,4 +191,21 @@ class Scripted:
 
     def balance(self, shares: int, investor_id: str = INVESTOR, code: str = FUND) -> BalanceRow:
         account = trading_account_of(investor_id)
-        return BalanceRow(f"TA{account[-10:]}", code, CONFIRM, shares, shares, 0, account)
+        return BalanceRow(f"TA{account[-10:]}", code, self.confirm_date, shares, shares, 0, account)
+
+    def forced(self, account: str, shares: int, net: int) -> ConfirmationRow:
+        """Units that the registrar takes out by itself."""
+        return ConfirmationRow(
+            f"TA{'1' * 22}",
+            f"F{self.trade_date:%Y%m%d}",
+            "142",
+            FUND,
+            self.trade_date,
+            self.confirm_date,
+            transaction_account_id=account,
+            application_vol=shares,
+            confirmed_vol=shares,
+            confirmed_amount=net,
+            nav=NAV,
+            from_ta_flag="1",
+        )

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
+from libs.event_store import StoredEvent
 from libs.memory_bus import MemoryBus
 from libs.memory_store import MemoryStore
 from libs.money import Money
@@ -293,6 +294,17 @@ class World:
                 names = await self.events(stream)
                 if last in names:
                     return names
+        raise AssertionError("a store is followed for ever")
+
+    async def until_many(self, prefix: str, name: str, count: int = 1) -> list[str]:
+        """Wait for so many events of a name in streams that begin so; answer their streams."""
+        found: list[str] = []
+        async with asyncio.timeout(10):
+            async for event in self.store.follow((prefix,)):
+                if isinstance(event, StoredEvent) and event.type.endswith(f".{name}"):
+                    found.append(event.stream)
+                if len(found) == count:
+                    return found
         raise AssertionError("a store is followed for ever")
 
     async def until_order(self, number: int, last: str) -> list[str]:

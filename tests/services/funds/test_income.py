@@ -1,0 +1,264 @@
+"""Money-market income, dividends, regular plans, and money paid out at once."""
+
+from datetime import date
+
+from libs.decider import Cause
+from libs.fund_arithmetic import DividendMode, FeeBand, FeeMethod, FundType
+from libs.ids import account_id_of
+from libs.registrar_files import DividendRow, PriceRow
+from libs.suitability import InvestorClass, RiskLevel
+from services.funds.cash import DIV, FAST
+from services.funds.clients.payments import Fate
+from services.funds.domain import facility as facilities
+from services.funds.domain import plan as plans
+from services.funds.domain.order_terms import DividendModeChange, FastRedemption
+from services.funds.domain.product import FeeTable, FundTerms, Limits
+from services.funds.serials import trading_account_of
+from tests.services.funds.dealing import (
+    BUY,
+    NEXT,
+    TEN_THOUSAND,
+    UNITS,
+    cut_off,
+    held,
+    own,
+    place,
+)
+from tests.services.funds.scripted import CONFIRM, FUND, Scripted, classify, set_up, terms
+from tests.services.funds.worlds import CURRENCY, INVESTOR, TA, WALLET, World, at, order_id
+
+AFTER = date(2026, 9, 29)
+ADVANCED = str(account_id_of("advance:CD", "ADVANCE", CURRENCY))
+FACILITY = facilities.Terms("CD", CURRENCY, "CD00ADVANCE", 10_000_000)
+
+
+def money_fund() -> FundTerms:
+    return terms(
+        fund_type=FundType.MONEY_MARKET,
+        risk_level=RiskLevel.R1,
+        fee_tables=(FeeTable(date(2020, 1, 1), FeeMethod.OUTSIDE, (FeeBand(0, 0),)),),
+        limits=Limits(fast_daily_minor=1_000_000),
+        advancing_bank_id="CD",
+    )
+
+
+async def own_money(world: World, parts, registrar: Scripted) -> None:  # noqa: ANN001
+    """8,000.00 of a money fund, registered on the confirm date."""
+    await set_up(parts, money_fund())
+    await parts.aggregates.facilities.transact(
+        f"CD-{CURRENCY}", facilities.OpenFacility(FACILITY, "operator"), Cause("open")
+    )
+    await place(world, parts, BUY)
+    await cut_off(world, parts)
+    (order,) = registrar.orders()
+    await registrar.hand_in(parts, {"07": [PriceRow(FUND, registrar.trade_date, 10_000)]})
+    world.now_us = at("2026-09-28 09:00")
+    row = registrar.bought(order, 1_000_000, 0, nav=10_000)
+    await registrar.hand_in(parts, {"04": [row], "05": [registrar.balance(1_000_000)]})
+    await world.until_order(1, "Settled")
+
+
+def income(day: date, per_10k: int) -> PriceRow:
+    return PriceRow(FUND, day, 10_000, fund_income=per_10k)
+
+
+async def test_each_natural_days_income_is_accrued_and_whole_cents_become_units() -> None:
+    world = World()
+    registrar = Scripted(world)
+    async with world.funds() as parts:
+        await own_money(world, parts, registrar)
+        await cut_off(world, parts, NEXT)
+        registrar.begin(NEXT, AFTER)
+        # 10,000.00 / 10,000 * 0.5432 = 0.5432: 0.54 is credited, 0.0032 stays.
+        await registrar.hand_in(parts, {"07": [income(CONFIRM, 5_432)]})
+        await world.until(f"holding-{INVESTOR}-{FUND}", "HoldingIncomeAccrued")
+        state = (await parts.aggregates.holdings.load(f"{INVESTOR}-{FUND}")).state
+    assert (state.shares, state.bucket) == (1_000_054, 32)
+
+
+async def test_money_is_in_the_wallet_at_once_and_the_redemption_repays_the_bank() -> None:
+    world = World()
+    registrar = Scripted(world)
+    async with world.funds() as parts:
+        await own_money(world, parts, registrar)
+        await place(world, parts, FastRedemption(FUND, 600_000), 2)
+        assert world.journal.balances[WALLET] == 600_000
+        assert world.journal.balances[ADVANCED] == 600_000
+        assert world.journal.sums(FAST) == -600_000
+        await cut_off(world, parts, NEXT)
+        registrar.begin(NEXT, AFTER)
+        (order,) = registrar.orders()
+        await registrar.hand_in(parts, {"07": [income(CONFIRM, 0)]})
+        row = registrar.sold(order, 600_000, 0, nav=10_000)
+        world.now_us = at("2026-09-30 09:00")
+        await registrar.hand_in(parts, {"04": [row], "05": [registrar.balance(400_000)]})
+        await world.until_order(2, "Settled")
+        await world.until_many("advance-", "AdvanceHeadroomReleased")
+        assert await held(parts) == (400_000, 0)
+    assert world.journal.balances[WALLET] == 600_000
+    assert (world.journal.balances[ADVANCED], world.journal.sums(FAST)) == (0, 0)
+
+
+async def test_above_the_days_limit_nothing_is_advanced() -> None:
+    world = World()
+    registrar = Scripted(world)
+    async with world.funds() as parts:
+        await own_money(world, parts, registrar)
+        await place(world, parts, FastRedemption(FUND, 600_000), 2)
+        await place(world, parts, FastRedemption(FUND, 400_000), 3)
+        assert world.journal.balances[WALLET] == 1_000_000
+
+
+async def test_while_the_bank_has_not_said_the_wallet_gets_nothing_and_a_no_frees_all() -> None:
+    world = World()
+    registrar = Scripted(world)
+    async with world.funds() as parts:
+        await own_money(world, parts, registrar)
+        world.banks.is_prompt = False
+        await place(world, parts, FastRedemption(FUND, 600_000), 2, until="SharesFrozen")
+        await world.until_many("advance-", "AdvanceDrawRequested")
+        assert (world.journal.balances[WALLET], await held(parts)) == (0, (1_000_000, 600_000))
+        while not (draws := [k for k, v in world.banks.asked.items() if v[0] == "collect"]):
+            await world.until_many("advance-", "AdvanceDrawRequested")
+        world.banks.carry(draws[0], Fate.FAILED)
+        await world.until_order(2, "Returned")
+        assert (world.journal.balances[WALLET], await held(parts)) == (0, (1_000_000, 0))
+
+
+async def test_a_dividend_is_paid_into_the_wallet_when_the_registrar_has_paid() -> None:
+    world = World()
+    registrar = Scripted(world)
+    async with world.funds() as parts:
+        await set_up(parts)
+        await own(world, parts, registrar)
+        await cut_off(world, parts, NEXT)
+        registrar.begin(NEXT, AFTER)
+        await registrar.hand_in(parts, {"07": [registrar.price()]})
+        # 0.0350 on 9,895.89 units.
+        row = dividend(34_636, "1", confirmed_amount=34_636)
+        world.now_us = at("2026-10-08 09:00")
+        rows = {"04": [], "05": [registrar.balance(UNITS)], "06": [row]}
+        await registrar.hand_in(parts, rows)
+        await world.until(f"ta_day-{TA}-{NEXT}", "TaDayCashSettled")
+        await world.until_many("fund_order-", "FundOrderPartPaid")
+        assert await held(parts) == (UNITS, 0)
+    assert (world.journal.balances[WALLET], world.journal.sums(DIV)) == (34_636, 0)
+
+
+async def test_who_has_chosen_so_gets_units_for_a_dividend() -> None:
+    world = World()
+    registrar = Scripted(world)
+    async with world.funds() as parts:
+        await set_up(parts)
+        await own(world, parts, registrar)
+        await place(world, parts, DividendModeChange(FUND, DividendMode.REINVEST), 2)
+        await cut_off(world, parts, NEXT)
+        registrar.begin(NEXT, AFTER)
+        (order,) = registrar.orders()
+        await registrar.hand_in(parts, {"07": [registrar.price()]})
+        row = registrar.bought(order, 0, 0, nav=0, agency_fee=0, confirmed_amount=0)
+        world.now_us = at("2026-09-29 09:00")
+        await registrar.hand_in(parts, {"04": [row], "05": [registrar.balance(UNITS)]})
+        await world.until_order(2, "Settled")
+        await world.until(f"ta_day-{TA}-{NEXT}", "TaDayReconciled")
+        later, confirm = date(2026, 9, 30), date(2026, 10, 8)
+        await cut_off(world, parts, later)
+        registrar.begin(later, confirm)
+        await registrar.hand_in(parts, {"07": [registrar.price()]})
+        # 346.36 at 1.0025.
+        row = dividend(34_636, "0", later, confirm, vol_of_dividend_for_reinvestment=34_550)
+        world.now_us = at("2026-10-08 09:00")
+        rows = {"04": [], "05": [registrar.balance(UNITS + 34_550)], "06": [row]}
+        await registrar.hand_in(parts, rows)
+        await world.until(f"ta_day-{TA}-{later}", "TaDayCashSettled")
+        assert await held(parts) == (UNITS + 34_550, 0)
+    assert world.journal.balances[WALLET] == 0
+
+
+def dividend(
+    cash: int,
+    method: str,
+    ex: date = NEXT,
+    confirm: date = AFTER,
+    **more: int,
+) -> DividendRow:
+    row = DividendRow(
+        f"D{ex:%Y%m%d}",
+        FUND,
+        confirm,
+        ex,
+        ex,
+        confirm,
+        transaction_account_id=trading_account_of(INVESTOR),
+        basis_vol=UNITS,
+        dividend_per_unit=350,
+        dividend_amount=cash,
+        nav=10_025,
+        def_dividend_method=method,
+    )
+    return row._replace(**more)
+
+
+def monthly(**more: object) -> plans.Terms:
+    said: dict[str, object] = {
+        "investor_id": INVESTOR,
+        "wallet_account_id": WALLET,
+        "fund_code": FUND,
+        "amount": TEN_THOUSAND,
+        "frequency": plans.Frequency.MONTH,
+        "send_day": 10,
+        "begin_date": date(2026, 9, 1),
+        **more,
+    }
+    return plans.Terms(**said)  # type: ignore[arg-type]
+
+
+async def begin_plan(parts, plan_terms: plans.Terms) -> str:  # noqa: ANN001
+    plan_id = order_id(77)
+    fund = (await parts.aggregates.funds.load(FUND)).state
+    investor = (await parts.aggregates.investors.load(INVESTOR)).state
+    setting = plans.Setting(fund, investor, date(2026, 9, 1))
+    create = plans.Create(plan_id, plan_terms, "wallet", 0, setting)
+    await parts.aggregates.plans.transact(plan_id, create, Cause("create"))
+    await parts.projection.wait_for(await parts.fund_days.store.head())
+    return plan_id
+
+
+async def test_each_due_date_of_a_plan_is_one_order_however_often_it_is_run() -> None:
+    world = World(now_us=at("2026-10-12 09:00"))
+    async with world.funds(is_simulated=True) as parts:
+        await set_up(parts)
+        plan_id = await begin_plan(parts, monthly())
+        world.journal.balances[WALLET] = 3_000_000
+        ran = await parts.planning.run_due(date(2026, 10, 12))
+        again = await parts.planning.run_due(date(2026, 10, 12))
+        orders = await world.until_many("fund_order-", "FundOrderAccepted", 2)
+        names = await world.events(f"plan-{plan_id}")
+    assert (ran.issued, again.issued, len(set(orders))) == (2, 0, 2)
+    assert names.count("PlanInstallmentPlaced") == 2
+    assert world.journal.balances[WALLET] == 1_000_000
+
+
+async def test_three_instalments_without_money_suspend_a_plan() -> None:
+    world = World(now_us=at("2026-12-11 09:00"))
+    async with world.funds(is_simulated=True) as parts:
+        await set_up(parts)
+        plan_id = await begin_plan(parts, monthly())
+        ran = await parts.planning.run_due(date(2026, 12, 11))
+        names = await world.events(f"plan-{plan_id}")
+    assert (ran.issued, ran.skipped, ran.suspended) == (0, 3, 1)
+    assert names[-1] == "PlanSuspended"
+
+
+async def test_a_plan_is_suspended_where_its_fund_is_too_risky_for_the_investor_now() -> None:
+    world = World(now_us=at("2026-09-11 09:00"))
+    async with world.funds(is_simulated=True) as parts:
+        await set_up(parts)
+        plan_id = await begin_plan(parts, monthly())
+        await classify(parts, INVESTOR, InvestorClass.C2)
+        world.journal.balances[WALLET] = 1_000_000
+        ran = await parts.planning.run_due(date(2026, 9, 11))
+        names = await world.events(f"plan-{plan_id}")
+    assert (ran.skipped, ran.suspended) == (1, 1)
+    assert names[-2:] == ["PlanInstallmentSkipped", "PlanSuspended"]
+    assert world.journal.balances[WALLET] == 1_000_000
