@@ -2,11 +2,12 @@
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+from contextlib import AsyncExitStack, closing
 from pathlib import Path
+from typing import TypeAlias
 
 from libs.clock import system_clock
+from libs.event_store import EventStore
 from libs.failure import StartFailed
 from libs.grpc_server import serve
 from libs.operations import OPERATIONS_POLICY, OperationsServicer
@@ -18,7 +19,7 @@ from libs.signing import KeyUnusable, Signer
 from services.accounts.api import AccountsApi
 from services.accounts.api_audit import AuditApi
 from services.accounts.api_statements import StatementsApi, statement_streams
-from services.accounts.codec.pages import JOURNAL
+from services.accounts.codec.pages import journal_of, snapshots_of
 from services.accounts.heads import Heads
 from services.accounts.id_index import IdIndex
 from services.accounts.policy import AUDIT_POLICY, POLICY, STATEMENTS_POLICY
@@ -26,20 +27,20 @@ from services.accounts.projections import ACCOUNTS_ENTRIES
 from services.accounts.reading import Rows
 from services.accounts.recovery import recover
 from services.accounts.settings import AccountsSettings
+from services.accounts.shards import Shards
 from services.accounts.snapshots import Snapshots
 from services.accounts.writer import Writer
 
+_Work: TypeAlias = Writer | Snapshots | IdIndex | Shards
+
 
 async def main(settings: AccountsSettings) -> None:
-    async with foundation(settings) as on, _index_rows(settings) as index_rows:
-        index = IdIndex(index_rows, on.store, JOURNAL)
-        keep = settings.keep_entries
-        recovered = await recover(on.store, index, keep=keep)
+    async with foundation(settings) as on, AsyncExitStack() as tidy:
+        writers, indexes, works = await _journals(settings, on.store, tidy)
         # A million accounts live as long as we do: the collector need not walk them.
         gc.collect()
         gc.freeze()
-        snapshots = Snapshots(on.store, recovered, settings.snapshot_every_pages, index)
-        writer = Writer(on.store, recovered, system_clock, snapshots, index, keep=keep)
+        writer = writers[0] if settings.shards == 1 else Shards(writers, indexes)
         projection = Projection(ACCOUNTS_ENTRIES, on.database, on.store)
         relay = Relay(ACCOUNTS_ENTRIES.source, ACCOUNTS_ENTRIES.prefixes, on.store, on.bus)
         await projection.prepare()
@@ -51,9 +52,12 @@ async def main(settings: AccountsSettings) -> None:
         statements = StatementsApi(rows, statement_streams(on.store), system_clock)
         signer = _signer(on.identity_dir)
         folder, every_s = settings.data_dir / "heads", settings.head_every_s
-        heads = Heads(on.store, JOURNAL, folder, signer, system_clock, every_s)
-        audit = AuditApi(rows, heads)
-        # The server is the inner one: it drains while the writer still answers.
+        heads = [
+            Heads(on.store, journal_of(shard), folder, signer, system_clock, every_s)
+            for shard in range(settings.shards)
+        ]
+        audit = AuditApi(rows, heads[0])
+        # The server is the inner one: it drains while the writers still answer.
         async with (
             asyncio.TaskGroup() as tasks,
             serve(
@@ -65,15 +69,33 @@ async def main(settings: AccountsSettings) -> None:
                 host=settings.host,
             ),
         ):
-            for work in (writer, snapshots, index, projection, relay, heads):
+            if isinstance(writer, Shards):
+                works.append(writer)
+            for work in (*works, projection, relay, *heads):
                 tasks.create_task(work.run())
             await asyncio.get_running_loop().create_future()  # until we are told to stop
 
 
-@asynccontextmanager
-async def _index_rows(settings: AccountsSettings) -> AsyncIterator[Database]:
-    with closing(Database.open(settings.id_index_url)) as database:
-        yield database
+async def _journals(
+    settings: AccountsSettings, store: EventStore, tidy: AsyncExitStack
+) -> tuple[list[Writer], list[IdIndex], list[_Work]]:
+    """Every shard's writer and index, recovered, and all that has to run for them."""
+    writers: list[Writer] = []
+    indexes: list[IdIndex] = []
+    works: list[_Work] = []
+    keep = settings.keep_entries // settings.shards
+    for shard in range(settings.shards):
+        journal, stream = journal_of(shard), snapshots_of(shard)
+        rows = tidy.enter_context(closing(Database.open(settings.id_index_url(shard))))
+        index = IdIndex(rows, store, journal)
+        found = await recover(store, index, keep=keep, journal=journal, snapshots=stream)
+        snapshots = Snapshots(store, found, settings.snapshot_every_pages, index, stream)
+        writers.append(
+            Writer(store, found, system_clock, snapshots, index, keep=keep, journal=journal)
+        )
+        indexes.append(index)
+        works += [writers[-1], snapshots, index]
+    return writers, indexes, works
 
 
 def _signer(identity_dir: Path) -> Signer:

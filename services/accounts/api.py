@@ -24,7 +24,7 @@ from services.accounts.codec.answers import (
     trial_balance,
     window_message,
 )
-from services.accounts.codec.pages import JOURNAL, page_message
+from services.accounts.codec.pages import journal_of, page_message
 from services.accounts.codec.plain_calls import (
     PlainTransfers,
     commands_response,
@@ -37,7 +37,8 @@ from services.accounts.domain.book import Account, Book, Place, Window
 from services.accounts.domain.callers import Caller, caller_of
 from services.accounts.domain.commands import Command, Item
 from services.accounts.domain.refusals import Reason, Refusal, Refused
-from services.accounts.domain.totals import totals_of
+from services.accounts.domain.sharding import page_of, position_of
+from services.accounts.shards import Shards
 from services.accounts.writer import Writer
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ _BARRED = {"wallet": _HOLDS, "operator": _HOLDS | _TRANSFERS}
 
 @dataclass(frozen=True, slots=True)
 class AccountsApi(accounts_pb2_grpc.AccountsServiceServicer):
-    writer: Writer
+    writer: Writer | Shards
     store: EventStore
     database: Database
     projection: Projection
@@ -148,6 +149,7 @@ class AccountsApi(accounts_pb2_grpc.AccountsServiceServicer):
                     position=book.page_number,
                 ),
                 request.min_position,
+                [request.account_id],
             )
 
     async def GetAccounts(
@@ -162,7 +164,7 @@ class AccountsApi(accounts_pb2_grpc.AccountsServiceServicer):
             )
 
         with _told():
-            return await self.writer.read(look, request.min_position)
+            return await self.writer.read(look, request.min_position, request.account_ids)
 
     async def ListAccounts(
         self, request: pb.ListAccountsRequest, context: "Context"
@@ -207,7 +209,10 @@ class AccountsApi(accounts_pb2_grpc.AccountsServiceServicer):
         self, request: pb.PostTransfersRequest | PlainTransfers, context: "Context"
     ) -> pb.PostTransfersResponse:
         if isinstance(request, PlainTransfers):
-            return transfers_response(request, await self._plain(request))
+            plain, last = await self._plain(request)
+            response = transfers_response(request, plain)
+            response.position = last
+            return response
         asked = [commands.transfer_of(transfer) for transfer in request.transfers]
         items = commands.items_of(asked, [transfer.is_linked for transfer in request.transfers])
         results, position = await self._bulk(asked, items, is_preview=request.validate_only)
@@ -220,7 +225,10 @@ class AccountsApi(accounts_pb2_grpc.AccountsServiceServicer):
         if isinstance(request, PlainTransfers):
             if "transfer" in barred:
                 raise _not_for_caller(0)
-            return commands_response(request, await self._plain(request))
+            plain, last = await self._plain(request)
+            response = commands_response(request, plain)
+            response.position = last
+            return response
         for n, command in enumerate(request.commands):
             if command.WhichOneof("command") in barred:
                 raise _not_for_caller(n)
@@ -292,9 +300,7 @@ class AccountsApi(accounts_pb2_grpc.AccountsServiceServicer):
         self, request: pb.GetTrialBalanceRequest, context: "Context"
     ) -> pb.GetTrialBalanceResponse:
         with _told():
-            return await self.writer.read(
-                lambda book: trial_balance(totals_of(book), book, self.writer.head_hash)
-            )
+            return trial_balance(await self.writer.trial())
 
     async def MoveBusinessDate(
         self, request: pb.MoveBusinessDateRequest, context: "Context"
@@ -316,19 +322,21 @@ class AccountsApi(accounts_pb2_grpc.AccountsServiceServicer):
         while True:
             await self.writer.reached(next_page)
             passed = 0
-            async for stored in self.store.read(JOURNAL, next_page):
-                next_page = stored.revision + 1
+            shard, number = page_of(next_page)
+            async for stored in self.store.read(journal_of(shard), number):
+                position = position_of(shard, stored.revision)
+                next_page = position + 1
                 page = page_message(stored.data)
                 if wanted:
                     page = _only(page, wanted)
                 if page.entries:
                     passed = 0
-                    yield pb.WatchJournalResponse(page=page, position=stored.revision)
+                    yield pb.WatchJournalResponse(page=page, position=position)
                     continue
                 passed += 1
                 if passed == PAGES_PASSED_MAX:
                     passed = 0
-                    yield pb.WatchJournalResponse(position=stored.revision)
+                    yield pb.WatchJournalResponse(position=position)
             if passed:
                 yield pb.WatchJournalResponse(position=next_page - 1)
 
@@ -337,7 +345,7 @@ class AccountsApi(accounts_pb2_grpc.AccountsServiceServicer):
     ) -> tuple[Answer, pb.Account]:
         answer, trial = await self._one(command, is_preview=is_preview)
         return answer, await self._look(
-            lambda book: account_message(_account(book, account_id)), trial
+            lambda book: account_message(_account(book, account_id)), trial, [account_id]
         )
 
     async def _on_window(
@@ -347,10 +355,12 @@ class AccountsApi(accounts_pb2_grpc.AccountsServiceServicer):
         answer, trial = await self._one(command, is_preview=request.validate_only)
         return answer, await self._look(look, trial)
 
-    async def _look(self, work: Callable[[Book], T], trial: Book | None) -> T:
+    async def _look(
+        self, work: Callable[[Book], T], trial: Book | None, accounts: Sequence[str] = ()
+    ) -> T:
         """What is found in the book, or in the one of a preview."""
         with _told():
-            return await self.writer.read(work) if trial is None else work(trial)
+            return await self.writer.read(work, 0, accounts) if trial is None else work(trial)
 
     async def _one(self, command: Command, *, is_preview: bool) -> tuple[Answer, Book | None]:
         """A command on its own: a refusal is the call's status."""
@@ -372,9 +382,10 @@ class AccountsApi(accounts_pb2_grpc.AccountsServiceServicer):
         answer, _ = await self._one(command, is_preview=is_preview)
         return result_of(command[0], answer, is_preview=is_preview)
 
-    async def _plain(self, request: PlainTransfers) -> list[Answer]:
+    async def _plain(self, request: PlainTransfers) -> tuple[list[Answer], int]:
         with _told():
-            return await self.writer.submit(_caller(), request.transfers)
+            answers = await self.writer.submit(_caller(), request.transfers)
+        return answers, self.writer.latest([answer.position for answer in answers])
 
     async def _bulk(
         self, asked: Sequence[Command], items: Sequence[Item], *, is_preview: bool
@@ -384,7 +395,7 @@ class AccountsApi(accounts_pb2_grpc.AccountsServiceServicer):
             result_of(command[0], answer, is_preview=is_preview)
             for command, answer in zip(asked, answers, strict=True)
         ]
-        return results, max(answer.position for answer in answers)
+        return results, self.writer.latest(answer.position for answer in answers)
 
     async def _rows_reach(self, min_position: int) -> None:
         """A position asked for, in pages; page 0 if there is one, where none is asked for."""

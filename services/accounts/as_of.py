@@ -6,12 +6,14 @@ from sqlalchemy import Connection, func, select
 
 from services.accounts.domain.book import Place
 from services.accounts.domain.kinds import Kind, sign_of
+from services.accounts.domain.sharding import page_of, position_of
 from services.accounts.projections import (
     AccountEntries,
     accounts,
     entry_accounts,
     last_page_at,
     page_count,
+    shard_of_account,
 )
 
 # Behind every entry of a page.
@@ -42,8 +44,11 @@ def at_position(connection: Connection, account_id: str, position: int | None) -
     ).first()
     if found is None:
         return None
-    last = page_count(connection) - 1
-    position = last if position is None else min(position, last)
+    shard = shard_of_account(connection, account_id)
+    last = position_of(shard, page_count(connection, shard) - 1)
+    # Where another journal stood says nothing of this one.
+    is_of_it = position is not None and (position < 0 or page_of(position)[0] == shard)
+    position = min(position, last) if position is not None and is_of_it else last
     account = AccountEntries(connection, account_id)
     seq = account.first_after(Place(position, _LAST_ORDINAL)) - 1 if position >= 0 else 0
     if seq == 0:
@@ -63,7 +68,8 @@ def at_position(connection: Connection, account_id: str, position: int | None) -
 
 def at_time(connection: Connection, account_id: str, time_us: int) -> AsOf | None:
     """As the last page left it that was written at or before a time."""
-    return at_position(connection, account_id, last_page_at(connection, time_us))
+    at = last_page_at(connection, time_us, shard_of_account(connection, account_id))
+    return at_position(connection, account_id, at)
 
 
 def by_value_date(

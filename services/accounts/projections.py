@@ -26,7 +26,7 @@ from sqlalchemy import (
 
 from libs.event_store import StoredEvent
 from libs.read_model import Patch, Put, ReadModel, Write
-from services.accounts.codec.pages import PAGE_TYPE
+from services.accounts.codec.pages import PAGE_TYPE, shard_of_stream
 from services.accounts.codec.rows import (
     Bounds,
     Change,
@@ -41,6 +41,7 @@ from services.accounts.codec.rows import (
 )
 from services.accounts.domain.book import Account, Freeze, Place
 from services.accounts.domain.kinds import Kind
+from services.accounts.domain.sharding import page_of, position_of
 
 metadata = MetaData()
 accounts = Table(
@@ -135,7 +136,10 @@ def project(event: StoredEvent) -> Iterable[Write]:
     """The rows a page makes."""
     if event.type != PAGE_TYPE:
         return ()
-    return _rows(*page_rows(event.data))
+    page, found = page_rows(event.data)
+    # A shard's pages are numbered from its own base on; those of shard 0 are as they are.
+    number = position_of(shard_of_stream(event.stream), page.number)
+    return _rows(page._replace(number=number), found)
 
 
 ACCOUNTS_ENTRIES = ReadModel("accounts_entries", 2, "accounts", ("journal-",), metadata, project)
@@ -325,43 +329,64 @@ def _of_all(
 ) -> Select[Any]:
     place = tuple_(entries.c.page_number, entries.c.ordinal)
     query = query.where(place > tuple_(after.page_number, after.ordinal))
-    if wanted.from_date:
+    # The days of several journals do not turn on one page: then the dates alone decide.
+    is_one = shard_count(connection) == 1
+    if wanted.from_date and is_one:
         # The page on which a day begins carries the date of the day before.
         first_page = bisect_left(_Pages(connection, pages.c.business_date), wanted.from_date) - 1
         query = query.where(entries.c.page_number >= first_page)
+    if wanted.from_date:
         query = query.where(entries.c.business_date >= wanted.from_date)
     if wanted.to_date:
         query = query.where(entries.c.business_date <= wanted.to_date)
+    if wanted.to_date and is_one:
         behind = bisect_right(_Pages(connection, pages.c.business_date), wanted.to_date)
         query = query.where(entries.c.page_number < behind)
     return query.order_by(entries.c.page_number, entries.c.ordinal)
 
 
 class _Pages(Sequence[Any]):
-    """One column of the pages, found by number: what halving looks at."""
+    """One column of a shard's pages, found by number: what halving looks at."""
 
-    def __init__(self, connection: Connection, column: "Column[Any]") -> None:
+    def __init__(self, connection: Connection, column: "Column[Any]", shard: int = 0) -> None:
         self._connection = connection
         self._query = select(column)
-        self._count = page_count(connection)
+        self._shard = shard
+        self._count = page_count(connection, shard)
 
     def __len__(self) -> int:
         return self._count
 
     def __getitem__(self, number: Any) -> Any:  # noqa: ANN401 - an int gives what the column holds
-        query = self._query.where(pages.c.page_number == number)
+        query = self._query.where(pages.c.page_number == position_of(self._shard, number))
         return self._connection.execute(query).scalar_one()
 
 
-def page_count(connection: Connection) -> int:
-    """How many pages are in the rows: the last one's number and one."""
+def page_count(connection: Connection, shard: int = 0) -> int:
+    """How many pages of a shard are in the rows: the last one's number and one."""
+    number = pages.c.page_number
+    found = select(func.max(number)).where(number < position_of(shard + 1, 0))
+    last = connection.execute(found.where(number >= position_of(shard, 0))).scalar_one()
+    return 0 if last is None else page_of(int(last))[1] + 1
+
+
+def shard_count(connection: Connection) -> int:
+    """How many shards have pages in the rows; 1 where there are none at all."""
     last = connection.execute(select(func.max(pages.c.page_number))).scalar_one()
-    return 0 if last is None else int(last) + 1
+    return 1 if last is None else page_of(int(last))[0] + 1
 
 
-def last_page_at(connection: Connection, time_us: int) -> int:
-    """The last page written at or before a time; -1 where there is none."""
-    return bisect_right(_Pages(connection, pages.c.written_us), time_us) - 1
+def shard_of_account(connection: Connection, account_id: str) -> int:
+    """Where the account's entries stand."""
+    found = select(entry_accounts.c.page_number).where(entry_accounts.c.account_id == account_id)
+    place = connection.execute(found.limit(1)).scalar()
+    return 0 if place is None else page_of(int(place))[0]
+
+
+def last_page_at(connection: Connection, time_us: int, shard: int = 0) -> int:
+    """The last page of a shard written at or before a time; -1 where there is none."""
+    number = bisect_right(_Pages(connection, pages.c.written_us, shard), time_us) - 1
+    return position_of(shard, number)
 
 
 class AccountEntries:

@@ -7,6 +7,7 @@ from sqlalchemy import Connection, Row, select
 
 from libs.journal_proof import Proof, page_leaf
 from libs.merkle import leaf_hash, path_to
+from services.accounts.domain.sharding import position_of
 from services.accounts.projections import entries, pages
 
 
@@ -19,7 +20,9 @@ def page_entries(connection: Connection, page_number: int) -> list[bytes]:
 def page_hashes(connection: Connection, first: int, limit: int) -> Sequence[Row[*tuple[Any, ...]]]:
     """Number, hash and root of pages from one on, in their order."""
     query = select(pages.c.page_number, pages.c.page_hash, pages.c.entries_root)
-    query = query.where(pages.c.page_number >= first).order_by(pages.c.page_number)
+    # Of shard 0: the other journals are proven from their own stream, not from these rows.
+    query = query.where(pages.c.page_number >= first, pages.c.page_number < position_of(1, 0))
+    query = query.order_by(pages.c.page_number)
     return connection.execute(query.limit(limit)).all()
 
 

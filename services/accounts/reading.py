@@ -12,6 +12,7 @@ from libs.grpc_errors import Refused as EdgeRefused
 from libs.projection import Projection
 from libs.read_model import Database
 from services.accounts.domain.refusals import Refused
+from services.accounts.shards import Shards
 from services.accounts.writer import Writer
 
 T = TypeVar("T")
@@ -21,7 +22,7 @@ T = TypeVar("T")
 class Rows:
     """The read model of the journal, and the writer it follows."""
 
-    writer: Writer
+    writer: Writer | Shards
     database: Database
     projection: Projection
 

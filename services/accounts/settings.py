@@ -13,11 +13,15 @@ class AccountsSettings(ServiceSettings):
     head_every_s: float = Field(default=10.0, gt=0, le=86_400)
     # Entries whose ids, facts and ended holds stay in memory; older ones are asked of the index.
     keep_entries: int = Field(default=200_000, ge=0, le=10_000_000)
+    # Journals that customers' accounts are spread over, each with its one writer. Never made fewer,
+    # nor more, once there are accounts: their ids say where they are.
+    shards: int = Field(default=1, ge=1, le=64)
     # SQLAlchemy URL of the id index; empty: an SQLite file of its own, or the read models' server.
     id_index: str = ""
 
-    @property
-    def id_index_url(self) -> str:
+    def id_index_url(self, shard: int) -> str:
+        """A file for each shard; on a server, tables for each."""
         if self.id_index or not self.database.startswith("sqlite"):
             return self.id_index or self.database
-        return f"sqlite:///{self.data_dir}/ids.sqlite"
+        name = f"ids-{shard}" if shard else "ids"
+        return f"sqlite:///{self.data_dir}/{name}.sqlite"

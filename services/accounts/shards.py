@@ -63,7 +63,7 @@ from services.accounts.domain.sharding import (
     shards_of,
     transit_of,
 )
-from services.accounts.domain.totals import KindTotal
+from services.accounts.domain.totals import KindTotal, TrialBalance
 from services.accounts.id_index import IdIndex, IndexBehind
 from services.accounts.writer import Writer
 
@@ -166,14 +166,15 @@ class Shards:
         view = Book(self.position, accounts=found)
         return work(view)
 
-    async def totals(self) -> list[KindTotal]:
+    async def trial(self) -> TrialBalance:
         """Each kind's sums over all shards."""
-        sums: dict[tuple[int, str], KindTotal] = {}
-        for writer in self._writers:
-            for one in await writer.totals():
+        home = await self._writers[HOME].trial()
+        sums = {(one.kind, one.currency): one for one in home.totals}
+        for writer in self._writers[HOME + 1 :]:
+            for one in (await writer.trial()).totals:
                 other = sums.get((one.kind, one.currency))
                 sums[one.kind, one.currency] = one if other is None else _sum(one, other)
-        return [sums[key] for key in sorted(sums)]
+        return home._replace(totals=[sums[key] for key in sorted(sums)])
 
     async def wait_for(self, position: int) -> None:
         shard, page_number = self._page_of(position)

@@ -15,6 +15,7 @@ from libs.money import Money, major
 from libs.read_model import Database
 from services.accounts.codec.rows import purpose_of
 from services.accounts.domain.kinds import Kind, sign_of
+from services.accounts.domain.sharding import position_of
 from services.accounts.domain.statements import Issued, Period
 from services.accounts.projections import (
     AccountEntries,
@@ -23,6 +24,7 @@ from services.accounts.projections import (
     entry_accounts,
     page_count,
     pages,
+    shard_of_account,
 )
 
 LINES_AT_ONCE = 1_000
@@ -103,6 +105,7 @@ def draft(connection: Connection, account: Owned, period: Period, number: int) -
     of_account = AccountEntries(connection, account.account_id)
     opening_seq = of_account.first_on(period.from_date) - 1
     closing_seq = of_account.first_behind(period.to_date) - 1
+    shard = shard_of_account(connection, account.account_id)
     return Issued(
         account.account_id,
         number,
@@ -112,7 +115,7 @@ def draft(connection: Connection, account: Owned, period: Period, number: int) -
         opening_seq,
         max(opening_seq, closing_seq),
         b"",
-        page_count(connection) - 1,
+        position_of(shard, page_count(connection, shard) - 1),
         0,
     )
 

@@ -39,7 +39,7 @@ from services.accounts.domain.previews import Preview, preview
 from services.accounts.domain.recalling import Found, Key, put_back, take_away
 from services.accounts.domain.refusals import Reason, Refusal, Refused
 from services.accounts.domain.terms import differing
-from services.accounts.domain.totals import KindTotal, totals_of
+from services.accounts.domain.totals import TrialBalance, totals_of
 from services.accounts.id_index import IdIndex
 from services.accounts.recall import Recall
 from services.accounts.recovery import KEEP_ENTRIES, Recovered
@@ -245,9 +245,11 @@ class Writer:
         self._reads.append(answer)
         return await found
 
-    async def totals(self) -> list[KindTotal]:
+    async def trial(self) -> TrialBalance:
         """The trial balance as stored."""
-        return await self.read(totals_of)
+        return await self.read(
+            lambda book: TrialBalance(totals_of(book), book.page_number, self.head_hash)
+        )
 
     async def entry_at(self, packed: int) -> Entry:
         """An entry of a page that is written, by its place."""

@@ -4,9 +4,9 @@ from hefu.accounts.v1 import accounts_pb2 as pb
 from hefu.accounts.v1 import events_pb2
 from services.accounts.codec.facts import legs_to_wire, quote_to_wire
 from services.accounts.domain.answers import Answer
-from services.accounts.domain.book import Account, Book, Window, WindowState
+from services.accounts.domain.book import Account, Window, WindowState
 from services.accounts.domain.entries import BalanceAfter, HoldCaptured, QuoteGiven, TransferPosted
-from services.accounts.domain.totals import KindTotal
+from services.accounts.domain.totals import KindTotal, TrialBalance
 
 _STATES = {
     WindowState.OPEN: pb.WINDOW_STATE_OPEN,
@@ -103,14 +103,12 @@ def total_message(total: KindTotal) -> pb.KindTotal:
     )
 
 
-def trial_balance(
-    totals: list[KindTotal], book: Book, head_hash: bytes
-) -> pb.GetTrialBalanceResponse:
+def trial_balance(trial: TrialBalance) -> pb.GetTrialBalanceResponse:
     return pb.GetTrialBalanceResponse(
-        totals=[total_message(total) for total in totals],
-        position=book.page_number,
-        pages=book.page_number + 1,
-        head_hash=head_hash,
+        totals=[total_message(total) for total in trial.totals],
+        position=trial.page_number,
+        pages=trial.page_number + 1,
+        head_hash=trial.head_hash,
     )
 
 

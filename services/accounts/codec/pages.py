@@ -24,6 +24,11 @@ def journal_of(shard: int) -> str:
     return f"journal-{shard}"
 
 
+def shard_of_stream(journal: str) -> int:
+    """The shard whose pages the stream holds."""
+    return int(journal.rpartition("-")[2])
+
+
 def snapshots_of(shard: int) -> str:
     """The stream of a shard's snapshots."""
     return f"journal_snapshot-{shard}"

@@ -16,6 +16,14 @@ class KindTotal(NamedTuple):
     held: int
 
 
+class TrialBalance(NamedTuple):
+    """The totals, and the page and hash they stand at (of several shards: those of shard 0)."""
+
+    totals: list[KindTotal]
+    page_number: int
+    head_hash: bytes
+
+
 def totals_of(book: Book) -> list[KindTotal]:
     sums: dict[tuple[Kind, str], tuple[int, int, int]] = {}
     for account in book.accounts.values():
