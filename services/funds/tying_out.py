@@ -12,9 +12,10 @@ from services.funds import queries
 from services.funds.aggregates import Aggregates
 from services.funds.booking_desk import purpose_of
 from services.funds.clients.payments import Fate, Payments
+from services.funds.domain import advance as advances
 from services.funds.domain import order_lifecycle as life
 from services.funds.domain import ta_day
-from services.funds.domain.order_terms import Subscription
+from services.funds.domain.order_terms import FastRedemption, Subscription
 from services.funds.domain.ta_day import CashStage, FileType, Purpose
 from services.funds.file_room import FileRoom
 
@@ -75,9 +76,18 @@ class TyingOut:
                 await self._of_day(state, owed)
         for id_ in await self.database.read(lambda c: queries.unended_orders_of(c, ta_id)):
             order = (await self.aggregates.orders.load(id_)).state
-            if isinstance(order, life.Begun):
+            if isinstance(order, life.Begun) and isinstance(order.terms.kind, FastRedemption):
+                owed[Purpose.FAST] -= await self._advanced(order)
+            elif isinstance(order, life.Begun):
                 _of_order(order, owed)
         return owed
+
+    async def _advanced(self, order: life.Begun) -> int:
+        """What the wallet has had at once, until the registrar's money for it is told."""
+        if not order.advance_id or any(part.is_covered for part in order.parts):
+            return 0
+        advance = (await self.aggregates.advances.load(order.advance_id)).state
+        return advance.terms.amount_minor if isinstance(advance, advances.Begun) else 0
 
     async def _of_day(self, day: ta_day.Begun, owed: Counter[Purpose]) -> None:
         """What is confirmed and not paid out yet, or has come and is not told to its orders."""

@@ -127,7 +127,7 @@ class FundWorld:
         """Units and cash, and no break is left."""
         self.play.tally.faults.clear()
         found = await self.play.tie_out(self.played[-1].day)
-        assert self.play.tally.faults == []
+        assert self.play.tally.faults == [], self.play.tally.faults
         assert all(unit.ties_out for unit in found.units), found
         assert all(cash.ties_out for cash in found.cash), found
         assert await self.breaks() == []
