@@ -19,6 +19,16 @@ positions = Table(
     Column("position", BigInteger, nullable=False),
 )
 
+# The last event in a projection's rows: where it is not in the store, the rows are another's.
+newest = Table(
+    "newest_events",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("stream", Text, nullable=False),
+    Column("revision", BigInteger, nullable=False),
+    Column("event_id", Text, nullable=False),
+)
+
 # An inbox's position: everything of its source up to here was heard and had its effect.
 inboxes = Table(
     "inboxes",
@@ -48,6 +58,23 @@ _REASON_MAX = 2_000
 def create(connection: Connection) -> None:
     """Make the tables where they are not there."""
     metadata.create_all(connection)
+
+
+def keep_newest(connection: Connection, name: str, event: StoredEvent) -> None:
+    """The last event in the rows of a projection."""
+    row = {
+        "name": name,
+        "stream": event.stream,
+        "revision": event.revision,
+        "event_id": str(event.id),
+    }
+    apply(connection, [Put(newest, row)])
+
+
+def newest_of(connection: Connection, name: str) -> tuple[str, int, str] | None:
+    """Stream, revision and id of the last event in the rows; None where there is none."""
+    found = connection.execute(select(newest).where(newest.c.name == name)).first()
+    return None if found is None else (found.stream, int(found.revision), found.event_id)
 
 
 def park(connection: Connection, follower: str, event: StoredEvent, reason: str) -> None:

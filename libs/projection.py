@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from typing import cast
 
 import structlog
 from sqlalchemy import Connection, select
@@ -11,11 +12,11 @@ from sqlalchemy import Connection, select
 from libs import positions
 from libs.bus import Bus
 from libs.cancelling import heed_cancellation
-from libs.event_store import EventStore, StoredEvent
+from libs.event_store import EventStore, StoredEvent, StoreUnavailable
 from libs.feed import Batch, batches, between
 from libs.hearing import hear
 from libs.positions import positions as table
-from libs.read_model import Database, Put, ReadModel, apply
+from libs.read_model import Database, Erase, Put, ReadModel, apply
 from libs.transient import is_transient
 
 # A position without rows is kept in memory for so long before it is worth a commit.
@@ -69,13 +70,46 @@ class Projection:
         return max(self._head, self.position)
 
     async def prepare(self) -> None:
-        """Make the tables; start anew where the model's version changed. Called by `run`."""
+        """Make the tables; start anew where the model's version, or the store, is another.
+
+        Called by `run`.
+        """
         if self._is_prepared:
             return
         self.position = await self._database.write(self._prepared)
+        if self.position and not await self._is_of_this_store():
+            logger.warning(
+                "read_model_of_another_store",
+                follower=self.name,
+                position=self.position,
+                consequence="its rows are made again from the store it is pointed at",
+            )
+            self.position = await self._database.write(self._emptied)
         self._is_prepared = True
         for stream in sorted(self._parked):
             await self._take_up(stream)
+
+    async def _is_of_this_store(self) -> bool:
+        """Whether the last event in the rows is in the store; asked until the store answers."""
+        newest = await self._database.read(lambda c: positions.newest_of(c, self.model.name))
+        while True:
+            try:
+                if newest is None:  # rows of an earlier program, or none at all
+                    return self.position <= await self._store.head()
+                stream, revision, event_id = newest
+                reading = cast(
+                    "AsyncGenerator[StoredEvent, None]", self._store.read(stream, revision)
+                )
+                async with aclosing(reading):
+                    event = await anext(reading, None)
+            except StoreUnavailable as error:
+                logger.warning("projection_waits", follower=self.name, reason=str(error))
+                await asyncio.sleep(RETRY_S)
+            else:
+                # A stream that was cut at its beginning cannot tell.
+                return event is not None and (
+                    event.revision != revision or str(event.id) == event_id
+                )
 
     async def run(self) -> None:
         """For ever."""
@@ -199,6 +233,8 @@ class Projection:
         )
         if waiting:
             positions.wait_behind(connection, self.name, waiting)
+        if events:
+            positions.keep_newest(connection, self.model.name, events[-1])
         self._keep(connection, position)
 
     def _keep(self, connection: Connection, position: int) -> None:
@@ -212,10 +248,16 @@ class Projection:
             self.model.metadata.create_all(connection)
             self._parked = set(positions.parked_streams(connection, self.name))
             return int(found.position)
+        return self._emptied(connection)
+
+    def _emptied(self, connection: Connection) -> int:
+        """Tables without rows, and nothing known of a store."""
         self.model.metadata.drop_all(connection)
         self.model.metadata.create_all(connection)
         for stream in positions.parked_streams(connection, self.name):
             positions.release(connection, self.name, stream)
+        self._parked = set()
+        apply(connection, [Erase(positions.newest, {"name": self.model.name})])
         self._keep(connection, 0)
         return 0
 

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import JSON, BigInteger, Column, MetaData, Row, Table, Text, func, select
 
-from libs.event_store import StoredEvent
+from libs.event_store import StoredEvent, StoreUnavailable
 from libs.memory_store import MemoryStore
 from libs.projection import Behind, Projection
 from libs.read_model import Added, Database, Erase, Patch, Put, ReadModel, Write, apply
@@ -233,6 +233,68 @@ async def test_another_version_is_made_from_the_first_event(
 
     assert "left over" not in [row.id for row in await all_of(database, rows)]
     assert len(await all_of(database, rows)) == 5
+
+
+async def test_rows_of_another_store_are_made_again(database: Database, category: str) -> None:
+    """A folder that outlived its store, or a store that was put back from an old backup."""
+    lost, other = MemoryStore(), MemoryStore()
+    position = await fill(lost, f"{category}-lost", 5)
+    old = Projection(model(category), database, lost)
+    async with running(old):
+        await old.wait_for(position)
+    # The other store has come further, so its positions say nothing.
+    position = await fill(other, category, 8)
+
+    new = Projection(model(category), database, other)
+    async with running(new):
+        await new.wait_for(position)
+
+    there = {row.id for row in await all_of(database, rows)}
+    assert there == {event.stream async for event in other.read_all([category])}
+
+
+async def test_rows_of_an_empty_store_are_none(database: Database, category: str) -> None:
+    lost = MemoryStore()
+    position = await fill(lost, category, 5)
+    old = Projection(model(category), database, lost)
+    async with running(old):
+        await old.wait_for(position)
+
+    new = Projection(model(category), database, MemoryStore())
+    await new.prepare()
+
+    assert new.position == 0
+    assert await all_of(database, rows) == []
+
+
+async def test_rows_of_this_store_stay_when_it_does_not_answer_at_once(
+    database: Database, category: str
+) -> None:
+    class Waking(MemoryStore):
+        """Does not answer the first time it is read."""
+
+        is_awake = False
+
+        async def read(self, stream: str, from_revision: int = 0) -> AsyncIterator[StoredEvent]:
+            if not self.is_awake:
+                self.is_awake = True
+                raise StoreUnavailable
+            async for stored in super().read(stream, from_revision):
+                yield stored
+
+    store = Waking()
+    position = await fill(store, category, 5)
+    first = Projection(model(category), database, store)
+    async with running(first):
+        await first.wait_for(position)
+    await database.write(lambda c: apply(c, [Put(rows, {"id": "kept", "n": 0})]))
+    store.is_awake = False
+
+    second = Projection(model(category), database, store)
+    await second.prepare()
+
+    assert second.position == position
+    assert "kept" in [row.id for row in await all_of(database, rows)]
 
 
 async def test_a_position_of_another_streams_event_is_reached_too(
