@@ -14,6 +14,7 @@ from libs.grpc_client import open_channel
 from libs.grpc_server import serve
 from services.payments.__main__ import Payments
 from services.payments.api import POLICY
+from services.payments.api_limits import POLICY as LIMITS_POLICY
 from tests.services.payments.worlds import World
 
 
@@ -48,8 +49,8 @@ async def serving(world: World, run_dir: Path, port: int = 0) -> AsyncIterator[S
         parts = await stack.enter_async_context(world.payments())
         serving = serve(
             port,
-            [parts.api.binding()],
-            POLICY,
+            [parts.api.binding(), parts.limits_api.binding()],
+            {**POLICY, **LIMITS_POLICY},
             identities / "payments",
             verifier=Verifier(run_dir / "authority" / "token.pub"),
         )

@@ -2,15 +2,22 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from dataclasses import replace
+from pathlib import Path
 
+import grpc
 import pytest
 from google.protobuf import json_format
 
-from hefu.payments.v1 import limits_pb2
+from hefu.payments.v1 import limits_pb2, limits_pb2_grpc
+from libs.client import transfer
 from libs.decider import Cause
 from libs.event_store import Appended, NewEvent, StoreUnavailable
+from libs.grpc_client import open_channel
+from libs.grpc_errors import violations_of
 from libs.memory_store import MemoryStore
+from libs.money import Money
 from services.payments.__main__ import Payments
 from services.payments.domain import limits as d
 from services.payments.domain.lifecycle import Begun, Failed, Stage
@@ -20,7 +27,8 @@ from services.payments.domain.payment import ReserveRefund
 from services.payments.domain.terms import Kind
 from services.payments.limits_codec import codec
 from tests.services.payments.asking import PAYOUT, SALE, TOP_UP, TRANSFER, ask
-from tests.services.payments.worlds import MERCHANT, OTHER, WALLET, World
+from tests.services.payments.conftest import Served
+from tests.services.payments.worlds import MERCHANT, OTHER, WALLET, World, payment_id
 
 DAILY = Limit("daily", "", "CZK", Span.DAY, 15_000, None, Mode.ENFORCE, Posture.CLOSED)
 ACCOUNT, TENANT = f"account/{WALLET}", "tenant/wallet"
@@ -230,27 +238,71 @@ async def test_what_is_held_in_transit_or_in_doubt_keeps_its_reservation(
     assert due(id_, 0, forgotten, FORGOTTEN_MS) == d.Release(id_, d.TIMED_OUT)
 
 
-EVENTS: list[tuple[d.Event, type]] = [
-    (
+# One file each under tests/golden/payments, never edited.
+EVENTS: dict[str, tuple[d.Event, type]] = {
+    "limits_set": (
         d.LimitsSet((DAILY, replace(DAILY, name="b", kind="payout", count_max=0)), ("a",)),
         limits_pb2.LimitsSet,
     ),
-    (d.LimitsSet((), ()), limits_pb2.LimitsSet),
-    (d.Reserved("p", "payout", "CZK", 5, "2026-09-21", 7, ("daily",)), limits_pb2.LimitReserved),
-    (d.Denied("p", "daily", -1, 0, 7), limits_pb2.LimitDenied),
-    (d.Confirmed("p", 0), limits_pb2.LimitConfirmed),
-    (d.Released("p", "FAILED"), limits_pb2.LimitReleased),
-    (d.Restored("p", "r", 5), limits_pb2.LimitRestored),
-]
+    "limits_unset": (d.LimitsSet((), ()), limits_pb2.LimitsSet),
+    "limit_reserved": (
+        d.Reserved("p", "payout", "CZK", 5, "2026-09-21", 7, ("daily",)),
+        limits_pb2.LimitReserved,
+    ),
+    "limit_denied": (d.Denied("p", "daily", -1, 0, 7), limits_pb2.LimitDenied),
+    "limit_confirmed": (d.Confirmed("p", 0), limits_pb2.LimitConfirmed),
+    "limit_released": (d.Released("p", "FAILED"), limits_pb2.LimitReleased),
+    "limit_restored": (d.Restored("p", "r", 5), limits_pb2.LimitRestored),
+}
 
 
-@pytest.mark.parametrize(("event", "message"), EVENTS)
-def test_what_is_stored_reads_back_and_is_what_protobuf_writes(
-    event: d.Event, message: type
-) -> None:
+@pytest.mark.parametrize("name", EVENTS)
+def test_what_is_stored_reads_back_and_is_what_protobuf_writes(name: str, root: Path) -> None:
+    event, message = EVENTS[name]
     type_, data = codec.encode(event)
+    assert data == (root / "tests" / "golden" / "payments" / f"{name}.v1.json").read_bytes()
     assert codec.decode(type_, data) == event
     parsed = json_format.Parse(data, message())
     assert type_ == parsed.DESCRIPTOR.full_name
     again = json_format.MessageToJson(parsed, preserving_proto_field_name=True)
     assert codec.decode(type_, again.encode()) == event
+
+
+async def test_an_operator_sets_limits_and_sees_what_is_left(served: Served, run_dir: Path) -> None:
+    served.world.journal.balances[WALLET] = 100_000
+    limit = limits_pb2.Limit(
+        name="daily",
+        currency_code="CZK",
+        span=limits_pb2.LIMIT_SPAN_DAY,
+        amount_max_minor=15_000,
+        mode=limits_pb2.LIMIT_MODE_ENFORCE,
+        posture=limits_pb2.LIMIT_POSTURE_CLOSED,
+    )
+    setting = limits_pb2.SetLimitsRequest(scope=ACCOUNT, limits=[limit])
+    async with AsyncExitStack() as stack:
+        stubs = []
+        for name in ("operator", "wallet"):
+            channel = open_channel(f"localhost:{served.port}", run_dir / "identities" / name)
+            stubs.append(
+                limits_pb2_grpc.LimitsServiceStub(await stack.enter_async_context(channel))
+            )
+        operator, wallet = stubs
+        await operator.SetLimits(setting, timeout=5)
+        await served.wallet.create(payment_id(1), transfer(WALLET, OTHER, Money("CZK", 10_000)))
+        await served.wallet.wait(payment_id(1))
+        await served.wallet.create(payment_id(2), transfer(WALLET, OTHER, Money("CZK", 10_000)))
+        failed = await served.wallet.wait(payment_id(2))
+        got = await operator.GetLimits(limits_pb2.GetLimitsRequest(scope=ACCOUNT), timeout=5)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await wallet.SetLimits(setting, timeout=5)
+        limit.count_max = 1
+        limit.span = limits_pb2.LIMIT_SPAN_SINGLE
+        bad = limits_pb2.SetLimitsRequest(scope=ACCOUNT, limits=[limit])
+        with pytest.raises(grpc.aio.AioRpcError) as wrong:
+            await operator.SetLimits(bad, timeout=5)
+
+    assert failed.failure_reason == "LIMIT_DENIED"
+    assert [each.left_minor for each in got.limits] == [5_000]
+    assert got.business_date == served.world.journal.today
+    assert caught.value.code() is grpc.StatusCode.PERMISSION_DENIED
+    assert [v.field for v in violations_of(wrong.value)] == ["limits[0].count_max"]
