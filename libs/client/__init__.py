@@ -17,6 +17,7 @@ from hefu.settlement.v1 import settlement_pb2_grpc
 from libs.client.accounts import AccountsClient
 from libs.client.calls import PATIENCE_S
 from libs.client.errors import HefuError, Unanswered
+from libs.client.funds import FundsClient
 from libs.client.payments import PaymentsClient, is_final, is_settled
 from libs.client.terms import merchant_payment, payout, top_up, transfer
 from libs.failure import StartFailed
@@ -25,6 +26,7 @@ from libs.grpc_client import open_channel
 __all__ = [
     "AccountsClient",
     "Addresses",
+    "FundsClient",
     "HefuClient",
     "HefuError",
     "PaymentsClient",
@@ -47,6 +49,8 @@ class Addresses:
     accounts: str
     payments: str
     settlement: str
+    # Empty: no funds run there.
+    funds: str = ""
 
     @classmethod
     def of(cls, run_dir: Path) -> "Addresses":
@@ -55,7 +59,7 @@ class Addresses:
             told = json.loads((run_dir / "supervisor.json").read_text())["addresses"]
         except (OSError, ValueError, KeyError) as error:
             raise StartFailed(f"nothing runs in {run_dir}: `make up` starts it") from error
-        return cls(told["accounts"], told["payments"], told["settlement"])
+        return cls(told["accounts"], told["payments"], told["settlement"], told.get("funds", ""))
 
 
 class HefuClient:
@@ -66,10 +70,19 @@ class HefuClient:
         accounts: AccountsClient,
         payments: PaymentsClient,
         settlement: "settlement_pb2_grpc.SettlementServiceAsyncStub",
+        funds: FundsClient | None = None,
     ) -> None:
         self.accounts = accounts
         self.payments = payments
         self.settlement = settlement
+        self._funds = funds
+
+    @property
+    def funds(self) -> FundsClient:
+        """Fund distribution. Raises `StartFailed` where none runs."""
+        if self._funds is None:
+            raise StartFailed("no funds run here")
+        return self._funds
 
     @classmethod
     @asynccontextmanager
@@ -103,4 +116,9 @@ class HefuClient:
             settlement: settlement_pb2_grpc.SettlementServiceAsyncStub = (
                 settlement_pb2_grpc.SettlementServiceStub(channels[2])
             )
-            yield cls(accounts, payments, settlement)
+            funds = None
+            if addresses.funds:
+                opened = open_channel(addresses.funds, identity)
+                funds = FundsClient(await stack.enter_async_context(opened), patience_s=patience_s)
+                stack.push_async_callback(funds.close)
+            yield cls(accounts, payments, settlement, funds)
