@@ -16,6 +16,7 @@ from hefu.type.v1.money_pb2 import Money
 from libs.authority import Identity, establish
 from libs.grpc_client import open_channel
 from libs.ids import new_id
+from services.accounts.domain.sharding import hashed
 from tests.servers import EventStoreServer, NatsServer, Server, free_port, identities
 
 if TYPE_CHECKING:
@@ -24,13 +25,16 @@ if TYPE_CHECKING:
 FUNDS = 1_000_000
 CALLERS = 8
 KILLS = 3
+SHARDS, WALLETS = 3, 12
 _TRY_AGAIN = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 
 
 class Accounts(Server):
     """`python -m services.accounts`."""
 
-    def __init__(self, run_dir: Path, store: EventStoreServer, bus: NatsServer) -> None:
+    def __init__(
+        self, run_dir: Path, store: EventStoreServer, bus: NatsServer, shards: int = 1
+    ) -> None:
         self.port = free_port()
         super().__init__(
             [sys.executable, "-m", "services.accounts"],
@@ -42,6 +46,9 @@ class Accounts(Server):
                 "HEFU_EVENT_STORE": store.uri,
                 "HEFU_BUS": bus.address,
                 "HEFU_SNAPSHOT_EVERY_PAGES": "20",
+                "HEFU_SHARDS": str(shards),
+                # So little that most of what is asked again has left memory.
+                "HEFU_KEEP_ENTRIES": "50",
             },
         )
 
@@ -171,6 +178,87 @@ async def test_no_acknowledged_entry_is_lost_or_doubled_by_kills(
     assert listed.entries[0].entry.WhichOneof("fact") == "account_opened", listed.entries[0]
     ids = [each.entry.command_id for each in listed.entries[1:]]
     assert sorted(ids) == sorted(command.transfer.transfer_id for command, _ in acknowledged)
+
+
+@pytest.mark.full
+async def test_kills_between_shards_lose_and_make_nothing(  # noqa: PLR0915 - one long story
+    run_dir: Path, servers: tuple[EventStoreServer, NatsServer]
+) -> None:
+    accounts = Accounts(run_dir, *servers, shards=SHARDS)
+    accounts.start()
+    posted = asyncio.Event()
+    acknowledged: list[pb.Command] = []
+    is_over = False
+
+    async def caller(stub: "AccountsServiceAsyncStub", wallets: list[str], n: int) -> None:
+        while not is_over:
+            payer, payee = wallets[n % WALLETS], wallets[(n * 5 + 1) % WALLETS]
+            n += 1
+            if payer != payee:
+                command = _transfer(payer, payee, 7)
+                await _decided(stub, command)
+                acknowledged.append(command)
+                posted.set()
+
+    try:
+        async with _stub(accounts, run_dir) as stub:
+            wallets = [await _wallet(stub) for _ in range(WALLETS)]
+            async with asyncio.TaskGroup() as calling:
+                for n in range(CALLERS):
+                    calling.create_task(caller(stub, wallets, n))
+                for _ in range(KILLS):
+                    for _ in range(20):
+                        posted.clear()
+                        await posted.wait()
+                    await asyncio.to_thread(accounts.kill)
+                    await asyncio.to_thread(accounts.start)
+                is_over = True
+            request = pb.GetAccountsRequest(account_ids=wallets)
+            before = (await stub.GetAccounts(request)).accounts
+            again = [await _decided(stub, command) for command in acknowledged]
+            after = (await stub.GetAccounts(request)).accounts
+            trial = await stub.GetTrialBalance(pb.GetTrialBalanceRequest())
+            listed = [
+                await stub.ListEntries(
+                    pb.ListEntriesRequest(
+                        account_id=wallet,
+                        page_size=1_000,
+                        min_position=max(each.position for each in again),
+                    )
+                )
+                for wallet in wallets
+            ]
+    finally:
+        accounts.kill()
+    assert {hashed(wallet, SHARDS) for wallet in wallets} == set(range(SHARDS))
+    assert all(each.is_replayed and not each.HasField("refusal") for each in again)
+    assert list(before) == list(after), "what was asked again has moved nothing"
+    assert sum(account.posted_minor for account in after) == FUNDS * WALLETS
+    assert sum(total.credit_minus_debit_minor for total in trial.totals) == 0
+    transit = events_pb2.ACCOUNT_KIND_SHARD_TRANSIT
+    assert sum(t.credit_minus_debit_minor for t in trial.totals if t.kind == transit) == 0
+    for account, entries in zip(after, listed, strict=True):
+        assert len(entries.entries) == account.account_seq
+
+
+async def _decided(stub: "AccountsServiceAsyncStub", command: pb.Command) -> pb.CommandResult:
+    """The same until it is decided, on every shard that it needs."""
+    while True:
+        result = await _sent(stub, command)
+        if result.refusal.reason not in ("ID_INDEX_BEHIND", "STORE_UNAVAILABLE", "QUEUE_FULL"):
+            return result
+
+
+async def _wallet(stub: "AccountsServiceAsyncStub") -> str:
+    """A wallet with money from our own account, which is on shard 0."""
+    wallet = _opening(events_pb2.ACCOUNT_KIND_CUSTOMER_WALLET)
+    fees = _opening(events_pb2.ACCOUNT_KIND_FEE_INCOME)
+    for opening in (wallet, fees):
+        await _decided(stub, opening)
+    account_id = wallet.open_account.account_id
+    moved = _transfer(fees.open_account.account_id, account_id, FUNDS)
+    assert not (await _decided(stub, moved)).HasField("refusal")
+    return account_id
 
 
 async def test_a_second_writer_stops_with_one_clear_line(
