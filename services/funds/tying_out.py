@@ -13,7 +13,6 @@ from services.funds.aggregates import Aggregates
 from services.funds.booking_desk import purpose_of
 from services.funds.clients.payments import Fate, Payments
 from services.funds.domain import advance as advances
-from services.funds.domain import advance as advances
 from services.funds.domain import order_lifecycle as life
 from services.funds.domain import ta_day
 from services.funds.domain.order_terms import FastRedemption, Subscription
