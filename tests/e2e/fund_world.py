@@ -130,7 +130,8 @@ class FundWorld:
         assert self.play.tally.faults == [], self.play.tally.faults
         assert all(unit.ties_out for unit in found.units), found
         assert all(cash.ties_out for cash in found.cash), found
-        assert await self.breaks() == []
+        left = await self.breaks()
+        assert left == [], left
 
 
 def _type(found: funds.FundBreak) -> str:

@@ -225,8 +225,13 @@ class Begun:
 
     @property
     def unapplied(self) -> Sequence[FileReceived]:
-        """Files whose rows are to be applied, in the order in which they are."""
-        left = [each for each in self.received if each.file_key not in self.applied]
+        """Files whose rows are to be applied, in the order in which they are.
+
+        What overtakes the prices is kept until they are there: rows are measured by them, and
+        balances are what the rows add up to.
+        """
+        has_prices = any(each.file_type is FileType.PRICES for each in self.received)
+        left = [each for each in self.received if has_prices and each.file_key not in self.applied]
         return sorted(left, key=lambda each: _IN_ORDER.index(each.file_type))
 
     def has_applied(self, type_: FileType) -> bool:
