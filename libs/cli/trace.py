@@ -1,4 +1,4 @@
-"""`hefu trace`: one payment's whole timeline over all services, bank messages included."""
+"""`hefu trace`: the whole timeline of a payment or a fund order, over all services and banks."""
 
 import json
 from collections.abc import AsyncIterator, Iterable, Mapping
@@ -19,7 +19,13 @@ from libs.cli.decoding import decoded, name_of, one_line, when
 from libs.event_store import StoredEvent
 from libs.ids import derived_id
 
-_STYLES = {"payments": "cyan", "accounts": "green", "settlement": "magenta", "bank": "yellow"}
+_STYLES = {
+    "funds": "blue",
+    "payments": "cyan",
+    "accounts": "green",
+    "settlement": "magenta",
+    "bank": "yellow",
+}
 _PAGE = 1000
 # Bytes that nobody reads off a timeline; `hefu events show` has them.
 _UNREADABLE = frozenset({"header", "root", "bank_root", "body", "signature", "countersignature"})
@@ -38,12 +44,12 @@ class Moment:
 
 
 def trace(
-    payment_id: Annotated[str, typer.Argument(help="The payment's id.")],
+    payment_id: Annotated[str, typer.Argument(help="The id of a payment, or of a fund order.")],
     run_dir: Annotated[Path, typer.Option(help="Where the system keeps its files.")] = RUN_DIR,
     *,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
-    """Show one payment's whole timeline: events, journal entries, messages to and from banks."""
+    """Show the whole timeline of a payment or a fund order: events, entries, bank messages."""
     try:
         id_ = str(UUID(payment_id))
     except ValueError:
@@ -53,7 +59,7 @@ def trace(
     async def work(link: Connections) -> int:
         moments = [moment async for moment in _moments(link, id_)]
         if not moments:
-            console.print(f"[red]there is no payment {id_}[/]")
+            console.print(f"[red]there is no payment and no fund order {id_}[/]")
             return 1
         moments.sort(key=lambda moment: moment.at_us)
         if as_json:
@@ -67,6 +73,8 @@ def trace(
 
 
 async def _moments(link: Connections, id_: str) -> AsyncIterator[Moment]:
+    async for moment in _order(link, id_):
+        yield moment
     async for event in link.store.read(f"payment-{id_}"):
         yield _of_event("payments", event, id_)
     async for moment in _entries(link, id_):
@@ -82,6 +90,49 @@ async def _moments(link: Connections, id_: str) -> AsyncIterator[Moment]:
             yield moment
     async for moment in _messages(link, id_):
         yield moment
+
+
+async def _order(link: Connections, id_: str) -> AsyncIterator[Moment]:
+    """A fund order's own half, its units, its registrar's day, and the payments of its cash."""
+    found = [event async for event in link.store.read(f"fund_order-{id_}")]
+    if not found:
+        return
+    told = [decoded(event) for event in found]
+    for event in found:
+        yield _of_event("funds", event, id_)
+    streams = {*_holdings_of(told[0]), *_days_of(told), f"advance-{derived_id(id_, 'advance')}"}
+    payment_ids = {str(each["payment_id"]) for each in told if each.get("payment_id")}
+    for stream in sorted(streams):
+        async for event in link.store.read(stream):
+            content = decoded(event)
+            is_of_day = stream.startswith("ta_day-")
+            if is_of_day or id_ in _text(event):
+                yield _of_event("funds", event, id_)
+            if stream.startswith("advance-") and content.get("payment_id"):
+                payment_ids.add(str(content["payment_id"]))
+    for payment_id in sorted(payment_ids):
+        async for moment in _moments(link, payment_id):
+            yield moment
+
+
+def _holdings_of(placed: Mapping[str, Any]) -> Iterable[str]:
+    """Streams of the holdings that an order touches."""
+    terms = placed.get("terms", {})
+    for kind in terms.values():
+        if isinstance(kind, dict):
+            for code in (kind.get("fund_code"), kind.get("target_code")):
+                if code:
+                    yield f"holding-{terms['investor_id']}-{code}"
+
+
+def _days_of(told: Iterable[Mapping[str, Any]]) -> Iterable[str]:
+    """Streams of the registrar's days on which it was dealt with."""
+    ta_id = ""
+    for event in told:
+        ta_id = str(event.get("ta_id", ta_id))
+        row = event.get("confirmation", event)
+        if ta_id and row.get("trade_date"):
+            yield f"ta_day-{ta_id}-{row['trade_date']}"
 
 
 async def _stream(link: Connections, stream: str, id_: str) -> AsyncIterator[Moment]:
