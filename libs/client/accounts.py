@@ -8,8 +8,8 @@ import grpc
 
 from hefu.accounts.v1 import accounts_pb2 as pb
 from hefu.accounts.v1 import accounts_pb2_grpc, events_pb2
-from libs.client.calls import PATIENCE_S, check_shape
-from libs.client.errors import HefuError
+from libs.client.calls import PATIENCE_S, check_shape, patiently
+from libs.client.errors import TRANSIENT_REASONS, HefuError, Unanswered
 from libs.client.joining import IN_FLIGHT_MAX, Joiner
 from libs.money import Money
 from libs.wire import money_to_wire
@@ -50,6 +50,26 @@ class AccountsClient:
         """One command's own outcome; refusals are in it. Raises `HefuError`, `Unanswered`."""
         check_shape(command)
         return await self._joiner.submit(command)
+
+    async def submit_linked(self, commands: Sequence[pb.Command]) -> Sequence[pb.CommandResult]:
+        """Outcomes of commands of which all are posted, on one page, or none.
+
+        A repeat must be the same commands in the same order. Raises `HefuError`, `Unanswered`.
+        """
+        linked = [pb.Command() for _ in commands]
+        for n, (own, command) in enumerate(zip(linked, commands, strict=True), start=1):
+            own.CopyFrom(command)
+            own.is_linked = n < len(commands)
+            check_shape(own)
+
+        async def post() -> Sequence[pb.CommandResult]:
+            results = await self._post(linked)
+            for result in results:
+                if result.refusal.reason in TRANSIENT_REASONS:
+                    raise Unanswered("UNAVAILABLE", "refused for the moment")
+            return results
+
+        return await patiently(post, self._patience_s)
 
     async def open_account(
         self, account_id: UUID | str, owner: str, kind: str, currency: str, ordinal: int = 0

@@ -50,6 +50,7 @@ class Served:
     settlement: "AccountsServiceAsyncStub"
     statements: "AccountStatementsServiceAsyncStub"
     audit: "JournalAuditServiceAsyncStub"
+    payments_channel: grpc.aio.Channel
     heads: Heads
     heads_dir: Path
     database: Database
@@ -106,6 +107,7 @@ async def served(run_dir: Path, tmp_path: Path) -> AsyncIterator[Served]:
             **stubs,
             statements=statements_pb2_grpc.AccountStatementsServiceStub(channels["operator"]),
             audit=audit_pb2_grpc.JournalAuditServiceStub(channels["operator"]),
+            payments_channel=channels["payments"],
             heads=heads,
             heads_dir=tmp_path / "heads",
             database=database,

@@ -8,6 +8,7 @@ import pytest
 from hefu.accounts.v1 import accounts_pb2 as pb
 from hefu.accounts.v1 import events_pb2
 from hefu.type.v1.money_pb2 import Money
+from libs.client.accounts import AccountsClient
 from libs.grpc_errors import reason_of, violations_of
 from tests.services.accounts.conftest import Served
 from tests.services.accounts.desk import new_ids
@@ -301,3 +302,19 @@ async def test_bounds_and_reopening_are_for_operators(served: Served) -> None:
         pb.ListAccountsRequest(owner=f"o:{spare}", min_position=again.position)
     )
     assert [account.is_closed for account in listed.accounts] == [False]
+
+
+async def test_a_client_posts_linked_commands_and_may_send_them_again(served: Served) -> None:
+    payer, payee = await _account(served, minor=100), await _account(served)
+    client = AccountsClient(served.payments_channel, patience_s=5)
+    good = [pb.Command(transfer=_transfer(payer, payee, minor)) for minor in (10, 20)]
+    bad = [pb.Command(transfer=_transfer(payer, payee, minor)) for minor in (30, 900)]
+
+    posted, again = await client.submit_linked(good), await client.submit_linked(good)
+    failed = await client.submit_linked(bad)
+    await client.close()
+
+    assert [result.is_replayed for result in (*posted, *again)] == [False, False, True, True]
+    reasons = [result.refusal.reason for result in (*posted, *failed)]
+    assert reasons == ["", "", "LINKED_FAILED", "BALANCE_TOO_LOW"]
+    assert await _posted(served, payee) == 30
