@@ -7,25 +7,34 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from sqlalchemy import (
+    BigInteger,
     BinaryExpression,
     BindParameter,
+    Boolean,
     Column,
     ColumnElement,
     Connection,
     Executable,
+    Integer,
+    LargeBinary,
+    String,
     Table,
+    Text,
     and_,
     bindparam,
     delete,
     update,
 )
 from sqlalchemy.dialects import sqlite
+from sqlalchemy.engine import Dialect
 from sqlalchemy.sql import ClauseElement
 
 if TYPE_CHECKING:
     from sqlalchemy.dialects import postgresql
 
 _SHAPES_KEPT = 512
+# Types whose values go to every database as they are.
+_PLAIN_TYPES = frozenset({BigInteger, Boolean, Integer, LargeBinary, String, Text})
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +88,10 @@ class _Change:
 _Setting: TypeAlias = tuple[str, _Change | None]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _PutShape:
+    """One a table: see `_put_shape`. Its rows are tuples, in the order of the columns."""
+
     table: Table
 
     def statement(self, dialect: str) -> Executable:
@@ -124,7 +135,7 @@ _Shape: TypeAlias = _PutShape | _PatchShape | _EraseShape | _AloneShape
 class _Plan:
     """Statements in order. Writes to different rows commute: a later one may join an earlier."""
 
-    batches: list[tuple[_Shape, list[dict[str, object]]]] = field(default_factory=list)
+    batches: list[tuple[_Shape, list[Any]]] = field(default_factory=list)
     newest: dict[_Shape, int] = field(default_factory=dict)
     row_last: dict[tuple[Table, tuple[object, ...]], int] = field(default_factory=dict)
     table_last: dict[Table, int] = field(default_factory=dict)
@@ -157,16 +168,53 @@ def apply(connection: Connection, writes: Iterable[Write]) -> None:
     for write in writes:
         plan.add(write)
     for shape, rows in plan.batches:
-        connection.execute(shape.statement(connection.dialect.name), rows)
+        if isinstance(shape, _PutShape):
+            _put(connection, shape.table, rows)
+        else:
+            connection.execute(shape.statement(connection.dialect.name), rows)
 
 
-def _shaped(write: Write) -> tuple[_Shape, dict[str, object]]:
+def _put(connection: Connection, table: Table, rows: list[tuple[object, ...]]) -> None:
+    """Rows are most of what is written: their statement is made once, and they go as they are."""
+    # A replay writes into a shadow, whose name takes the schema's place as each statement is made.
+    is_shadow = bool(connection.get_execution_options().get("schema_translate_map"))
+    statement = None if is_shadow else _put_text(table, connection.dialect)
+    if statement is None:
+        named = [dict(zip(_names(table), row, strict=True)) for row in rows]
+        connection.execute(_put_statement(table, connection.dialect.name), named)
+    elif connection.dialect.positional:
+        connection.exec_driver_sql(statement, rows)
+    else:
+        named = [dict(zip(_names(table), row, strict=True)) for row in rows]
+        connection.exec_driver_sql(statement, named)
+
+
+@lru_cache(maxsize=_SHAPES_KEPT)
+def _put_text(table: Table, dialect: Dialect) -> str | None:
+    """The statement as the driver takes it; None where a value must be made ready for it first."""
+    if any(type(column.type) not in _PLAIN_TYPES for column in table.columns):
+        return None
+    names = list(_names(table))
+    made = _put_statement(table, dialect.name)
+    if not isinstance(made, ClauseElement):
+        raise TypeError(made)
+    compiled = made.compile(dialect=dialect, column_keys=names)
+    order = getattr(compiled, "positiontup", None)
+    return str(compiled) if order is None or order == names else None
+
+
+@lru_cache(maxsize=_SHAPES_KEPT)
+def _put_shape(table: Table) -> _PutShape:
+    return _PutShape(table)
+
+
+def _shaped(write: Write) -> tuple[_Shape, Any]:
     match write:
         case Put(table, row):
             names = _names(table)
             if not row.keys() <= names.keys():
                 raise ValueError(f"{table.name} has no column {sorted(row.keys() - names.keys())}")
-            return _PutShape(table), {**names, **row}
+            return _put_shape(table), tuple(map(row.get, names))
         case Patch(table, key, values):
             return _shaped_patch(table, key, values)
         case Erase(table, key):
