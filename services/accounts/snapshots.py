@@ -7,7 +7,7 @@ nothing from before it any more.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from uuid import UUID, uuid5
 
 import stamina
@@ -35,7 +35,10 @@ from services.accounts.recovery import Recovered
 # How much larger than twice the one before a snapshot may come out.
 PARTS_ROOM = 1_000
 ROWS_PER_SLICE = 1_000
-SLICE_PAUSE_S = 0.001
+# While the writer is busy a turn of the loop is long, and a slice may be so much larger: it costs
+# the same share of the time, and the snapshot does not fall ever further behind.
+SLICES_AT_ONCE_MAX = 16
+_LONG_TURN_S = 0.02
 # Reading a page again costs as much as reading so many entries, and an account as much as one half.
 _ENTRIES_PER_PAGE = 20
 _ACCOUNTS_PER_ENTRY = 2
@@ -65,22 +68,24 @@ class _Taking:
         if account.account_id not in self._before:
             self._before[account.account_id] = account_row(account)
 
-    def sections(self, size: int) -> Iterator[Section]:
+    def sections(self, size: Callable[[], int]) -> Iterator[Section]:
         """Slices, each made when it is asked for. Nothing else may happen within one."""
         yield "windows", self.windows
         yield "quotes", self.quotes
         yield "crossings", self.crossings
         holds = self._holds
-        for at in range(0, len(holds), size):
-            yield "holds", hold_rows(holds[at : at + size])
-        accounts, before = self._accounts, self._before
-        for at in range(0, len(accounts), size):
+        at = 0
+        while at < len(holds):
+            some = holds[at : at + size()]
+            at += len(some)
+            yield "holds", hold_rows(some)
+        accounts, before, at = self._accounts, self._before, 0
+        while at < len(accounts):
+            few = accounts[at : at + size()]
+            at += len(few)
             yield (
                 "accounts",
-                [
-                    before.get(account.account_id) or account_row(account)
-                    for account in accounts[at : at + size]
-                ],
+                [before.get(account.account_id) or account_row(account) for account in few],
             )
 
 
@@ -172,16 +177,42 @@ class Snapshots:
                 self._revision = appended.revision
 
 
+class _Pace:
+    """How many rows to take at once: more while turns of the loop are long."""
+
+    def __init__(self, rows: int) -> None:
+        self._least = rows
+        self.rows = rows
+
+    def turned(self, seconds: float) -> None:
+        if seconds > _LONG_TURN_S:
+            self.rows = min(2 * self.rows, SLICES_AT_ONCE_MAX * self._least)
+        else:
+            self.rows = max(self.rows // 2, self._least)
+
+
 async def _parts(taking: _Taking, rows_per_slice: int) -> AsyncIterator[tuple[bytes, bool]]:
     """What goes into each event, and whether it is the last."""
+    loop, pace = asyncio.get_running_loop(), _Pace(rows_per_slice)
     blocks = [await asyncio.to_thread(encode_block, "head", taking.head)]
     size = len(blocks[0])
-    for name, rows in taking.sections(rows_per_slice):
-        for block in await asyncio.to_thread(encode_rows, name, rows):
+    for name, rows in taking.sections(lambda: pace.rows):
+        begun_s = loop.time()
+        encoded = await asyncio.to_thread(_encode_slice, name, rows)
+        pace.turned(loop.time() - begun_s)
+        for block in encoded:
             if size + len(block) > PART_BYTES_MAX:
                 yield b"".join(blocks), False
                 blocks, size = [], 0
             blocks.append(block)
             size += len(block)
-        await asyncio.sleep(SLICE_PAUSE_S)
     yield b"".join(blocks), True
+
+
+def _encode_slice(name: str, rows: Sequence[Row]) -> list[bytes]:
+    """Block by block, so that the loop need not wait long for this thread to let go."""
+    return [
+        block
+        for at in range(0, len(rows), ROWS_PER_SLICE)
+        for block in encode_rows(name, rows[at : at + ROWS_PER_SLICE])
+    ]
