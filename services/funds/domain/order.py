@@ -472,8 +472,7 @@ def _is_known(order: Begun, fact: Fact) -> bool:  # noqa: C901, PLR0911, PLR0912
             return order.refusal is not None
         case Refused():
             # Of an answered order only the rest that was given up can be meant.
-            is_rest = order.stage in ANSWERED and order.remaining_shares > 0
-            return order.refusal is not None or is_rest
+            return order.refusal is not None or order.is_rest_given_up
         case SharesFrozen():
             return order.is_frozen
         case AdvancePaid(advance_id):

@@ -354,6 +354,8 @@ class Begun:
     parts: tuple[Part, ...] = ()
     # The day's last row has come and something is left.
     is_day_over: bool = False
+    # What no row has answered will not come.
+    is_rest_given_up: bool = False
     cancelled: Cancelled | None = None
     refusal: Refused | FundingFailed | None = None
     returned: Returned | None = None
@@ -445,8 +447,7 @@ def may_follow(  # noqa: C901, PLR0911, PLR0912 - a case an event
         case RemainderRolledOver():
             return stage is Stage.PARTIALLY_CONFIRMED and order.remaining_shares > 0
         case RemainderCancelled():
-            is_open = stage in (Stage.PARTIALLY_CONFIRMED, Stage.ROLLED_OVER)
-            return is_open and order.remaining_shares > 0
+            return stage in (Stage.PARTIALLY_CONFIRMED, Stage.ROLLED_OVER)
         case Refused():
             return stage in BEFORE_REGISTRAR | OPEN_AT_REGISTRAR and not order.parts
         case Returned():
@@ -550,7 +551,7 @@ def _after(  # noqa: C901, PLR0911, PLR0912 - a case an event
                 is_day_over=False,
             )
         case RemainderCancelled():
-            return replace(order, stage=Stage.CONFIRMED, is_day_over=False)
+            return replace(order, stage=Stage.CONFIRMED, is_day_over=False, is_rest_given_up=True)
         case Returned():
             return replace(order, returned=event)
         case Settled():

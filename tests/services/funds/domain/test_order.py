@@ -405,6 +405,19 @@ def test_a_remainder_that_the_registrar_refuses_ends_and_what_was_answered_stand
     )
 
 
+def test_a_subscription_of_which_the_rest_is_refused_gives_that_back() -> None:
+    first = row(BUY, amount_minor=4_000_00, shares=3_958_35, is_final=False)
+    history = [*sent(BUY), PartlyConfirmed(first)]
+
+    after = (
+        story.given(history).when(Record(Refused("NO", "", "0009"))).then([RemainderCancelled(0)])
+    )
+
+    assert isinstance(after, Begun)
+    assert after.stage is Stage.CONFIRMED
+    assert return_of(after) == Returned(6_000_00, 0)
+
+
 def test_a_fast_redemption_is_repaid_by_the_ordinary_one() -> None:
     answer = row(FAST)
     history = [

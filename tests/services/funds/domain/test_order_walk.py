@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import timedelta
 
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from libs.decider import Rejected
@@ -177,7 +177,8 @@ def _is_over(state: Begun) -> bool:
     return state.stage in (*DROPPED, Stage.SETTLED) or state.is_settled
 
 
-@settings(max_examples=60, deadline=None)
+# Unshrunk: a life of so many steps takes minutes to shorten.
+@settings(max_examples=60, deadline=None, phases=[Phase.explicit, Phase.generate])
 @given(st.sampled_from(kinds()), st.data())
 def test_an_order_comes_to_its_end_and_says_every_thing_once(
     kind: Kind, data: st.DataObject

@@ -6,7 +6,7 @@ Units issued less units redeemed are the holdings, and those are the registrar's
 from collections import Counter
 from datetime import date, timedelta
 
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from libs.fund_arithmetic import TooFewShares
@@ -195,7 +195,8 @@ class World:
         assert all(0 <= each.frozen <= each.shares for each in self.holdings.values())
 
 
-@settings(max_examples=40, deadline=None)
+# Unshrunk: a story of fifteen orders takes minutes to shorten.
+@settings(max_examples=40, deadline=None, phases=[Phase.explicit, Phase.generate])
 @given(
     st.lists(
         st.tuples(
