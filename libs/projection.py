@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from typing import cast
 
@@ -22,6 +22,9 @@ from libs.transient import is_transient
 # A position without rows is kept in memory for so long before it is worth a commit.
 BARE_POSITION_EVERY_S = 1.0
 RETRY_S = 0.5
+# While others are busy, rows rest so many times as long as they worked.
+GIVE_WAY_TIMES = 4.0
+_LOOK_UP_S = 0.02
 # After so long a reader asks the store whether anything is missing at all.
 _ASK_AFTER_S = 0.2
 
@@ -44,8 +47,19 @@ class Projection:
     """With a bus the source is another service, heard in order; without, our store is followed."""
 
     def __init__(
-        self, model: ReadModel, database: Database, store: EventStore, *, bus: Bus | None = None
+        self,
+        model: ReadModel,
+        database: Database,
+        store: EventStore,
+        *,
+        bus: Bus | None = None,
+        is_busy: Callable[[], bool] | None = None,
+        give_way_times: float = GIVE_WAY_TIMES,
     ) -> None:
+        """`is_busy`: whether work is under way in this process that must not wait for rows.
+
+        Then the rows take a part of the time only, unless somebody waits for them.
+        """
         self.model = model
         self.name = f"projection:{model.name}"
         self.position = 0
@@ -59,6 +73,9 @@ class Projection:
         self._head = 0
         self._kept_at_s = 0.0
         self._is_prepared = False
+        self._is_busy = is_busy
+        self._give_way_times = give_way_times
+        self._awaited = 0
 
     @property
     def parked(self) -> int:
@@ -118,17 +135,32 @@ class Projection:
             async for batch in feed:
                 heed_cancellation()
                 self._head = max(self._head, batch.position)
+                begun = asyncio.get_running_loop().time()
                 await self._take(batch)
                 self.is_caught_up = batch.is_caught_up
+                await self._give_way(begun)
+
+    async def _give_way(self, begun: float) -> None:
+        """Leave the processor to who is busy, several times as long as the last rows took."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + (loop.time() - begun) * self._give_way_times
+        while self._is_busy is not None and self._is_busy():
+            left_s = until - loop.time()
+            if left_s <= 0 or self._awaited:
+                return
+            await asyncio.sleep(min(left_s, _LOOK_UP_S))
 
     async def wait_for(self, position: int, timeout_s: float = 5.0) -> None:
         """Return once everything up to the position is in the rows. Raises `Behind`."""
+        self._awaited += 1
         try:
             async with asyncio.timeout(timeout_s):
                 while self.position < position:
                     await self._wait_or_ask(position)
         except TimeoutError:
             raise Behind(self.name, self.position, position) from None
+        finally:
+            self._awaited -= 1
 
     async def _wait_or_ask(self, position: int) -> None:
         try:

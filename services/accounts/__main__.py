@@ -41,7 +41,13 @@ async def main(settings: AccountsSettings) -> None:
         gc.collect()
         gc.freeze()
         writer = writers[0] if settings.shards == 1 else Shards(writers, indexes)
-        projection = Projection(ACCOUNTS_ENTRIES, on.database, on.store)
+        # Who asks for rows as new as a page gets them first; else they follow when there is time.
+        projection = Projection(
+            ACCOUNTS_ENTRIES,
+            on.database,
+            on.store,
+            is_busy=lambda: any(each.is_busy for each in writers),
+        )
         relay = Relay(ACCOUNTS_ENTRIES.source, ACCOUNTS_ENTRIES.prefixes, on.store, on.bus)
         await projection.prepare()
         operations = OperationsServicer(

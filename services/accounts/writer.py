@@ -134,6 +134,11 @@ class Writer:
         """The book, perhaps ahead of the store: for what has been taken, and where things are."""
         return self._book
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether a page is being written, or will be at once."""
+        return self._is_writing or bool(self._calls)
+
     async def run(self) -> None:
         """For ever. Raises `JournalTaken` where another writer is at work."""
         draft = _Draft()
