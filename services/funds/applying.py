@@ -121,7 +121,8 @@ class Applying:
             await self.aggregates.funds.transact(code, funds.PublishNav(nav, key), cause)
         except Rejected as rejected:
             if rejected.reason is not funds.Reason.NAV_DIFFERS:
-                raise
+                await self._refused(fund, row.nav_date, key, rejected)
+                return
             # A registrar's later word on a day it has priced is a correction.
             correct = funds.CorrectNav(nav, "the registrar's correction", key)
             await self.aggregates.funds.transact(code, correct, cause)
@@ -129,6 +130,13 @@ class Applying:
         if status is not None and status is not fund.status and fund.status in _BY_FILE:
             change = funds.ChangeStatus(f"{key}/{code}", status, "the registrar's word")
             await self.aggregates.funds.transact(code, change, cause)
+
+    async def _refused(self, fund: funds.Listed, day: date, key: str, rejected: Rejected) -> None:
+        """A price or a dividend that cannot be: it is not taken, and a person must look."""
+        told = f"{rejected.reason.name}: {rejected.description}"
+        terms = about(fund.terms.ta_id, day, fund_code=fund.terms.code, description=told)
+        place = f"{key}/{fund.terms.code}/{day}/{rejected.reason.name}"
+        await self.breaking.find(BreakType.NAV_DIFF, place, terms)
 
     async def _income(self, row: PriceRow, terms: FundTerms) -> None:
         """A natural day's income, for each holder; a day that is owed before it comes first."""
@@ -196,7 +204,10 @@ class Applying:
         )
         cause = Cause(f"{key}/{row.fund_code}/dividend", correlation_id=row.fund_code)
         declare = funds.DeclareDividend(dividend, key)
-        await self.aggregates.funds.transact(row.fund_code, declare, cause)
+        try:
+            await self.aggregates.funds.transact(row.fund_code, declare, cause)
+        except Rejected as rejected:
+            await self._refused(fund, row.xr_date, key, rejected)
 
     async def _confirmations(
         self, registrar: Registrar, key: str, rows: Sequence[ConfirmationRow]

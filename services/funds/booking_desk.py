@@ -7,7 +7,7 @@ is of no order of ours, or says something else than before becomes a break, and 
 import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from libs.clock import Clock
@@ -18,7 +18,8 @@ from services.funds.breaking import Breaking, about
 from services.funds.domain import order_lifecycle as life
 from services.funds.domain.booking import bookings_of
 from services.funds.domain.breaks import BreakType
-from services.funds.domain.order import BeginByRegistrar, Command, Confirm, Record
+from services.funds.domain.order import BeginByRegistrar, Confirm, Record, next_step
+from services.funds.domain.order import order as order_decider
 from services.funds.domain.order_placing import Reason
 from services.funds.domain.order_terms import (
     REGISTRAR_CODES,
@@ -115,43 +116,53 @@ class BookingDesk:
             await self._disputed(ta_id, order, part)
             done.breaks += 1
             return
-        await self._book(order, part)
         done.booked += 1
+        if part.stage is not life.PartStage.BOOKED or next_step(order) is not None:
+            self.wake(order.placed.order_id)  # the rest is the order's own process
 
     async def _confirm(self, ta_id: str, answer: Answer) -> life.Begun:
-        row, order_id = answer.row, answer.order_id
-        if answer.begins is not None:
-            expected = await self.expecting.of_terms(answer.begins, row)
-            serial = f"TA{named_id('registrar', ta_id, row.row_id).hex[:22]}"
-            command: Command = BeginByRegistrar(
-                order_id, answer.begins, ta_id, serial, self.clock(), row, expected
-            )
-        else:
-            known = (await self.aggregates.orders.load(order_id)).state
-            expected = None
-            if isinstance(known, life.Begun):
-                expected = await self.expecting.of(known, row)
-            command = Confirm(row, expected)
+        """Two appends a row: the units first, then that the row is there and booked.
+
+        A crash between them is healed when the file is applied again: a row is booked once.
+        """
+        known = (await self.aggregates.orders.load(answer.order_id)).state
+        command = await self._command(ta_id, answer, known)
+        after = order_decider.fold(known, order_decider.decide(command, known))
+        part = after.part(answer.row.row_id) if isinstance(after, life.Begun) else None
+        if isinstance(after, life.Begun) and part is not None:
+            is_new = part.stage is life.PartStage.AGREED
+            if is_new and isinstance(command, Confirm):
+                await self._book(after, part)
+                command = replace(command, is_booked=True)
+        row = answer.row
         # The key is the row's content too: the same row from another file is the same command.
-        cause = _cause(order_id, f"row/{row.row_id}/{row.file_key}")
-        state = (await self.aggregates.orders.transact(order_id, command, cause)).state
+        cause = _cause(answer.order_id, f"row/{row.row_id}/{row.file_key}")
+        state = (await self.aggregates.orders.transact(answer.order_id, command, cause)).state
         if isinstance(state, life.Absent):
             raise AssertionError("a row that was taken leaves an order")  # noqa: TRY004 - a bug
         return state
 
+    async def _command(
+        self, ta_id: str, answer: Answer, known: life.Order
+    ) -> Confirm | BeginByRegistrar:
+        row = answer.row
+        if answer.begins is not None:
+            expected = await self.expecting.of_terms(answer.begins, row)
+            serial = f"TA{named_id('registrar', ta_id, row.row_id).hex[:22]}"
+            return BeginByRegistrar(
+                answer.order_id, answer.begins, ta_id, serial, self.clock(), row, expected
+            )
+        expected = None
+        if isinstance(known, life.Begun):
+            expected = await self.expecting.of(known, row)
+        return Confirm(row, expected)
+
     async def _book(self, order: life.Begun, part: life.Part) -> None:
-        if part.stage is life.PartStage.RECORDED:
-            return  # its price is missing: the order waits for it
         order_id = order.placed.order_id
-        if part.stage is not life.PartStage.BOOKED:
-            for code, command in bookings_of(order, part):
-                id_ = holding_id(order.terms.investor_id, code)
-                cause = _cause(order_id, f"book/{part.row_id}/{part.confirmation.row}")
-                await self.aggregates.holdings.transact(id_, command, cause)
-            booked = Record(life.PartBooked(part.row_id))
-            cause = _cause(order_id, f"booked/{part.row_id}/{part.confirmation.row}")
-            await self.aggregates.orders.transact(order_id, booked, cause)
-        self.wake(order_id)
+        for code, command in bookings_of(order, part):
+            id_ = holding_id(order.terms.investor_id, code)
+            cause = _cause(order_id, f"book/{part.row_id}/{part.confirmation.row}")
+            await self.aggregates.holdings.transact(id_, command, cause)
 
     async def _refuse(self, answer: Answer, refusal: tuple[str, str, str], done: Booked) -> None:
         reason, description, code = refusal

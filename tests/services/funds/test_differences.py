@@ -233,7 +233,7 @@ async def test_confirmations_that_overtake_the_prices_wait_to_be_measured() -> N
         world.now_us = at("2026-09-28 09:00")
         row = registrar.bought(order, UNITS, FEE)
         await registrar.hand_in(parts, {"04": [row]})
-        await world.until_order(1, "Confirmed")
+        await world.until(DAY, "TaDayFileReceived")
         assert await held(parts) == (0, 0)
         await registrar.hand_in(parts, {"07": [registrar.price()]})
         await world.until_order(1, "PartBooked")
