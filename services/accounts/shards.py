@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias, TypeVar
 
 from libs.ids import named_id
+from libs.telemetry import get_logger
 from services.accounts.crossings import SYSTEM, Crossings, Near, crossing_id_of
 from services.accounts.domain.answers import Answer
 from services.accounts.domain.book import ORDINAL_BITS, Account, Book, place_of
@@ -67,6 +68,8 @@ from services.accounts.domain.totals import KindTotal, TrialBalance
 from services.accounts.id_index import IdIndex, IndexBehind
 from services.accounts.writer import Writer
 
+log = get_logger()
+
 WATCH_EVERY_S = 2.0
 _GLOBAL = (FACT, BUSINESS_KEY)
 T = TypeVar("T")
@@ -110,8 +113,12 @@ class Shards:
     async def run(self) -> None:
         """For ever."""
         while True:
-            await self._level()
-            await self._crossings.resume()
+            try:
+                await self._level()
+                await self._crossings.resume()
+            except Refused as refused:
+                # A full queue, or a writer that is about to end us all: next time, or never.
+                log.warning("shards_wait", reason=refused.reason.name)
             await asyncio.sleep(WATCH_EVERY_S)
 
     # What one writer offers.
@@ -290,7 +297,9 @@ class Shards:
                 near = command._replace(
                     legs=halves.near_legs, obligation=obligation if is_near else None
                 )
-                begin = _begin(command.transfer_id, halves.far, halves.far_legs, caller)
+                begin = _begin(
+                    command.transfer_id, halves.far, halves.far_legs, caller, halves.near_legs
+                )
                 return Near(
                     halves.near,
                     near,
@@ -321,7 +330,10 @@ class Shards:
             *crossing_legs(far, {currency: 0}, int(Direction.DEBIT)),
             Leg(command.account_id, command.bank_id, int(Direction.CREDIT), currency, 0),
         )
-        begin = _begin(command.capture_id, far, legs, caller)._replace(
+        # The hold's own account: it is not closed while the capture may have to come back.
+        held = self._writers[near].book.holds.get((caller.name, command.hold_id))
+        own = (Leg(held.account_id, "", int(Direction.DEBIT), currency, 0),) if held else ()
+        begin = _begin(command.capture_id, far, legs, caller, own)._replace(
             obligation=None if is_near else command.obligation, purpose=command.purpose
         )
         taking = command._replace(
@@ -440,10 +452,13 @@ class Shards:
                 await writer.submit(SYSTEM, [LockPeriod(id_, locked)])
 
 
-def _begin(transfer_id: str, far: int, legs: tuple[Leg, ...], caller: Caller) -> BeginCrossing:
+def _begin(
+    transfer_id: str, far: int, legs: tuple[Leg, ...], caller: Caller, near: tuple[Leg, ...]
+) -> BeginCrossing:
+    own = tuple(leg.account_id for leg in near if leg.direction == Direction.DEBIT)
     kinds = tuple(sorted(map(int, caller.posts_to)))
     crossing_id = crossing_id_of(transfer_id, caller.name)
-    return BeginCrossing(crossing_id, transfer_id, far, legs, None, "", "", kinds)
+    return BeginCrossing(crossing_id, transfer_id, far, legs, None, "", "", kinds, own)
 
 
 def _keys(item: Item, caller: str) -> list[Key]:

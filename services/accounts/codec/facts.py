@@ -446,6 +446,7 @@ def _begun(begun: d.CrossingBegun) -> pb.CrossingBegun:
         purpose=begun.purpose,
         value_date=begun.value_date,
         kinds=[pb.AccountKind.ValueType(kind) for kind in begun.kinds],
+        near_account_ids=begun.near_account_ids,
     )
     if begun.obligation is not None:
         bank_id, favour, currency, minor, payment_id, carried_from = begun.obligation
@@ -477,4 +478,5 @@ def _begun_from(message: pb.CrossingBegun) -> d.CrossingBegun:
         message.purpose,
         message.value_date,
         tuple(message.kinds),
+        tuple(message.near_account_ids),
     )

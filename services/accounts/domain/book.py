@@ -202,6 +202,8 @@ class Book:
     quotes: dict[tuple[str, str], Quote] = field(default_factory=dict)
     # Transfers between shards that have begun here and not ended, by caller and id of the crossing.
     crossings: dict[tuple[str, str], Crossing] = field(default_factory=dict)
+    # How many of those may give back to an account.
+    leaving: dict[str, int] = field(default_factory=dict)
     # No value date up to and including this day may be given any more.
     locked_date: str = ""
     # No posting of today is dated back beyond this day.
@@ -286,6 +288,17 @@ class Book:
         if hold.deadline_us and hold.end is None:
             heappush(self.deadlines, (hold.deadline_us, hold.hold_id, hold.caller))
 
+    def add_crossing(self, caller: str, crossing: Crossing) -> None:
+        self.crossings[caller, crossing.begun.crossing_id] = crossing
+        for account_id in crossing.begun.near_account_ids:
+            self.leaving[account_id] = self.leaving.get(account_id, 0) + 1
+
+    def _end_crossing(self, caller: str, crossing_id: str) -> None:
+        for account_id in self.crossings.pop((caller, crossing_id)).begun.near_account_ids:
+            left = self.leaving.pop(account_id) - 1
+            if left:
+                self.leaving[account_id] = left
+
     def add_window(self, window: Window) -> None:
         self.windows[window.window_id] = window
         if window.state is WindowState.OPEN:
@@ -331,9 +344,9 @@ class Book:
             case PeriodLocked(last_date):
                 self.locked_date = last_date
             case CrossingBegun() as begun:
-                self.crossings[entry.caller, begun.crossing_id] = Crossing(place, begun)
+                self.add_crossing(entry.caller, Crossing(place, begun))
             case CrossingEnded(crossing_id):
-                del self.crossings[entry.caller, crossing_id]
+                self._end_crossing(entry.caller, crossing_id)
             case QuoteGiven() as given:
                 self._take_quote(entry.caller, given)
 

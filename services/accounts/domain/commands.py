@@ -235,6 +235,7 @@ class BeginCrossing(NamedTuple):
     purpose: str
     value_date: str
     kinds: tuple[int, ...]
+    near_account_ids: tuple[str, ...]
 
 
 class EndCrossing(NamedTuple):

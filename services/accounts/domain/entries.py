@@ -196,6 +196,7 @@ class CrossingBegun(NamedTuple):
     purpose: str
     value_date: str
     kinds: tuple[int, ...]
+    near_account_ids: tuple[str, ...]
 
 
 class CrossingEnded(NamedTuple):

@@ -73,6 +73,9 @@ def close(command: CloseAccount, digest: Digest, caller: Caller, book: Book) -> 
     if account.held or account.incoming:
         text = f"held {account.held}, incoming {account.incoming}"
         raise Refused(Reason.ACCOUNT_HAS_HOLDS, "account_id", text)
+    if book.leaving.get(command.account_id):
+        text = "a transfer to another shard may have to come back"
+        raise Refused(Reason.ACCOUNT_HAS_HOLDS, "account_id", text)
     if account.posted:
         raise Refused(Reason.ACCOUNT_NOT_EMPTY, "account_id", f"posted {account.posted}")
     fact = AccountClosed(command.account_id)

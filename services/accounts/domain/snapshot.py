@@ -49,7 +49,7 @@ _window_fields = attrgetter(*_WINDOW)
 _MADE_WITH = tuple(each.name for each in fields(Account) if each.init)
 _KINDS = {int(kind): kind for kind in Kind}
 # What a book is besides its tables, and what is left out of it: behind the floor, or made again.
-_TABLES = frozenset({*_COLUMNS, "deadlines", "open_windows"})
+_TABLES = frozenset({*_COLUMNS, "deadlines", "open_windows", "leaving"})
 _BEHIND = frozenset({"ids", "facts", "business_keys", "floor", "horizons", "ended", "pages"})
 _PLAIN = tuple(each.name for each in fields(Book) if each.name not in _TABLES | _BEHIND)
 
@@ -183,7 +183,8 @@ def _thaw_quotes(book: Book, columns: Sequence[Row]) -> None:
 
 def _thaw_crossings(book: Book, columns: Sequence[Row]) -> None:
     for caller, place, *named in zip(*columns, strict=True):
-        crossing_id, transfer_id, shard, legs, obligation, purpose, value_date, kinds = named
+        crossing_id, transfer_id, shard, legs, obligation, purpose, value_date, *lists = named
+        kinds, near_account_ids = lists
         begun = CrossingBegun(
             crossing_id,
             transfer_id,
@@ -193,8 +194,9 @@ def _thaw_crossings(book: Book, columns: Sequence[Row]) -> None:
             purpose,
             value_date,
             tuple(kinds),
+            tuple(near_account_ids),
         )
-        book.crossings[caller, crossing_id] = Crossing(place, begun)
+        book.add_crossing(caller, Crossing(place, begun))
 
 
 def _thaw_windows(book: Book, columns: Sequence[Row]) -> None:

@@ -237,7 +237,7 @@ def _plain(command: Command) -> list[str]:  # noqa: C901, PLR0911, PLR0912 - one
             return ["give_quote", *map(str, command[1:])]
         case LockPeriod(_, last_date):
             return ["lock_period", last_date]
-        case BeginCrossing(_, transfer_id, shard, far_legs, obligation, _, value_date, _):
+        case BeginCrossing(_, transfer_id, shard, far_legs, obligation, _, value_date, _, _):
             legs = ",".join(" ".join(map(str, leg)) for leg in far_legs)
             far = ["begin_crossing", transfer_id, str(shard), legs, value_date]
             return [*far, *_obligation(obligation)]

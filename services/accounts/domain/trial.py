@@ -55,6 +55,7 @@ def trial_of(book: Book) -> Book:
     trial.ids = _Layer(book.ids, lambda ids: _Layer(ids, _same))
     trial.quotes = _Layer(book.quotes, _same)
     trial.crossings = _Layer(book.crossings, _same)
+    trial.leaving = _Layer(book.leaving, _same)
     return trial
 
 

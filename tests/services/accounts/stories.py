@@ -144,7 +144,15 @@ def transfers_between_shards() -> Desk:
     for movement in (banks(700, "payout"), None):
         moved = desk.transferring(debit(payer, 700), credit(transit, 700))
         begin = BeginCrossing(
-            desk.id(), moved.transfer_id, 2, far_legs, movement, "test", "2026-09-20", kinds
+            desk.id(),
+            moved.transfer_id,
+            2,
+            far_legs,
+            movement,
+            "test",
+            "2026-09-20",
+            kinds,
+            (payer,),
         )
         desk.link(Linked((moved, begin)), rights)
         end = EndCrossing(desk.id(), begin.crossing_id)

@@ -15,6 +15,7 @@ from services.accounts.codec.pages import journal_of, snapshots_of
 from services.accounts.domain.answers import Answer
 from services.accounts.domain.callers import Caller
 from services.accounts.domain.commands import (
+    CloseAccount,
     Command,
     FreezeAccount,
     Item,
@@ -108,7 +109,9 @@ async def sharded(store: EventStore, clock: Now | None = None) -> AsyncIterator[
         shards = Shards(writers, indexes)
         tasks = [asyncio.create_task(work.run()) for work in (*works, shards)]
         try:
-            yield Sharded(shards, writers, indexes, tasks)
+            journal = Sharded(shards, writers, indexes, tasks)
+            await journal.all_is_indexed()
+            yield journal
         finally:
             for task in tasks:
                 task.cancel()
@@ -195,6 +198,29 @@ async def test_what_the_far_shard_refuses_goes_back() -> None:
         assert (await journal.posted(payer), await journal.posted(payee)) == (500, 0)
         assert await journal.open_crossings() == 0
         assert await journal.in_transit() == 0
+
+
+async def test_an_account_is_not_closed_while_money_may_come_back() -> None:
+    desk, store = Desk(), MemoryStore()
+    dying = DiesBefore(store, journal_of(2))
+    async with sharded(dying) as journal:
+        payer, payee = await _wallet(journal, desk, 1, 200), await _wallet(journal, desk, 2)
+        freeze = FreezeAccount(desk.id(), payee, FreezeSide.BOTH, "x", stop_captures=True)
+        await journal.do(freeze, OPERATOR)
+        await journal.do(desk.transferring(debit(payer, 1), credit(payee, 1)))
+        dying.is_dead = True
+        asking = asyncio.create_task(
+            journal.do(desk.transferring(debit(payer, 200), credit(payee, 200)))
+        )
+        await dying.died.wait()
+
+        closed = await journal.do(CloseAccount(desk.id(), payer), OPERATOR)
+        asking.cancel()
+    async with sharded(store) as journal:
+        await journal.nothing_is_open()
+
+        assert _reason(closed) == "ACCOUNT_HAS_HOLDS"
+        assert await journal.posted(payer) == 200
 
 
 async def test_what_the_near_shard_refuses_never_leaves() -> None:
@@ -432,7 +458,6 @@ async def test_random_transfers_between_shards_lose_and_make_nothing(seed: int) 
         balances = [await journal.posted(wallet) for wallet in wallets]
         assert await journal.in_transit() == 0
     async with sharded(store) as journal:
-        await journal.all_is_indexed()
         again = await journal.shards.submit(PAYMENTS, commands)
         await journal.nothing_is_open()
 
