@@ -472,6 +472,7 @@ def _filter_of(request: pb.ListEntriesRequest) -> projections.EntryFilter:
         request.window_id,
         request.from_date,
         request.to_date,
+        request.past_day_negative_only,
     )
 
 

@@ -112,6 +112,13 @@ for _name, _column in (
         sqlite_where=_column != "",
         postgresql_where=_column != "",
     )
+# Entries that, dated back, leave an account below its floor at the end of an earlier day: a report.
+past_day_negatives = Table(
+    "past_day_negatives",
+    metadata,
+    Column("page_number", BigInteger, primary_key=True),
+    Column("ordinal", Integer, primary_key=True),
+)
 # What an entry did to an account, and the account's figures after it. Sequence numbers have no gaps
 # per account; places and business dates rise with them.
 entry_accounts = Table(
@@ -142,7 +149,7 @@ def project(event: StoredEvent) -> Iterable[Write]:
     return _rows(page._replace(number=number), found)
 
 
-ACCOUNTS_ENTRIES = ReadModel("accounts_entries", 2, "accounts", ("journal-",), metadata, project)
+ACCOUNTS_ENTRIES = ReadModel("accounts_entries", 3, "accounts", ("journal-",), metadata, project)
 
 
 def _rows(page: PageRow, found: Iterable[EntryRow]) -> Iterator[Write]:
@@ -162,6 +169,9 @@ def _rows(page: PageRow, found: Iterable[EntryRow]) -> Iterator[Write]:
         if entry.change is not None:
             yield _changed(entry.change)
         yield _entry_row(page, entry)
+        if entry.is_past_day_negative:
+            place = {"page_number": page.number, "ordinal": entry.ordinal}
+            yield Put(past_day_negatives, place)
         for touched in entry.touched:
             newest[touched.account_id] = touched
             yield _touched_row(page, entry, touched)
@@ -280,6 +290,7 @@ class EntryFilter:
     window_id: str = ""
     from_date: str = ""
     to_date: str = ""
+    is_past_day_negative: bool = False
 
 
 def list_entries(
@@ -296,6 +307,13 @@ def list_entries(
     ):
         if value:  # the second condition lets the database use the index
             query = query.where(column == value, column != "")
+    if wanted.is_past_day_negative:
+        flagged = past_day_negatives.c
+        of_entry = (
+            flagged.page_number == entries.c.page_number,
+            flagged.ordinal == entries.c.ordinal,
+        )
+        query = query.join(past_day_negatives, and_(*of_entry))
     if wanted.account_id:
         query = _of_account(connection, query, wanted, after)
     else:

@@ -79,6 +79,7 @@ class EntryRow(NamedTuple):
     data: bytes
     touched: tuple[Touched, ...]
     change: Change | None
+    is_past_day_negative: bool
 
 
 _FACTS = pb.Entry.DESCRIPTOR.oneofs_by_name["fact"].fields
@@ -133,6 +134,7 @@ def _entry(ordinal: int, entry: pb.Entry, data: bytes) -> EntryRow:
             for after in entry.balances
         ),
         change,
+        entry.is_past_day_negative,
     )
 
 

@@ -318,3 +318,29 @@ async def test_a_client_posts_linked_commands_and_may_send_them_again(served: Se
     reasons = [result.refusal.reason for result in (*posted, *failed)]
     assert reasons == ["", "", "LINKED_FAILED", "BALANCE_TOO_LOW"]
     assert await _posted(served, payee) == 30
+
+
+async def test_entries_that_leave_an_earlier_day_below_zero_are_listed(served: Served) -> None:
+    payer, payee = await _account(served), await _account(served)
+    move = pb.MoveBusinessDateRequest(request_id=_id(), to_date="2026-09-23")
+    await served.operator.MoveBusinessDate(move)
+    house = await _account(served, FEES)
+    good, early = _transfer(house, payer, 100), _transfer(payer, payee, 40)
+    early.value_date = "2026-09-22"
+    results = await _post(served, [good, early, _transfer(payer, payee, 1)])
+
+    def listing(account_id: str = "") -> pb.ListEntriesRequest:
+        return pb.ListEntriesRequest(
+            account_id=account_id,
+            past_day_negative_only=True,
+            min_position=max(result.position for result in results),
+        )
+
+    flagged = await served.operator.ListEntries(listing())
+    of_payer = await served.operator.ListEntries(listing(payer))
+    of_house = await served.operator.ListEntries(listing(house))
+
+    assert [each.entry.command_id for each in flagged.entries] == [early.transfer_id]
+    assert flagged.entries[0].entry.is_past_day_negative
+    assert of_payer.entries == flagged.entries
+    assert not of_house.entries
