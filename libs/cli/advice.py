@@ -15,6 +15,7 @@ from rich.table import Table
 
 from hefu.recommendations.v1 import recommendations_pb2 as pb
 from hefu.type.v1.suitability_pb2 import InvestorClass, RiskLevel
+from libs.cli.advice_rankers import compare, promote, train
 from libs.cli.connections import RUN_DIR
 from libs.client.errors import HefuError
 from libs.client.recommendations import RecommendationsClient
@@ -28,6 +29,8 @@ _MILLION = 1_000_000
 _OUT = Path("build/advice")
 
 app = typer.Typer(help="Advice: proposals and why, strategies on history.", no_args_is_help=True)
+app.command()(train)
+app.command()(promote)
 console = Console()
 
 
@@ -142,8 +145,17 @@ def evaluate(
     out: Annotated[Path, typer.Option(help="Folder for the table and the picture.")] = _OUT,
     fit: Annotated[int, typer.Option(help="Sessions fitted on.", min=260)] = 756,
     hold: Annotated[int, typer.Option(help="Sessions held.", min=1)] = 21,
+    *,
+    rankers: Annotated[
+        bool, typer.Option("--rankers", help="Compare rankings of fund lists instead.")
+    ] = False,
+    dates: Annotated[int, typer.Option(help="Test dates of the rankings.", min=2)] = 9,
+    askers: Annotated[int, typer.Option(help="Investors asked at each.", min=1)] = 400,
 ) -> None:
     """Walk strategies and baselines over real prices, net of fees, and say who wins."""
+    if rankers:
+        compare(dates, askers, out)
+        return
     # A process of its own: the command line imports no service, and optimisers are heavy.
     command = [sys.executable, "-m", "services.recommendations.evaluate"]
     told = ["--out", str(out), "--fit", str(fit), "--hold", str(hold)]

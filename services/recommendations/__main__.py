@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -41,6 +41,7 @@ from services.recommendations.domain.feed import feed
 from services.recommendations.domain.investor import investor
 from services.recommendations.domain.proposal import PlaceOrder, next_step, proposal
 from services.recommendations.domain.release import release
+from services.recommendations.ranking.serving import Artifacts
 from services.recommendations.reactions import (
     Expiring,
     HearingFunds,
@@ -53,7 +54,7 @@ from services.recommendations.rows import funds as funds_rows
 from services.recommendations.rows import own as own_rows
 from services.recommendations.rows import payments as payments_rows
 from services.recommendations.settings import RecommendationsSettings
-from services.recommendations.shelf import Loader, Shelf, no_more
+from services.recommendations.shelf import Loader, Shelf, no_more, no_news
 
 Driver: TypeAlias = ProcessDriver[what.Command, what.State, what.Event, PlaceOrder]
 
@@ -116,6 +117,7 @@ def build(  # noqa: PLR0913 - all that it stands on
     clock: Clock = system_clock,
     follows_market: bool = False,
     load: Loader = no_more,
+    has_news: Callable[[], bool] = no_news,
     watch_every_s: float = 2.0,
 ) -> Recommendations:
     investors = Streams(store, "investor", investor, investor_codec)
@@ -125,7 +127,9 @@ def build(  # noqa: PLR0913 - all that it stands on
     own = Projection(own_rows.model, database, store)
     heard = Projection(funds_rows.model, database, store, bus=bus)
     paid = Projection(payments_rows.model, database, store, bus=bus)
-    shelf = Shelf(database, heard, own, clock, follows_market=follows_market, load=load)
+    shelf = Shelf(
+        database, heard, own, clock, follows_market=follows_market, load=load, has_news=has_news
+    )
     advice = Advice(investors, proposals, database, own, paid, shelf, releases, clock)
     portfolios = Portfolios(advice, worker)
     expiring = Expiring(proposals, clock)
@@ -194,6 +198,7 @@ async def main(settings: RecommendationsSettings) -> None:
         to_funds = await stack.enter_async_context(open_channel(settings.funds, on.identity_dir))
         keys_database = stack.enter_context(contextlib.closing(Database.open(settings.keys_url)))
         worker = stack.enter_context(contextlib.closing(Worker(settings.solve_within_s)))
+        artifacts = Artifacts(settings.artifacts_dir)
         parts = build(
             on.store,
             on.bus,
@@ -202,6 +207,8 @@ async def main(settings: RecommendationsSettings) -> None:
             GrpcFunds(to_funds),
             worker,
             follows_market=settings.clock == "simulated",
+            load=artifacts,
+            has_news=artifacts.look,
         )
         await parts.prepare()
         serving = serve(

@@ -1,5 +1,6 @@
 """What the recommendations service can be told, beside what every service can."""
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -16,12 +17,18 @@ class RecommendationsSettings(ServiceSettings):
     clock: Literal["real", "simulated"] = "real"
     production: bool = False
     solve_within_s: float = Field(default=20.0, gt=0, le=600)
+    # Folder of trained rankings; empty: `artifacts` in `data_dir`. What is put there is taken up.
+    artifacts: str = ""
 
     @model_validator(mode="after")
     def _keeps_time_in_production(self) -> "RecommendationsSettings":
         if self.production and self.clock != "real":
             raise ValueError("clock: in production it is real")
         return self
+
+    @property
+    def artifacts_dir(self) -> Path:
+        return Path(self.artifacts) if self.artifacts else self.data_dir / "artifacts"
 
     @property
     def keys_url(self) -> str:

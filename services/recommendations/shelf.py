@@ -40,6 +40,10 @@ def no_more(_catalogue: Catalogue, _crowd: Crowd) -> Sequence[Ranker]:
     return ()
 
 
+def no_news() -> bool:
+    return False
+
+
 @dataclass
 class Shelf:
     """Refreshed when the rows behind it have moved; what is answered says up to where."""
@@ -50,6 +54,8 @@ class Shelf:
     clock: Clock
     follows_market: bool = False
     load: Loader = no_more
+    # Whether there are rankings that `load` has not brought yet.
+    has_news: Callable[[], bool] = no_news
     catalogue: Catalogue = field(default_factory=lambda: Catalogue(()))
     crowd: Crowd = field(default_factory=Crowd)
     rankers: Mapping[str, Ranker] = field(default_factory=dict)
@@ -69,6 +75,8 @@ class Shelf:
         counted_at_s = loop.time()
         while True:
             await self.refresh()
+            if await asyncio.to_thread(self.has_news):
+                self._make_rankers()
             if loop.time() - counted_at_s >= CROWD_EVERY_S:
                 await self.count()
                 counted_at_s = loop.time()

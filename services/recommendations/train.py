@@ -22,8 +22,9 @@ from services.recommendations.ranking.interactions import (
     read_interactions,
 )
 from services.recommendations.ranking.market import Market
+from services.recommendations.ranking.parts import Trained
 from services.recommendations.ranking.population import world_of
-from services.recommendations.ranking.training import Trained, train
+from services.recommendations.ranking.training import train
 
 SEED: Final = 2026
 EXIT_REFUSED: Final = 2

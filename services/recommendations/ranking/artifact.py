@@ -14,8 +14,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from services.recommendations.ranking.crowd import Neighbours
-from services.recommendations.ranking.training import Trained
+from services.recommendations.ranking.parts import Neighbours, Trained
 
 # Changes when a reader of the old form would be wrong.
 FORMAT: Final = 1

@@ -1,6 +1,5 @@
 """What can be counted: popularity by class, and funds bought together; arrays, for millions."""
 
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -9,6 +8,7 @@ from scipy import sparse
 
 from services.recommendations.domain.measures import JOINT_BUYERS_MIN
 from services.recommendations.ranking.interactions import Interactions
+from services.recommendations.ranking.parts import Neighbours
 
 Array = npt.NDArray[np.float64]
 
@@ -38,15 +38,6 @@ def popularity(interactions: Interactions, today: int) -> Array:
     weight = np.power(0.5, age / HALF_LIFE_DAYS)
     np.add.at(found, (interactions.band[latest], interactions.fund[latest]), weight)
     return found
-
-
-@dataclass(frozen=True, slots=True)
-class Neighbours:
-    """For each fund its nearest, best first: places (-1: none), similarity, joint buyers."""
-
-    places: npt.NDArray[np.int32]
-    similarity: Array
-    joint: npt.NDArray[np.int32]
 
 
 def neighbours(interactions: Interactions, most: int = 50) -> Neighbours:

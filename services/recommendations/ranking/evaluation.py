@@ -16,16 +16,16 @@ from services.recommendations.domain.measures import average_precision, ndcg, re
 from services.recommendations.domain.ranking import ListRules, Question, rank
 from services.recommendations.ranking.interactions import Interactions, iso_of
 from services.recommendations.ranking.market import Market, monthly
-from services.recommendations.ranking.serving import TrainedRanker
-from services.recommendations.ranking.training import (
+from services.recommendations.ranking.parts import (
     CO_PURCHASE,
     MATRIX,
     POPULARITY,
     PRICE_MODEL,
     WEIGHTS,
     Trained,
-    train,
 )
+from services.recommendations.ranking.serving import TrainedRanker
+from services.recommendations.ranking.training import train
 
 K: Final = 10
 TEST_DAYS: Final = 182

@@ -1,10 +1,5 @@
-"""Matrix factorisation: funds as points in a space of tastes; an investor is what is held.
+"""Matrix factorisation: funds as points in a space of tastes, learnt from who bought what."""
 
-Only the funds' factors are kept. An investor's point is solved from the holdings of the moment, so
-a purchase counts at once and nobody's taste is stored.
-"""
-
-from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -14,42 +9,25 @@ from threadpoolctl import threadpool_limits
 
 from services.recommendations.ranking.crowd import matrix_of
 from services.recommendations.ranking.interactions import Interactions
+from services.recommendations.ranking.tastes import CONFIDENCE, REGULARISATION
 
 Array = npt.NDArray[np.float64]
 
 FACTORS: Final = 32
 ROUNDS: Final = 12
-REGULARISATION: Final = 0.05
-CONFIDENCE: Final = 8.0
 
 
 def trained(interactions: Interactions, seed: int) -> Array:
     """A row a fund. Alternating least squares on implicit feedback (Hu, Koren, Volinsky 2008)."""
-    # Its own threads and those of the linear algebra beneath would fight for two cores.
+    # One thread, and one beneath it: training runs beside a service on the same cores.
     with threadpool_limits(limits=1, user_api="blas"):
         model = AlternatingLeastSquares(
             factors=min(FACTORS, max(2, len(interactions.codes) - 1)),
             regularization=REGULARISATION,
             alpha=CONFIDENCE,
             iterations=ROUNDS,
-            num_threads=2,
+            num_threads=1,
             random_state=seed,
         )
         model.fit(matrix_of(interactions), show_progress=False)
     return np.asarray(model.item_factors, dtype=np.float64)
-
-
-def gram(factors: Array) -> Array:
-    """What solving for an investor needs of all funds: Y'Y."""
-    found: Array = factors.T @ factors
-    return found
-
-
-def scores(factors: Array, gram_of_all: Array, held: Sequence[int]) -> Array:
-    """A score for each fund, for an investor who holds these."""
-    mine = factors[list(held)]
-    size = factors.shape[1]
-    left = gram_of_all + CONFIDENCE * mine.T @ mine + REGULARISATION * np.eye(size)
-    point = np.linalg.solve(left, (1.0 + CONFIDENCE) * mine.sum(axis=0))
-    found: Array = factors @ point
-    return found

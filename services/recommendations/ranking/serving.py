@@ -11,10 +11,10 @@ import structlog
 
 from services.recommendations.domain.catalogue import Catalogue, FundSet
 from services.recommendations.domain.ranking import Crowd, Question, Ranker, Sources
-from services.recommendations.ranking import factors
+from services.recommendations.ranking import tastes
 from services.recommendations.ranking.artifact import ArtifactRefused, load
 from services.recommendations.ranking.market import FEATURES
-from services.recommendations.ranking.training import (
+from services.recommendations.ranking.parts import (
     CO_PURCHASE,
     MATRIX,
     POPULARITY,
@@ -50,7 +50,7 @@ class TrainedRanker:
     def __post_init__(self) -> None:
         places = {code: n for n, code in enumerate(self.trained.codes)}
         object.__setattr__(self, "_place", places)
-        object.__setattr__(self, "_gram", factors.gram(self.trained.factors))
+        object.__setattr__(self, "_gram", tastes.gram(self.trained.factors))
 
     def weights(self) -> Mapping[str, float]:
         return self.trained.weights
@@ -66,8 +66,8 @@ class TrainedRanker:
                 is_there = shared >= 0
                 near[shared[is_there]] += self.trained.neighbours.similarity[place][is_there]
             found[CO_PURCHASE] = self._best(near, chosen, least=0.0)
-            tastes = factors.scores(self.trained.factors, self._gram, held)
-            found[MATRIX] = self._best(tastes, chosen)
+            liked = tastes.scores(self.trained.factors, self._gram, held)
+            found[MATRIX] = self._best(liked, chosen)
         if self.catalogue.today - self.trained.as_of_day <= PRICE_DAYS_MAX:
             found[PRICE_MODEL] = self._best(self.trained.price_score, chosen)
         return found

@@ -1,8 +1,6 @@
 """All parts of a ranking, learnt from what was known before one day."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -10,37 +8,9 @@ import numpy.typing as npt
 from services.recommendations.ranking import crowd, factors, price_model
 from services.recommendations.ranking.interactions import Interactions
 from services.recommendations.ranking.market import FEATURES, Market
+from services.recommendations.ranking.parts import WEIGHTS, Trained
 
 Array = npt.NDArray[np.float64]
-
-# Names of sources are storage: proposals keep them with their scores.
-POPULARITY: Final = "popularity"
-CO_PURCHASE: Final = "co_purchase"
-MATRIX: Final = "matrix_factorisation"
-PRICE_MODEL: Final = "price_model"
-# What the blend starts from; `tuned` in evaluation.py looks for better on early dates.
-WEIGHTS: Final[Mapping[str, float]] = {
-    POPULARITY: 1.0,
-    CO_PURCHASE: 1.0,
-    MATRIX: 1.0,
-    PRICE_MODEL: 0.0,
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Trained:
-    """What an artifact holds. Arrays are by fund, in the order of `codes`."""
-
-    codes: tuple[str, ...]
-    # The day from which it may be used: it knows nothing of that day or later.
-    as_of_day: int
-    popularity: Array
-    neighbours: crowd.Neighbours
-    factors: Array
-    price_score: Array
-    price_parts: Array
-    price_text: str
-    weights: Mapping[str, float] = field(default_factory=lambda: dict(WEIGHTS))
 
 
 def train(

@@ -1,0 +1,149 @@
+"""Rankings on the command line: train one, run it in the shadow, promote it, compare them all."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from hefu.recommendations.v1 import recommendations_pb2 as pb
+from libs.cli.connections import RUN_DIR, told
+from libs.client.calls import patiently
+from libs.client.recommendations import RecommendationsClient
+from libs.failure import StartFailed
+from libs.grpc_client import open_channel
+from libs.ids import new_id
+from libs.supervisor import running_or_none
+
+_OUT = Path("build/advice")
+_MODULE = "services.recommendations.train"
+_MILLION = 1_000_000
+
+console = Console()
+
+
+def _run(arguments: Sequence[str]) -> None:
+    # A process of its own: the command line imports no service, and learners are heavy.
+    done = subprocess.run([sys.executable, "-m", _MODULE, *arguments], check=False)
+    if done.returncode:
+        raise typer.Exit(done.returncode)
+
+
+def train(
+    version: Annotated[str, typer.Argument(help="Name and number, like blend@3.")],
+    interactions: Annotated[
+        Path | None,
+        typer.Option(help="CSV: investor_id,fund_code,date,investor_class.", exists=True),
+    ] = None,
+    simulated: Annotated[
+        int, typer.Option(help="Draw so many purchases instead, over real prices.", min=0)
+    ] = 0,
+    as_of: Annotated[str, typer.Option(help="Known is what came before this date.")] = "",
+    artifacts: Annotated[
+        Path | None, typer.Option(help="Folder of artifacts; else the running system's.")
+    ] = None,
+    run_dir: Annotated[Path, typer.Option(help="Where the system keeps its files.")] = RUN_DIR,
+) -> None:
+    """Train a ranking into an artifact with a model card; a running service takes it up.
+
+    Learns from what the service of this run folder heard, from a file, or from a simulated
+    population. It serves nobody before it is promoted.
+    """
+    data = run_dir.absolute() / "data" / "recommendations"
+    folder = artifacts or data / "artifacts"
+    arguments = ["--version", version, "--artifacts", str(folder), "--as-of", as_of]
+    if interactions is not None:
+        arguments += ["--interactions", str(interactions)]
+    elif simulated:
+        arguments += ["--simulated", str(simulated)]
+    else:
+        rows = data / "recommendations.sqlite"
+        if not rows.exists():
+            console.print(
+                f"[red]hefu: nothing was heard in {run_dir}: name --interactions or --simulated[/]"
+            )
+            raise typer.Exit(2)
+        arguments += ["--database", f"sqlite:///{rows}"]
+    _run(arguments)
+
+
+def promote(
+    version: Annotated[str, typer.Argument(help="The version to serve; house@1 is always there.")],
+    *,
+    shadow: Annotated[
+        bool, typer.Option("--shadow", help="Answer in the shadow of the live one instead.")
+    ] = False,
+    run_dir: Annotated[Path, typer.Option(help="Where the system keeps its files.")] = RUN_DIR,
+) -> None:
+    """Let a ranking serve from the next question on, or run in the shadow of the one that does."""
+    raise typer.Exit(told(lambda: _promote(version, run_dir, is_shadow=shadow)))
+
+
+async def _promote(version: str, run_dir: Path, *, is_shadow: bool) -> int:
+    system = running_or_none(run_dir)
+    address = None if system is None else system.addresses.get("recommendations")
+    if address is None:
+        raise StartFailed(f"no advice runs in {run_dir}: `make up` starts it")
+    request_id = str(new_id())
+    async with open_channel(address, run_dir / "identities" / "operator") as channel:
+        client = RecommendationsClient(channel)
+        if is_shadow:
+            shadow = pb.SetShadowRequest(
+                slot=pb.SLOT_RANKER, version=version, request_id=request_id
+            )
+            found = (await patiently(lambda: client.stub.SetShadow(shadow))).release
+        else:
+            request = pb.PromoteVersionRequest(
+                slot=pb.SLOT_RANKER, version=version, request_id=request_id
+            )
+            found = (await patiently(lambda: client.stub.PromoteVersion(request))).release
+    console.print(
+        f"serves {found.version or 'house@1'}; in its shadow {found.shadow_version or '-'}"
+    )
+    if found.shadowed:
+        overlap = found.overlap_millionths / _MILLION
+        console.print(f"answered both {found.shadowed:,} times, {overlap:.0%} of items in common")
+    return 0
+
+
+def compare(dates: int, askers: int, out: Path = _OUT) -> None:
+    """Evaluate all rankings on a simulated population, and print the table."""
+    _run(["--evaluate", "--dates", str(dates), "--askers", str(askers), "--out", str(out)])
+    _print(json.loads((out / "rankers.json").read_text()))
+    console.print(f"saved: {out / 'rankers.json'}")
+
+
+def _print(found: Mapping[str, Any]) -> None:
+    population = found["population"]
+    table = Table(
+        *("ranking", "nDCG@10", "recall@10", "MAP@10", "coverage", "monthly ROI@10"),
+        title=(
+            f"{population['purchases']:,} purchases of {population['investors']:,} investors, "
+            f"{population['funds']} funds, {len(found['dates'])} dates; {population['note']}"
+        ),
+    )
+    for name, row in found["rows"].items():
+        table.add_row(
+            name,
+            f"{row['ndcg']:.4f} ± {row['ndcg_deviation']:.4f}",
+            f"{row['recall']:.4f}",
+            f"{row['map']:.4f}",
+            f"{row['coverage']:.0%}",
+            f"{row['roi']:+.4f} ± {row['roi_deviation']:.4f}",
+        )
+    console.print(table)
+    console.print(
+        f"all funds: monthly ROI {found['market_roi']:+.4f}; unsuitable items shown: "
+        f"{found['violations']}; the blend was tuned on {', '.join(found['tuned_on'])}"
+    )
+    published = Table("FAR-Trans, published", "nDCG@10", "monthly ROI@10")
+    for name, (ndcg, roi) in found["published"].items():
+        published.add_row(name, f"{ndcg:.4f}", f"{roi:.4f}")
+    console.print(published)
+    for verdict in found["verdicts"]:
+        console.print(f"  {verdict}")
