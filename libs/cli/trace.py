@@ -211,7 +211,9 @@ def _as_json(moment: Moment) -> dict[str, object]:
 
 
 def _print(id_: str, moments: Iterable[Moment]) -> None:
-    table = Table(title=f"payment {id_}", title_justify="left", show_lines=False)
+    moments = list(moments)
+    kind = "fund order" if any(each.what == "FundOrderPlaced" for each in moments) else "payment"
+    table = Table(title=f"{kind} {id_}", title_justify="left", show_lines=False)
     table.add_column("at (UTC)", no_wrap=True)
     table.add_column("+ms", justify="right")
     table.add_column("where", no_wrap=True)
