@@ -35,6 +35,7 @@ from services.funds.expecting import Expecting
 
 _ACTOR: Final = "funds"
 INVESTORS_AT_ONCE: Final = 256
+_FIRST_BATCH: Final = "-001"
 # Differences that are one kind of break; the first of a row names it.
 _TYPES: Final[Mapping[str, BreakType]] = {
     "NAV_DIFFERS": BreakType.NAV_DIFF,
@@ -109,6 +110,10 @@ class BookingDesk:
         part = order.part(answer.row.row_id)
         if part is None:
             raise AssertionError("a row that was taken is a part of its order")
+        if not answer.row.file_key.endswith(_FIRST_BATCH):
+            # It may be the one that was missing when the day was reconciled.
+            place = f"{answer.order_id}/{answer.row.trade_date}"
+            await self.breaking.end(BreakType.MISSING_AT_TA, place, "it has arrived")
         if part.confirmation.file_key == answer.row.file_key:
             # The same row in another file moves no money again.
             _count(order, part.confirmation, done)

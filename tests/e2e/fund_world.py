@@ -108,6 +108,18 @@ class FundWorld:
                     return found
                 await asyncio.sleep(0.1)  # another process works; there is no event to wait for
 
+    async def some_breaks(self) -> list[funds.FundBreak]:
+        """Wait until some stand."""
+        async with asyncio.timeout(WAIT_S):
+            while not (found := await self.breaks()):  # noqa: ASYNC110 - as above
+                await asyncio.sleep(0.1)  # as above
+        return found
+
+    async def is_even(self) -> bool:
+        """Whether units tie out with the registrar's own books right now."""
+        found = await self.link.desk.GetFundTieOut(funds.GetFundTieOutRequest(ta_id=REGISTRAR))
+        return all(unit.ties_out for unit in found.units)
+
     async def repair(self, found: funds.FundBreak, repair: str) -> None:
         """One operator proposes how a break ends, another approves."""
         proposal = str(new_id())
