@@ -21,6 +21,7 @@ from services.funds.domain import (
     plan,
     registrar,
     ta_day,
+    trading_days,
 )
 from services.funds.shapes import ShapeCodec
 
@@ -46,6 +47,9 @@ BreakStreams: TypeAlias = Streams[breaks.Command, breaks.Break, breaks.Event]
 PlanStreams: TypeAlias = Streams[plan.Command, plan.Plan, plan.Event]
 FacilityStreams: TypeAlias = Streams[facility.Command, facility.Facility, facility.Event]
 AdvanceStreams: TypeAlias = Streams[advance.Command, advance.Advance, advance.Event]
+TradingDaysStreams: TypeAlias = Streams[
+    trading_days.Command, trading_days.TradingDays, trading_days.Event
+]
 
 FUNDS: Final[ShapeCodec[fund.Event]] = ShapeCodec(PACKAGE, _named("Fund", fund.Event))
 HOLDINGS: Final[ShapeCodec[holding_lifecycle.Event]] = ShapeCodec(
@@ -65,6 +69,9 @@ FACILITIES: Final[ShapeCodec[facility.Event]] = ShapeCodec(
     PACKAGE, _named("AdvanceFacility", facility.Event)
 )
 ADVANCES: Final[ShapeCodec[advance.Event]] = ShapeCodec(PACKAGE, _named("Advance", advance.Event))
+TRADING_DAYS: Final[ShapeCodec[trading_days.Event]] = ShapeCodec(
+    PACKAGE, _named("TradingDays", trading_days.Event)
+)
 
 # One kind of event is no union.
 REGISTRARS: Final[ShapeCodec[registrar.Event]] = ShapeCodec(
@@ -87,6 +94,7 @@ class Aggregates:
     plans: PlanStreams
     facilities: FacilityStreams
     advances: AdvanceStreams
+    trading_days: TradingDaysStreams
 
     @classmethod
     def over(cls, store: EventStore) -> "Aggregates":
@@ -103,6 +111,7 @@ class Aggregates:
             Streams(store, "plan", plan.plan, PLANS),
             Streams(store, "facility", facility.facility, FACILITIES),
             Streams(store, "advance", advance.advance, ADVANCES),
+            Streams(store, "trading_days", trading_days.trading_days, TRADING_DAYS),
         )
 
 

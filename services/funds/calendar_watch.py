@@ -12,11 +12,12 @@ import structlog
 
 from libs.clock import Clock
 from libs.read_model import Database
-from libs.trading_calendar import Calendar, CalendarUnknown, days_left, is_ending
+from libs.trading_calendar import Calendar, days_left, is_ending
 from libs.transient import is_transient
 from services.funds import days, queries
 from services.funds.aggregates import Aggregates
 from services.funds.breaking import Breaking, about
+from services.funds.calendars import Calendars
 from services.funds.domain import fund as funds
 from services.funds.domain.breaks import BreakType
 
@@ -33,6 +34,7 @@ class CalendarWatch:
     aggregates: Aggregates
     database: Database
     breaking: Breaking
+    calendars: Calendars
     clock: Clock
 
     async def run(self) -> None:
@@ -56,12 +58,9 @@ class CalendarWatch:
                 continue
             dealing = fund.terms.dealing
             today = days.today_of(dealing, now_us)
-            try:
-                known = days.calendars_of(fund.terms)
-            except CalendarUnknown as unknown:
-                # Its orders are refused already, and say why.
-                logger.critical("calendar_unknown", fund_code=code, reason=str(unknown))
-                continue
+            # Another process may have published days since.
+            await self.calendars.learn(dealing.calendars)
+            known = days.calendars_of(fund.terms)
             ending |= {each.name: each for each in known if is_ending(each, today)}
         for calendar in ending.values():
             await self._tell(calendar, now_us)

@@ -1,14 +1,16 @@
 """The days of fund orders, by the exchanges that a fund names; past what is known, none is told."""
 
-import asyncio
 from collections.abc import Sequence
 from datetime import date, time
+from typing import Final
 
 from libs.trading_calendar import (
     Calendar,
     CalendarUnknown,
     DealingDays,
+    Extension,
     cut_off_us,
+    extended,
     load_calendar,
     local_time,
     session_after,
@@ -16,6 +18,9 @@ from libs.trading_calendar import (
     trade_day,
 )
 from services.funds.domain.product import Dealing, FundTerms
+
+# A process has one set of calendars, as it has one cache of their seeds; a start publishes anew.
+_PUBLISHED: Final[dict[str, Calendar]] = {}
 
 
 def today_of(dealing: Dealing, now_us: int) -> date:
@@ -68,17 +73,24 @@ def closing_us(funds: Sequence[FundTerms], trade: date) -> int:
 
 
 def calendars_of(*funds: FundTerms) -> list[Calendar]:
-    """Calendars of the exchanges that funds name."""
+    """Calendars of the exchanges that funds name. Raises `CalendarUnknown`."""
     names = dict.fromkeys(name for fund in funds for name in fund.dealing.calendars)
-    return [load_calendar(name) for name in names]
+    return [calendar_of(name) for name in names]
+
+
+def calendar_of(name: str) -> Calendar:
+    """An exchange's sessions, with what operators have published. Raises `CalendarUnknown`."""
+    return _PUBLISHED.get(name) or load_calendar(name)
+
+
+def publish(name: str, extensions: Sequence[Extension]) -> None:
+    """From now on the exchange's sessions are the seed and these. Raises `CalendarUnknown`."""
+    if extensions:
+        _PUBLISHED[name] = extended(load_calendar(name), extensions)
+    else:
+        _PUBLISHED.pop(name, None)
 
 
 def utc_day(now_us: int) -> date:
     """The day where no fund tells its zone."""
     return local_time(now_us, "UTC").date()
-
-
-async def learn(dealing: Dealing) -> None:
-    """Load the calendars off the loop: the first time takes seconds. Raises `CalendarUnknown`."""
-    for name in dealing.calendars:
-        await asyncio.to_thread(load_calendar, name)

@@ -14,9 +14,10 @@ from libs.process import ProcessDriver
 from libs.projection import Behind, Projection
 from libs.read_model import Database
 from libs.relay import Relay
-from services.funds import day_steps, days, hearing, projections, queries
+from services.funds import day_steps, hearing, projections, queries
 from services.funds.advancing import Advancing
 from services.funds.aggregates import Aggregates
+from services.funds.api.calendars import CalendarDesk
 from services.funds.api.days import Days
 from services.funds.api.desk import FundDayApi
 from services.funds.api.link import RegistrarLinkApi
@@ -27,6 +28,7 @@ from services.funds.batching import Batching
 from services.funds.booking_desk import BookingDesk
 from services.funds.breaking import Breaking
 from services.funds.calendar_watch import CalendarWatch
+from services.funds.calendars import Calendars
 from services.funds.cash_desk import CashDesk
 from services.funds.clients.accounts import Accounts
 from services.funds.clients.payments import Payments
@@ -92,6 +94,7 @@ class Parts:
     intake: Intake
     fund_days: FundDays
     tying_out: TyingOut
+    calendars: Calendars
     orders: OrderDriver
     ta_days: DayDriver
     projection: Projection
@@ -103,11 +106,12 @@ class Parts:
     async def prepare(self) -> None:
         """Find the clock, and make the tables that queries need."""
         await self.clock.wake()
+        await self.calendars.wake()
         await self.projection.prepare()
         for code in await self.database.read(queries.fund_codes):
             fund = (await self.aggregates.funds.load(code)).state
             if isinstance(fund, funds.Listed):
-                await days.learn(fund.terms.dealing)
+                await self.calendars.learn(fund.terms.dealing.calendars)
 
     async def run(self) -> None:
         """For ever."""
@@ -216,8 +220,10 @@ def build(on: Outside, *, steps_at_once: int = 512, watch_every_s: float = 2.0) 
     tying_out = TyingOut(aggregates, file_room, database, on.payments, on.distributor)
     day_desk = Days(aggregates, fund_days, on.accounts, tying_out, reads)
     api = FundsApi(aggregates, placing, reads, clock)
+    calendars = Calendars(aggregates)
+    calendar_desk = CalendarDesk(calendars, clock)
     desk_api = FundDayApi(
-        aggregates, on.accounts, reads, day_desk, planning, clock, wakes.clock_moved
+        aggregates, on.accounts, reads, day_desk, calendar_desk, planning, clock, wakes.clock_moved
     )
     link_api = RegistrarLinkApi(aggregates, intake, on.distributor)
     relay = Relay("funds", TOLD, on.store, on.bus)
@@ -240,7 +246,7 @@ def build(on: Outside, *, steps_at_once: int = 512, watch_every_s: float = 2.0) 
         plan_driver.run,
         advance_driver.run,
         planning.run,
-        CalendarWatch(aggregates, database, breaking, clock).run,
+        CalendarWatch(aggregates, database, breaking, calendars, clock).run,
     )
     return Parts(
         aggregates,
@@ -253,6 +259,7 @@ def build(on: Outside, *, steps_at_once: int = 512, watch_every_s: float = 2.0) 
         intake,
         fund_days,
         tying_out,
+        calendars,
         orders,
         ta_days,
         projection,

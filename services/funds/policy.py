@@ -48,6 +48,10 @@ POLICY: Policy = {
     # Maker and checker: that they differ is decided with the proposal in hand.
     "FundDayService/ProposeRepair": _OPERATOR,
     "FundDayService/ApproveRepair": _OPERATOR,
+    "FundDayService/GetTradingCalendar": _OPERATOR,
+    "FundDayService/ProposeTradingDays": _OPERATOR,
+    "FundDayService/ApproveTradingDays": _OPERATOR,
+    "FundDayService/RefuseTradingDays": _OPERATOR,
     "FundDayService/SetFundClock": _OPERATOR,
     "FundDayService/GetFundClock": _OPERATOR | _WALLET,
     "FundDayService/RunPlans": _OPERATOR,

@@ -8,14 +8,14 @@ from hefu.funds.v1 import events_pb2 as events_pb
 from hefu.funds.v1 import funds_pb2 as pb
 from hefu.funds.v1 import funds_pb2_grpc
 from libs.auth import current_caller
-from libs.decider import Cause, Rejected
+from libs.decider import Cause
 from libs.grpc_errors import Refused
 from libs.grpc_server import Binding
-from libs.trading_calendar import CalendarUnknown
 from libs.wire import time_from_wire, time_to_wire
-from services.funds import days, queries
+from services.funds import queries
 from services.funds.advancing import facility_id
 from services.funds.aggregates import Aggregates
+from services.funds.api.calendars import CalendarDesk
 from services.funds.api.days import Days
 from services.funds.api.messages import Reads, from_wire, fund_terms, fund_view, nav_view, to_wire
 from services.funds.cash import advance, of_registrar
@@ -23,7 +23,6 @@ from services.funds.clients.accounts import Accounts
 from services.funds.domain import facility as facilities
 from services.funds.domain import fund as funds
 from services.funds.domain import registrar as registrars
-from services.funds.domain.order_placing import Reason as OrderReason
 from services.funds.domain.product import FundStatus
 from services.funds.fund_clock import FundClock
 from services.funds.planning import Planning
@@ -42,6 +41,7 @@ class FundDayApi(funds_pb2_grpc.FundDayServiceServicer):
         accounts: Accounts,
         reads: Reads,
         fund_days: Days,
+        calendars: CalendarDesk,
         planning: Planning,
         clock: FundClock,
         clock_moved: Callable[[], Awaitable[None]],
@@ -50,6 +50,7 @@ class FundDayApi(funds_pb2_grpc.FundDayServiceServicer):
         self._accounts = accounts
         self._reads = reads
         self._days = fund_days
+        self._calendars = calendars
         self._planning = planning
         self._clock = clock
         self._clock_moved = clock_moved
@@ -66,10 +67,7 @@ class FundDayApi(funds_pb2_grpc.FundDayServiceServicer):
         registrar = (await self._aggregates.registrars.load(terms.ta_id)).state
         if registrar is None:
             raise Refused("REGISTRAR_NOT_FOUND", f"no registrar {terms.ta_id}")
-        try:
-            await days.learn(terms.dealing)
-        except CalendarUnknown as error:
-            raise Rejected(OrderReason.CALENDAR_UNKNOWN, str(error)) from error
+        await self._calendars.calendars.learn(terms.dealing.calendars)
         cause = Cause(f"publish/{actor}", correlation_id=terms.code, actor=actor)
         done = await self._aggregates.funds.transact(terms.code, funds.Publish(terms, actor), cause)
         is_new = bool(done.events)
@@ -187,6 +185,30 @@ class FundDayApi(funds_pb2_grpc.FundDayServiceServicer):
         self, request: pb.ApproveRepairRequest, _context: "Context"
     ) -> pb.ApproveRepairResponse:
         return await self._days.approve(request)
+
+    # ---- trading calendars
+
+    async def GetTradingCalendar(
+        self, request: pb.GetTradingCalendarRequest, _context: "Context"
+    ) -> pb.GetTradingCalendarResponse:
+        return await self._calendars.get(request)
+
+    async def ProposeTradingDays(
+        self, request: pb.ProposeTradingDaysRequest, _context: "Context"
+    ) -> pb.ProposeTradingDaysResponse:
+        return await self._calendars.propose(request)
+
+    async def ApproveTradingDays(
+        self, request: pb.ApproveTradingDaysRequest, _context: "Context"
+    ) -> pb.ApproveTradingDaysResponse:
+        return await self._calendars.approve(request)
+
+    async def RefuseTradingDays(
+        self, request: pb.RefuseTradingDaysRequest, _context: "Context"
+    ) -> pb.RefuseTradingDaysResponse:
+        return await self._calendars.refuse(request)
+
+    # ---- proof
 
     async def GetFundTieOut(
         self, request: pb.GetFundTieOutRequest, _context: "Context"

@@ -31,6 +31,7 @@ CODECS: list[ShapeCodec[Any]] = [
     aggregates.PLANS,
     aggregates.FACILITIES,
     aggregates.ADVANCES,
+    aggregates.TRADING_DAYS,
     fund_clock.codec,
 ]
 TYPES: Mapping[str, tuple[ShapeCodec[Any], type]] = {
