@@ -62,11 +62,16 @@ class _Taking:
         self._holds = list(book.holds.values())
         self._accounts: list[Account] = list(book.accounts.values())
         self._before: dict[str, Row] = {}
+        self._mark = book.page_number + 1
 
     def keep(self, account: Account) -> None:
         """Take the account as it stands, unless that was done."""
-        if account.account_id not in self._before:
-            self._before[account.account_id] = account_row(account)
+        if account.read_for != self._mark:
+            self._before[account.account_id] = self._read(account)
+
+    def _read(self, account: Account) -> Row:
+        account.read_for = self._mark
+        return account_row(account)
 
     def sections(self, size: Callable[[], int]) -> Iterator[Section]:
         """Slices, each made when it is asked for. Nothing else may happen within one."""
@@ -79,13 +84,18 @@ class _Taking:
             some = holds[at : at + size()]
             at += len(some)
             yield "holds", hold_rows(some)
-        accounts, before, at = self._accounts, self._before, 0
+        accounts, before, mark, at = self._accounts, self._before, self._mark, 0
         while at < len(accounts):
             few = accounts[at : at + size()]
             at += len(few)
             yield (
                 "accounts",
-                [before.get(account.account_id) or account_row(account) for account in few],
+                [
+                    before.pop(account.account_id)
+                    if account.read_for == mark
+                    else self._read(account)
+                    for account in few
+                ],
             )
 
 

@@ -97,6 +97,8 @@ class Account:
     ceiling: int | None = None
     day: str = ""
     closings: tuple[Closing, ...] = ()
+    # The page of the snapshot it was last read for, and one: no part of what the account is.
+    read_for: int = field(default=0, init=False, compare=False)
 
     def __post_init__(self) -> None:
         self.sign = sign_of(self.kind)

@@ -32,7 +32,7 @@ Row: TypeAlias = Sequence[Any]
 # A table's name and some of its rows.
 Section: TypeAlias = tuple[str, list[Row]]
 
-_ACCOUNT = tuple(each.name for each in fields(Account))
+_ACCOUNT = tuple(each.name for each in fields(Account) if each.compare)
 _WINDOW = tuple(each.name for each in fields(Window))
 _COLUMNS: Mapping[str, tuple[str, ...]] = {
     "accounts": _ACCOUNT,
