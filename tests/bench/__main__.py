@@ -53,9 +53,13 @@ class Bench:
 
     def _tell(self) -> None:
         found = self.measured[-1]
+        used = sorted(found.cpu_by_process.items(), key=lambda item: -item[1])
+        most = ", ".join(f"{name} {cpu_s:.3f}" for name, cpu_s in used[:3])
         self._console.print(
-            f"({found.key}) {found.name}: {found.per_second:,.0f}/s, p99 {found.p99_ms:,.1f} ms",
+            f"({found.key}) {found.name}: {found.per_second:,.0f}/s, p99 {found.p99_ms:,.1f} ms; "
+            f"CPU s / 1,000: {most or f'{found.server_cpu_s:.3f}'}",
             highlight=False,
+            soft_wrap=True,
         )
 
 
@@ -71,7 +75,8 @@ async def of_system(bench: Bench, system: System, folder: Path) -> None:
             for name in ("wallet", "payments", "settlement")
         ]
         await register_partners(link, system)
-        wallets = Wallets(await funded(link, WALLETS))
+        as_payments = await stack.enter_async_context(_client(to_payments))
+        wallets = Wallets(await funded(link, as_payments, WALLETS))
         hot = Wallets(wallets.ids[: bulk.HOT])
         empty = Wallets(await opened(link, WALLETS))
         post = poster(to_wallet)
@@ -88,8 +93,7 @@ async def of_system(bench: Bench, system: System, folder: Path) -> None:
             )
             async with bulk.sealing(AccountsServiceStub(to_settlement)):
                 await bench.take(shape, processes)
-        async with _client(to_payments) as as_payments:
-            await bench.take(holds.shape(as_payments, wallets), processes)
+        await bench.take(holds.shape(as_payments, wallets), processes)
         await bench.take(refused.shape(post, empty), processes)
         await bench.take(payments.shape(link, wallets), processes)
         if "h" in bench.wanted:

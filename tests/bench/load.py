@@ -10,9 +10,8 @@ import grpc
 
 from hefu.accounts.v1 import accounts_pb2 as pb
 from libs.cli.connections import Connections
-from libs.client import top_up
-from libs.client.payments import is_final
-from libs.ids import new_id
+from libs.client.accounts import AccountsClient
+from libs.ids import account_id_of, new_id
 from libs.money import Money
 from libs.wire_bytes import BYTES, varint
 
@@ -50,14 +49,13 @@ async def opened(link: Connections, count: int) -> list[UUID]:
     return wallets
 
 
-async def funded(link: Connections, count: int) -> list[UUID]:
-    """Wallets with plenty of money, pulled from the sample bank."""
+async def funded(link: Connections, as_payments: AccountsClient, count: int) -> list[UUID]:
+    """Wallets with plenty of money, as if each had been topped up from the sample bank."""
     wallets = await opened(link, count)
+    coming_in = account_id_of(f"bank:{BANK}", "IN_TRANSIT_IN", "CZK")
 
     async def fill(wallet: UUID) -> None:
-        terms = top_up(wallet, BANK, str(wallet.int % 10**9), Money("CZK", FUNDS))
-        asked = await link.client.payments.create(new_id(), terms)
-        await link.client.payments.wait(asked.payment_id, is_final)
+        await as_payments.transfer(new_id(), coming_in, wallet, Money("CZK", FUNDS))
 
     await asyncio.gather(*map(fill, wallets))
     return wallets
