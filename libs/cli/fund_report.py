@@ -16,7 +16,7 @@ from rich.text import Text
 from libs.money import major
 
 _BAR_WIDTH = 40
-_NAME_WIDTH = 21
+_NAME_WIDTH = 16
 _SHARE_DECIMALS = 2
 _NAV_DECIMALS = 4
 
