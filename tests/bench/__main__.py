@@ -19,7 +19,7 @@ from libs.client.accounts import AccountsClient
 from libs.grpc_client import open_channel
 from libs.ids import new_id
 from libs.supervisor import BankSpec, System, start
-from tests.bench import echo, postgres
+from tests.bench import echo, postgres, stages
 from tests.bench.load import BANK, Wallets, funded, opened, poster
 from tests.bench.measuring import PACE, Measured, Processes, Shape, measure
 from tests.bench.shapes import bulk, holds, payments, refused, replayed, transfers
@@ -153,7 +153,13 @@ def main() -> None:
     load_before = os.getloadavg()[0]
     bench = Bench(wanted, arguments.seconds, console)
     uvloop.run(run(bench, console))
-    found = Found(sorted(bench.measured, key=_place), arguments.seconds, bench.missing, load_before)
+    found = Found(
+        sorted(bench.measured, key=_place),
+        arguments.seconds,
+        bench.missing,
+        load_before,
+        uvloop.run(stages.measured()),
+    )
     print_table(found, console)
     if wanted == frozenset(ALL):
         write_results(found)

@@ -17,6 +17,7 @@ ROOT: Final = Path(__file__).parents[2]
 RESULTS: Final = ROOT / "bench" / "results.json"
 DOCUMENT: Final = ROOT / "docs" / "performance.md"
 _BEGIN, _END = "<!-- bench: begin -->", "<!-- bench: end -->"
+_NAME_WIDTH: Final = 34
 _PEER: Final = "pgbench-64"
 _COLUMNS: Final = (
     "", "load", "per second", "p50 ms", "p99 ms", "p99.9 ms", "CPU s / 1,000", "client's", "MiB"
@@ -51,6 +52,8 @@ class Found:
     seconds: float
     missing: Sequence[str]
     load_before: float
+    # Microseconds of CPU for a transfer.
+    stages: Mapping[str, float]
 
     @property
     def by_key(self) -> Mapping[str, Measured]:
@@ -98,12 +101,17 @@ def machine() -> dict[str, object]:
 
 
 def print_table(found: Found, console: Console) -> None:
-    table = Table(*_COLUMNS)
+    table = Table(*_COLUMNS, padding=(0, 1))
+    table.columns[1].max_width = _NAME_WIDTH
     for row in _rows(found):
         table.add_row(*row)
     console.print(table)
     for ratio in ratios(found):
         console.print(f"[{'green' if ratio.is_met else 'yellow'}]{ratio}[/]", highlight=False)
+    stages = Table("stage of a bulk transfer in the accounts service", "CPU, µs each")
+    for name, us in found.stages.items():
+        stages.add_row(name, f"{us:.1f}")
+    console.print(stages)
     for line in found.missing:
         console.print(f"[yellow]not measured: {line}[/]", highlight=False)
 
@@ -120,6 +128,7 @@ def write_results(found: Found) -> None:
             {**asdict(ratio.aim), "found": round(ratio.found, 3), "is_met": ratio.is_met}
             for ratio in ratios(found)
         ],
+        "stages_us": {name: round(us, 2) for name, us in found.stages.items()},
         "not_measured": list(found.missing),
     }
     RESULTS.parent.mkdir(exist_ok=True)
@@ -142,6 +151,10 @@ def write_document(found: Found) -> None:
         "",
         *(f"- {ratio}" for ratio in ratios(found)),
         *(f"- not measured: {line}" for line in found.missing),
+        "",
+        "| stage of a bulk transfer in the accounts service | CPU, µs each |",
+        "|---|---|",
+        *(f"| {name} | {us:.1f} |" for name, us in found.stages.items()),
     ]
     DOCUMENT.write_text(before + _BEGIN + "\n" + "\n".join(lines) + "\n" + _END + after)
 
