@@ -19,7 +19,7 @@ from libs.projection import Behind, Projection
 from libs.read_model import Database
 from libs.subject_keys import SubjectKeys
 from libs.suitability import InvestorClass
-from libs.transient import is_transient
+from libs.transient import Unavailable, is_transient
 from services.recommendations import queries
 from services.recommendations.advising import InvestorStreams, ProposalStreams
 from services.recommendations.clients import Funds, Order, Refused
@@ -203,13 +203,14 @@ class Ordering:
     ) -> Refused | None:
         fund = self.shelf.catalogue.find(item.fund_code)
         if fund is None:
-            return Refused("UNKNOWN_FUND", "it left the catalogue")
+            # It was advised, so it was known: after a start the catalogue is heard in a while.
+            raise Unavailable(f"{item.fund_code} is not heard of yet")
         shares = 0
         amount = Money(fund.currency, item.amount_minor) if item.amount_minor > 0 else None
         if amount is None:
             price = queries.price_of_10k(fund.nav, fund.nav_scale, fund.share_scale)
             if price <= 0:
-                return Refused("PRICE_MISSING", "without a price it is not known how many to sell")
+                raise Unavailable(f"{item.fund_code} has no price yet")
             shares = -item.amount_minor * 10_000 // price
         return await self.funds.place(
             Order(

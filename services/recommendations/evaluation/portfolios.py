@@ -134,11 +134,11 @@ def verdicts(rows: Mapping[str, Mapping[str, float]]) -> Sequence[str]:
             ]
             if won:
                 found.append(f"{baseline} beats {name} in {', '.join(won)}")
-        if row["interval_low"] <= 0:
-            found.append(
-                f"{name} is not offered as better than equal weight: the difference of "
-                f"{row['beside_equal_weight']:+.2%} a year lies within chance"
-            )
+        told = f"{row['beside_equal_weight']:+.2%} a year beside equal weight"
+        if row["interval_high"] < 0:
+            found.append(f"{name} is worse, beyond chance: {told}")
+        elif row["interval_low"] <= 0:
+            found.append(f"{name} is not offered as better: {told}, within chance")
     return found
 
 

@@ -1,5 +1,7 @@
 """Advice over gRPC: what a wallet back end gets, and what it is refused."""
 
+import asyncio
+from datetime import timedelta
 from uuid import uuid4
 
 import grpc
@@ -11,7 +13,7 @@ from hefu.type.v1.money_pb2 import Money
 from libs.grpc_errors import reason_of, violations_of
 from libs.suitability import InvestorClass
 from tests.services.recommendations.conftest import Served
-from tests.services.recommendations.worlds import WALLET_ACCOUNT, proposal_id
+from tests.services.recommendations.worlds import TODAY, WALLET_ACCOUNT, proposal_id
 
 
 def listing(name: str, number: int, **more: object) -> pb.ListRecommendationsRequest:
@@ -108,8 +110,7 @@ async def test_an_accepted_portfolio_becomes_orders_with_its_id(served: Served) 
     await served.wallet.AcceptProposal(request)
     stream = f"proposal-{proposal_id(2)}"
     wanted = {i.fund_code: i.amount_minor for i in proposed.proposal.issued.items if i.amount_minor}
-    while (await served.world.names(stream)).count("ProposalOrderLinked") < len(wanted):
-        await served.world.until(stream, "ProposalOrderLinked")
+    await served.world.until(stream, "ProposalOrderLinked", len(wanted))
 
     orders = served.world.funds.orders.values()
     assert {o.fund_code: o.amount.minor for o in orders if o.amount} == wanted
@@ -330,9 +331,10 @@ async def test_a_forgotten_investor_leaves_numbers_and_no_answers(served: Served
 
 async def test_funds_are_told_the_class_an_investor_has(served: Served) -> None:
     name = await served.investor("anna")
-    while name not in served.world.funds.classes:
-        await served.world.until(f"investor-{name}", "ConsentGiven")
+    async with asyncio.timeout(60):
+        await served.world.funds.told.wait()
 
     found, until, version = served.world.funds.classes[name]
 
-    assert (found, until, version) == (InvestorClass.C3, "2027-11-20", "2026-1")
+    in_a_year = (TODAY + timedelta(days=365)).isoformat()
+    assert (found, until, version) == (InvestorClass.C3, in_a_year, "2026-1")

@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 
 import orjson
 
+from libs.clock import system_clock
 from libs.event_store import NO_STREAM, NewEvent
 from libs.memory_bus import MemoryBus
 from libs.memory_store import MemoryStore
@@ -25,9 +26,10 @@ from services.recommendations.construction.worker import Constructed, Solver, So
 from services.recommendations.domain.questionnaire_2026 import QUESTIONNAIRE
 from services.recommendations.shelf import Loader, no_more
 
-TODAY = date(2026, 11, 20)
-NOW_US = int(datetime(2026, 11, 20, 10, tzinfo=UTC).timestamp()) * 1_000_000
 DAY_US = 86_400_000_000
+# A little after anything a test stores: the store keeps its own time, and a fact counts from then.
+NOW_US = system_clock() // 1_000_000 * 1_000_000 + 3_600_000_000
+TODAY = datetime.fromtimestamp(NOW_US // 1_000_000, UTC).date()
 WALLET_ACCOUNT = "01900000-0000-7000-8000-0000000000a1"
 
 
@@ -43,6 +45,7 @@ class FundHouse(Funds):
     classes: dict[str, tuple[InvestorClass, str, str]] = field(default_factory=dict)
     refusals: dict[str, str] = field(default_factory=dict)
     is_away: bool = False
+    told: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def place(self, order: Order) -> Refused | None:
         await asyncio.sleep(0)
@@ -58,6 +61,7 @@ class FundHouse(Funds):
     ) -> Refused | None:
         await asyncio.sleep(0)
         self.classes[investor_id] = found, valid_until, version
+        self.told.set()
         return None
 
 
@@ -268,12 +272,12 @@ class World:
     async def names(self, stream: str) -> list[str]:
         return [event.type.rpartition(".")[2] async for event in self.store.read(stream)]
 
-    async def until(self, stream: str, last: str) -> list[str]:
-        """Wait for an event; answer all there are."""
-        async with asyncio.timeout(20):
+    async def until(self, stream: str, last: str, count: int = 1) -> list[str]:
+        """Wait for an event, or for so many of its name; answer all there are."""
+        async with asyncio.timeout(60):
             async for _ in self.store.follow((stream,)):
                 found = await self.names(stream)
-                if last in found:
+                if found.count(last) >= count:
                     return found
         raise AssertionError("a store is followed for ever")
 

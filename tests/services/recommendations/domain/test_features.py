@@ -1,0 +1,95 @@
+"""Features: what counts at a time, whatever came later and in whatever order it arrived."""
+
+import random
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.recommendations.domain.features import (
+    DAY_US,
+    Fact,
+    Kind,
+    canonical,
+    fund_features,
+    investor_features,
+    pair_features,
+    series,
+)
+
+AT_US = 1_000 * DAY_US
+KINDS = [k.value for k in Kind if k is not Kind.NAV]
+PRICES = {"000001": 10_000, "000002": 12_345, "000003": 9_999}
+LEVELS = {"000001": 1, "000002": 3, "000003": 5}
+
+
+@st.composite
+def facts(draw: st.DrawFn) -> Fact:
+    recorded = draw(st.integers(0, 1_100)) * DAY_US
+    return Fact(
+        recorded,
+        draw(st.uuids()).hex,
+        draw(st.sampled_from(KINDS)),
+        recorded - draw(st.integers(0, 40)) * DAY_US,
+        "anna",
+        draw(st.sampled_from(sorted(PRICES))),
+        draw(st.integers(1, 10**9)),
+    )
+
+
+def of(known: list[Fact], at_us: int = AT_US) -> bytes:
+    return canonical(
+        {
+            "investor": investor_features(known, at_us, PRICES, LEVELS),
+            **{code: pair_features(known, at_us, code) for code in PRICES},
+        }
+    )
+
+
+@given(st.lists(facts(), max_size=60), st.randoms(use_true_random=False))
+def test_the_order_of_arrival_changes_nothing(known: list[Fact], rng: random.Random) -> None:
+    shuffled = list(known)
+    rng.shuffle(shuffled)
+
+    assert of(shuffled) == of(known)
+
+
+@given(st.lists(facts(), max_size=60), st.lists(facts(), max_size=20))
+def test_what_is_recorded_later_changes_no_earlier_feature(
+    known: list[Fact], later: list[Fact]
+) -> None:
+    after = [replace(fact, recorded_us=AT_US + 1 + fact.recorded_us) for fact in later]
+
+    assert of([*known, *after]) == of(known)
+
+
+@given(st.lists(facts(), max_size=60), st.lists(facts(), max_size=20))
+def test_what_has_not_happened_yet_does_not_count_although_it_is_recorded(
+    known: list[Fact], later: list[Fact]
+) -> None:
+    to_come = [replace(fact, business_us=AT_US + 1 + abs(fact.business_us)) for fact in later]
+
+    assert of([*known, *to_come]) == of(known)
+
+
+def nav(day: int, price: int, recorded: int, event: str) -> Fact:
+    return Fact(recorded * DAY_US, event, "NAV", day * DAY_US, "", "000001", price)
+
+
+def test_a_price_is_known_from_its_publication_and_a_correction_from_its_own() -> None:
+    known = [nav(1, 100, 2, "a"), nav(2, 110, 3, "b"), nav(1, 90, 5, "c")]
+
+    assert series(known, 2 * DAY_US) == [(DAY_US, 100)]
+    assert series(known, 4 * DAY_US) == [(DAY_US, 100), (2 * DAY_US, 110)]
+    assert series(known, 5 * DAY_US) == [(DAY_US, 90), (2 * DAY_US, 110)]
+
+
+def test_returns_risk_and_drawdown_of_a_fund_are_those_of_its_prices() -> None:
+    known = [nav(n, 100 + (n % 2), n, str(n)) for n in range(300)]
+
+    found = fund_features(known, AT_US)
+
+    assert found["return_1m"] == -9_900 or found["return_1m"] == 10_000
+    assert found["drawdown_12m"] == 9_900
+    assert found["volatility_60d"] > 0
+    assert fund_features(known[:10], AT_US).keys() == {"prices", "drawdown_12m"}

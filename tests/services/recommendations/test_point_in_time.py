@@ -1,0 +1,127 @@
+"""Features rebuilt from the log are, to the byte, those that a stored proposal rests on."""
+
+from libs.projection import Projection
+from libs.read_model import Database
+from libs.suitability import InvestorClass
+from services.recommendations import queries
+from services.recommendations.domain import investor as who
+from services.recommendations.domain import proposal as what
+from services.recommendations.domain.features import (
+    digest,
+    fund_features,
+    investor_features,
+    pair_features,
+)
+from services.recommendations.rows import funds, own, payments
+from tests.services.recommendations.conftest import Served
+from tests.services.recommendations.test_api import listing, portfolio
+from tests.services.recommendations.worlds import TODAY, WALLET_ACCOUNT, World, proposal_id
+
+
+async def rebuilt(world: World, issued: what.Issued) -> str:
+    """The digest of the features, from nothing but the log and what the proposal says of itself."""
+    database = Database.open("sqlite://")
+    try:
+        for model in (own.model, funds.model, payments.model):
+            projection = Projection(model, database, world.store)
+            await projection.prepare()
+            stored = [event async for event in world.store.read_all(model.prefixes)]
+            for event in stored:
+                writes = list(model.project(event))
+                await database.write(lambda c, w=writes: _apply(c, w))  # type: ignore[misc]
+        upto = queries.Upto(
+            issued.positions.own,
+            issued.positions.funds,
+            issued.positions.payments,
+            issued.as_of_us,
+        )
+        return await database.read(lambda c: _digest(c, issued, upto))
+    finally:
+        database.close()
+
+
+def _apply(connection: object, writes: list[object]) -> None:
+    from libs.writes import apply  # noqa: PLC0415 - beside its only use
+
+    apply(connection, writes)  # type: ignore[arg-type]
+
+
+def _digest(connection: object, issued: what.Issued, upto: queries.Upto) -> str:
+    c = connection
+    facts = queries.facts_of(c, issued.investor_id, upto)  # type: ignore[arg-type]
+    codes = {fact.fund_code for fact in facts if fact.fund_code}
+    known = queries.level_and_price(c, codes, upto)  # type: ignore[arg-type]
+    prices = {code: price for code, (_, price) in known.items()}
+    levels = {code: level for code, (level, _) in known.items()}
+    subjects = {"investor": investor_features(facts, upto.at_us, prices, levels)}
+    for item in issued.items:
+        code = item.fund_code
+        subjects[f"fund:{code}"] = fund_features(
+            queries.nav_facts(c, code, upto),  # type: ignore[arg-type]
+            upto.at_us,
+        )
+        subjects[f"pair:{code}"] = pair_features(facts, upto.at_us, code)
+    return digest(subjects)
+
+
+async def issued(served: Served, number: int) -> what.Issued:
+    state = (await served.parts.advice.proposals.load(proposal_id(number))).state
+    assert isinstance(state, what.Proposal)
+    return state.issued
+
+
+async def test_rebuilt_features_equal_the_stored_ones_and_later_events_change_none(
+    served: Served,
+) -> None:
+    world, told = served.world, served.world.told
+    name = await served.investor("anna")
+    await told.order(name, "000002", 500_000, "C3")
+    await told.lot(name, "000002", 480_000)
+    await told.lot(name, "000004", 90_000)
+    await told.top_up(WALLET_ACCOUNT, 1_000_000)
+    await world.heard(served.parts)
+    await served.wallet.ListRecommendations(listing(name, 1))
+    await served.wallet.ProposePortfolio(portfolio(name, 2, 10_000_000))
+
+    # All of this is recorded after both, some of it about days before them.
+    await told.order(name, "000004", 700_000, "C3")
+    await told.lot(name, "000002", 10_000, day="2026-09-01")
+    await told.top_up(WALLET_ACCOUNT, 5)
+    corrected = {
+        "before": {"nav_date": TODAY.isoformat(), "nav": "10000"},
+        "after": {"nav_date": TODAY.isoformat(), "nav": "20000"},
+    }
+    for code in ("000002", "000004", "000005"):
+        await told.again(code, "FundNavCorrected", corrected)
+    await world.heard(served.parts)
+    await served.answer(name, InvestorClass.C4)
+
+    for number in (1, 2):
+        stored = await issued(served, number)
+        assert await rebuilt(world, stored) == stored.feature_hash
+    features = dict((await issued(served, 1)).features)
+    assert features["cash_in_30d"] == 1_000_000 * 1_000_000
+    assert features["amounts_faded"] > 0
+    assert features["funds_held"] == 2_000_000
+
+
+async def test_the_same_question_on_the_same_log_gives_the_same_items_in_another_process(
+    served: Served,
+) -> None:
+    name = await served.investor("anna")
+    await served.wallet.ListRecommendations(listing(name, 1))
+    await served.wallet.ProposePortfolio(portfolio(name, 2, 10_000_000))
+    first = [await issued(served, number) for number in (1, 2)]
+
+    async with served.world.service() as again:
+        state = (await again.advice.investors.load(name)).state
+        assert isinstance(state, who.Investor)
+        about = await again.advice.known(name)
+        assert about.features == dict(first[0].features)
+        found = [
+            (await again.advice.proposals.load(proposal_id(number))).state for number in (1, 2)
+        ]
+
+    assert [state.issued.item_hash for state in found if isinstance(state, what.Proposal)] == [
+        each.item_hash for each in first
+    ]
