@@ -1,8 +1,8 @@
 """`hefu audit`: proves the books from the first page, or one entry to who holds an old head."""
 
 import json
-import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +14,8 @@ from rich.table import Table
 
 from hefu.accounts.v1 import accounts_pb2 as accounts
 from hefu.accounts.v1 import audit_pb2, events_pb2
-from libs.cli.auditing import Audit, Report
+from libs.cli.auditing import Audit, Verdict
+from libs.cli.auditing_live import LiveAudit
 from libs.cli.connections import EXIT_FAILED, RUN_DIR, Connections, connected, console
 from libs.cli.decoding import when
 from libs.failure import StartFailed
@@ -44,7 +45,6 @@ def audit(
         Path | None, typer.Option(help="Signed heads to hold it against; else the run's own.")
     ] = None,
     key: Key = "",
-    journal: Annotated[str, typer.Option(help="The stream of the journal.")] = "journal-0",
     run_dir: RunDir = RUN_DIR,
     *,
     as_json: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False,
@@ -53,7 +53,10 @@ def audit(
     if context.invoked_subcommand is not None:
         return
     public_key = _public_key(key, run_dir)
-    signed = _heads_in(heads or _heads_file(run_dir, journal))
+
+    def signed_for(journal: str) -> list[SignedHead]:
+        held = _heads_in(heads or _heads_file(run_dir, journal))
+        return [each for each in held if each.head.journal == journal]
 
     async def work(link: Connections) -> int:
         with Progress(
@@ -65,37 +68,43 @@ def audit(
             transient=True,
             disable=as_json,
         ) as progress:
-            known = await link.accounts.GetTrialBalance(accounts.GetTrialBalanceRequest())
-            bar = progress.add_task("pages", total=known.pages)
-            found = Audit(
-                link.store,
-                journal,
-                signed,
-                public_key,
-                lambda pages: progress.update(bar, completed=pages),
-            )
-            await found.read()
-            progress.update(bar, description="writer")
-            await found.hold_against_writer(link.accounts)
-            progress.update(bar, description="read model")
-            await found.hold_against_rows(link.audit)
-            found.check.end()
-        report = found.report()
+            audits: list[Audit] = []
+            for journal, pages in await _journals(link):
+                bar = progress.add_task(journal, total=pages)
+                audits.append(
+                    Audit(
+                        link.store,
+                        journal,
+                        signed_for(journal),
+                        public_key,
+                        lambda done, bar=bar: progress.update(bar, completed=done),  # type: ignore[misc]
+                    )
+                )
+                await audits[-1].read()
+            live = LiveAudit(audits)
+            await live.hold_against_writers(link.accounts)
+            await live.hold_against_rows(link.audit)
+            for each in audits:
+                each.check.end()
+        verdict = live.verdict()
         if as_json:
-            typer.echo(json.dumps(_plain(report)))
+            typer.echo(json.dumps(_plain(verdict)))
         else:
-            _print(report)
-        return 0 if report.is_proven else EXIT_FAILED
+            _print(verdict)
+        return 0 if verdict.is_proven else EXIT_FAILED
 
     connected(run_dir, work)
 
 
 @app.command()
-def head(run_dir: RunDir = RUN_DIR) -> None:
+def head(
+    shard: Annotated[int, typer.Option(min=0, help="Of which journal.")] = 0,
+    run_dir: RunDir = RUN_DIR,
+) -> None:
     """Print the newest signed head, one line of JSON: keep it where we cannot change it."""
 
     async def work(link: Connections) -> None:
-        answer = await link.audit.GetJournalHead(audit_pb2.GetJournalHeadRequest())
+        answer = await link.audit.GetJournalHead(audit_pb2.GetJournalHeadRequest(shard=shard))
         typer.echo(_signed(answer.head, answer.public_key).to_line())
 
     connected(run_dir, work)
@@ -177,6 +186,17 @@ def check(
     console.print_json(json.dumps(fields))
 
 
+async def _journals(link: Connections) -> list[tuple[str, int]]:
+    """The journals in the store, and how many pages each has."""
+    found: list[tuple[str, int]] = []
+    while True:
+        journal = f"journal-{len(found)}"
+        last = await link.store.read_last(journal)
+        if last is None and found:
+            return found
+        found.append((journal, 0 if last is None else last.revision + 1))
+
+
 async def _places(link: Connections, entry: str) -> Sequence[str]:
     page, _, ordinal = entry.partition(".")
     if page.isdigit() and (ordinal.isdigit() or not ordinal):
@@ -184,7 +204,7 @@ async def _places(link: Connections, entry: str) -> Sequence[str]:
     answer = await link.accounts.ListEntries(
         accounts.ListEntriesRequest(correlation_id=entry, page_size=_SHOWN_MAX)
     )
-    return [f"{placed.page_number}.{placed.entry.ordinal}" for placed in answer.entries]
+    return [f"{each.page_number}.{each.entry.ordinal}" for each in answer.entries]
 
 
 def _heads_file(run_dir: Path, journal: str) -> Path:
@@ -253,57 +273,48 @@ def _proof(message: audit_pb2.EntryProof) -> Proof:
     )
 
 
-def _plain(report: Report) -> dict[str, object]:
+def _plain(verdict: Verdict) -> dict[str, object]:
     return {
-        "verdict": _verdict(report),
-        "journal": report.journal,
-        "pages": report.pages,
-        "entries": report.entries,
-        "accounts": report.accounts,
-        "heads": report.heads,
-        "heads_matched": report.heads_matched,
-        "signed_pages": report.signed_pages,
-        "accounts_compared_with_writer": report.live_compared,
-        "accounts_compared_with_read_model": report.rows_compared,
-        "read_model_is_what_was_signed": report.rows_are_signed,
-        "findings_total": report.findings.count,
-        "findings": [
-            {
-                "what": found.what,
-                "page": found.page,
-                "ordinal": found.ordinal,
-                "text": found.text,
-            }
-            for found in report.findings.named
-        ],
+        "verdict": "PROVEN" if verdict.is_proven else "DIFFERS",
+        "pages": sum(each.pages for each in verdict.reports),
+        "entries": sum(each.entries for each in verdict.reports),
+        "accounts": sum(each.accounts for each in verdict.reports),
+        "journals": [asdict(each) for each in verdict.reports],
+        "accounts_compared_with_writer": verdict.with_writer,
+        "accounts_compared_with_read_model": verdict.with_rows,
+        "accounts_moving": verdict.moving,
+        "findings_total": verdict.findings.count,
+        "findings": [asdict(found) for found in verdict.findings.named],
     }
 
 
-def _verdict(report: Report) -> str:
-    return "PROVEN" if report.is_proven else "DIFFERS"
-
-
-def _print(report: Report) -> None:
+def _print(verdict: Verdict) -> None:
+    for each in verdict.reports:
+        console.print(
+            f"{each.journal}: {each.pages:,} pages, {each.entries:,} entries, "
+            f"{each.accounts:,} accounts; {each.heads_matched:,} of {each.heads:,} signed heads "
+            f"match, {each.signed_pages:,} pages are signed",
+            highlight=False,
+        )
+    moving = f", {verdict.moving:,} never stood still" if verdict.moving else ""
     console.print(
-        f"{report.journal}: {report.pages:,} pages, {report.entries:,} entries, "
-        f"{report.accounts:,} accounts\n"
-        f"signed heads: {report.heads_matched:,} of {report.heads:,} match, "
-        f"pages up to {report.signed_pages - 1} are signed\n"
-        f"balances compared: {report.live_compared:,} with the writer, "
-        f"{report.rows_compared:,} with the read model",
+        f"balances compared: {verdict.with_writer:,} with the writer{moving}, "
+        f"{verdict.with_rows:,} with the read model",
         highlight=False,
     )
-    if report.is_proven:
+    if verdict.is_proven:
         console.print("[green]PROVEN[/] every page, sum and head is as it was written")
         return
-    table = Table("what", "entry", "how it differs")
-    for found in report.findings.named[:_SHOWN_MAX]:
-        table.add_row(found.what, found.place, found.text)
+    findings = verdict.findings
+    table = Table("what", "journal", "entry", "how it differs")
+    for found in findings.named[:_SHOWN_MAX]:
+        table.add_row(found.what, found.journal, found.place, found.text)
     console.print(table)
-    more = report.findings.count - min(len(report.findings.named), _SHOWN_MAX)
+    more = findings.count - min(len(findings.named), _SHOWN_MAX)
     if more:
         console.print(f"and {more:,} more: --json names them", highlight=False)
-    if report.rows_are_signed:
-        console.print("the read model's copy of the pages is the one that was signed")
-    console.print(f"[red]DIFFERS[/] in {report.findings.count:,} places", highlight=False)
-    sys.stdout.flush()
+    for each in verdict.reports:
+        if each.rows_are_signed:
+            text = f"{each.journal}: the read model's copy of the pages is the one that was signed"
+            console.print(text, highlight=False)
+    console.print(f"[red]DIFFERS[/] in {findings.count:,} places", highlight=False)

@@ -26,6 +26,7 @@ class Finding:
     page: int
     text: str
     ordinal: int | None = None
+    journal: str = ""
 
     @property
     def place(self) -> str:
@@ -37,8 +38,9 @@ class Finding:
 
 @dataclass(slots=True)
 class Findings:
-    """What was found, the first of it by name, all of it counted."""
+    """What was found in a journal, the first of it by name, all of it counted."""
 
+    journal: str = ""
     named: list[Finding] = field(default_factory=list)
     count: int = 0
 
@@ -46,7 +48,7 @@ class Findings:
         """Note one."""
         self.count += 1
         if len(self.named) < FINDINGS_MAX:
-            self.named.append(Finding(what, page, text, ordinal))
+            self.named.append(Finding(what, page, text, ordinal, self.journal))
 
 
 @dataclass(frozen=True, slots=True)

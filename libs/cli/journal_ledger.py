@@ -71,6 +71,8 @@ class Ledger:
         match fact:
             case "transfer_posted":
                 yield from self._legs(entry.transfer_posted.legs, touched)
+            case "crossing_ended":
+                yield from self._legs(entry.crossing_ended.legs, touched)
             case "hold_placed":
                 placed = entry.hold_placed
                 hold = _Hold(placed.account_id, placed.destination_account_id, 0)

@@ -62,7 +62,7 @@ async def main(settings: AccountsSettings) -> None:
             Heads(on.store, journal_of(shard), folder, signer, system_clock, every_s)
             for shard in range(settings.shards)
         ]
-        audit = AuditApi(rows, heads[0])
+        audit = AuditApi(rows, heads)
         # The server is the inner one: it drains while the writers still answer.
         async with (
             asyncio.TaskGroup() as tasks,

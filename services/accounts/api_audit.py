@@ -1,6 +1,7 @@
 """What an auditor may ask: heads, proofs, and the rows as they are. Nothing is decided here."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -10,7 +11,8 @@ from libs.grpc_server import Binding
 from libs.journal_proof import SignedHead
 from services.accounts.codec.answers import account_message
 from services.accounts.codec.audit import head_message, proof_message
-from services.accounts.codec.pages import JOURNAL
+from services.accounts.domain.book import Place
+from services.accounts.domain.sharding import page_of, position_of
 from services.accounts.heads import Heads
 from services.accounts.projections import list_accounts, page_count
 from services.accounts.proving import page_entries, page_hashes, prove
@@ -27,7 +29,8 @@ PAGE_SIZE_DEFAULT = 1_000
 @dataclass(frozen=True, slots=True)
 class AuditApi(audit_pb2_grpc.JournalAuditServiceServicer):
     rows: Rows
-    heads: Heads
+    # One for each journal, in their order.
+    heads: Sequence[Heads]
 
     def binding(self) -> Binding:
         add = audit_pb2_grpc.add_JournalAuditServiceServicer_to_server
@@ -36,30 +39,25 @@ class AuditApi(audit_pb2_grpc.JournalAuditServiceServicer):
     async def GetJournalHead(
         self, request: pb.GetJournalHeadRequest, context: "Context"
     ) -> pb.GetJournalHeadResponse:
-        newest = self.heads.newest
-        if newest is None:
-            raise refused("JOURNAL_HEAD_NOT_FOUND", "", "no head was signed yet")
-        return pb.GetJournalHeadResponse(
-            head=head_message(newest), public_key=self.heads.public_key
-        )
+        heads, newest = self._newest(request.shard, "shard")
+        return pb.GetJournalHeadResponse(head=head_message(newest), public_key=heads.public_key)
 
     async def ProveEntry(
         self, request: pb.ProveEntryRequest, context: "Context"
     ) -> pb.ProveEntryResponse:
-        newest = self.heads.newest
-        if newest is None:
-            raise refused("JOURNAL_HEAD_NOT_FOUND", "", "no head was signed yet")
+        place = Place(request.page_number, request.ordinal)
+        shard, number = page_of(place.page_number)
+        heads, newest = self._newest(shard, "page_number")
         size = request.pages or newest.head.pages
-        if request.page_number >= size:
+        if number >= size:
             text = f"the head covers {size} pages: a later one is needed"
             raise refused("ENTRY_NOT_COVERED", "page_number", text)
-        place = (request.page_number, request.ordinal)
-        proof = await self.rows.read(lambda c: prove(c, JOURNAL, place, size), size - 1)
+        proof = await self.rows.read(lambda c: prove(c, place, size), position_of(shard, size - 1))
         if proof is None:
             raise refused("ENTRY_NOT_FOUND", "ordinal", "there is no such entry")
         known: SignedHead | None = newest
         if newest.head.pages != size:
-            known = await asyncio.to_thread(lambda: self.heads.find(size))
+            known = await asyncio.to_thread(lambda: heads.find(size))
         return pb.ProveEntryResponse(
             proof=proof_message(proof), head=None if known is None else head_message(known)
         )
@@ -91,11 +89,24 @@ class AuditApi(audit_pb2_grpc.JournalAuditServiceServicer):
     ) -> pb.ListRowBalancesResponse:
         size = request.page_size or PAGE_SIZE_DEFAULT
         found, pages = await self.rows.read(
-            lambda c: (list_accounts(c, "", 0, request.page_token, size + 1), page_count(c)),
+            lambda c: (
+                list_accounts(c, "", 0, request.page_token, size + 1),
+                [page_count(c, shard) for shard in range(len(self.heads))],
+            ),
             request.min_position,
         )
         return pb.ListRowBalancesResponse(
             accounts=map(account_message, found[:size]),
             next_page_token=found[size - 1].account_id if len(found) > size else "",
-            position=pages - 1,
+            position=pages[0] - 1,
+            positions=[position_of(shard, count - 1) for shard, count in enumerate(pages)],
         )
+
+    def _newest(self, shard: int, field: str) -> tuple[Heads, SignedHead]:
+        """The heads of a journal, and the newest. Raises `EdgeRefused`."""
+        if shard >= len(self.heads):
+            raise refused("FIELD_INVALID", field, f"there are {len(self.heads)} journals")
+        heads = self.heads[shard]
+        if heads.newest is None:
+            raise refused("JOURNAL_HEAD_NOT_FOUND", "", "no head was signed yet")
+        return heads, heads.newest

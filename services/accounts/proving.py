@@ -7,7 +7,9 @@ from sqlalchemy import Connection, Row, select
 
 from libs.journal_proof import Proof, page_leaf
 from libs.merkle import leaf_hash, path_to
-from services.accounts.domain.sharding import position_of
+from services.accounts.codec.pages import journal_of
+from services.accounts.domain.book import Place
+from services.accounts.domain.sharding import page_of, position_of
 from services.accounts.projections import entries, pages
 
 
@@ -18,30 +20,30 @@ def page_entries(connection: Connection, page_number: int) -> list[bytes]:
 
 
 def page_hashes(connection: Connection, first: int, limit: int) -> Sequence[Row[*tuple[Any, ...]]]:
-    """Number, hash and root of pages from one on, in their order."""
+    """Position, hash and root of a journal's pages from one on, in their order."""
     query = select(pages.c.page_number, pages.c.page_hash, pages.c.entries_root)
-    # Of shard 0: the other journals are proven from their own stream, not from these rows.
-    query = query.where(pages.c.page_number >= first, pages.c.page_number < position_of(1, 0))
+    behind = position_of(page_of(first)[0] + 1, 0)
+    query = query.where(pages.c.page_number >= first, pages.c.page_number < behind)
     query = query.order_by(pages.c.page_number)
     return connection.execute(query.limit(limit)).all()
 
 
-def prove(connection: Connection, journal: str, place: tuple[int, int], size: int) -> Proof | None:
+def prove(connection: Connection, place: Place, size: int) -> Proof | None:
     """A proof for a head of `size` pages, which covers the page; None: there is no such entry."""
-    page_number, ordinal = place
-    found = page_entries(connection, page_number)
-    if ordinal >= len(found):
+    found = page_entries(connection, place.page_number)
+    if place.ordinal >= len(found):
         return None
-    hashes = page_hashes(connection, 0, size)
-    leaves = [page_leaf(row.page_number, row.page_hash, row.entries_root) for row in hashes]
+    shard, number = page_of(place.page_number)
+    hashes = page_hashes(connection, position_of(shard, 0), size)
+    leaves = [page_leaf(n, row.page_hash, row.entries_root) for n, row in enumerate(hashes)]
     return Proof(
-        journal,
-        page_number,
-        ordinal,
-        found[ordinal],
+        journal_of(shard),
+        number,
+        place.ordinal,
+        found[place.ordinal],
         len(found),
-        tuple(path_to(ordinal, [leaf_hash(each) for each in found])),
-        hashes[page_number].page_hash,
+        tuple(path_to(place.ordinal, [leaf_hash(each) for each in found])),
+        hashes[number].page_hash,
         size,
-        tuple(path_to(page_number, leaves)),
+        tuple(path_to(number, leaves)),
     )

@@ -110,6 +110,8 @@ def _entry(ordinal: int, entry: pb.Entry, data: bytes) -> EntryRow:
         moved = _moved(entry.transfer_posted.legs)
     elif fact == "hold_captured":
         moved = _moved(entry.hold_captured.legs)
+    elif fact == "crossing_ended":
+        moved = _moved(entry.crossing_ended.legs)
     else:
         change = _change(fact, entry)
     return EntryRow(

@@ -1,8 +1,8 @@
 """The accounts service on a free port, over memory ports, with callers of every role."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, closing, suppress
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,13 +22,15 @@ from libs.signing import Signer
 from services.accounts.api import AccountsApi
 from services.accounts.api_audit import AuditApi
 from services.accounts.api_statements import StatementsApi, statement_streams
-from services.accounts.codec.pages import JOURNAL
+from services.accounts.codec.pages import journal_of
 from services.accounts.heads import Heads
 from services.accounts.policy import AUDIT_POLICY, POLICY, STATEMENTS_POLICY
 from services.accounts.projections import ACCOUNTS_ENTRIES
 from services.accounts.reading import Rows
+from services.accounts.shards import Shards
 from services.accounts.writer import Writer
 from tests.services.accounts.journals import Now, running
+from tests.services.accounts.test_shards import sharded
 
 if TYPE_CHECKING:
     from hefu.accounts.v1.accounts_pb2_grpc import AccountsServiceAsyncStub
@@ -51,10 +53,12 @@ class Served:
     statements: "AccountStatementsServiceAsyncStub"
     audit: "JournalAuditServiceAsyncStub"
     payments_channel: grpc.aio.Channel
+    # Of the first journal.
     heads: Heads
+    all_heads: list[Heads]
     heads_dir: Path
     database: Database
-    writer: Writer
+    writer: Writer | Shards
     store: MemoryStore
     clock: Now
 
@@ -69,20 +73,50 @@ def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 async def served(run_dir: Path, tmp_path: Path) -> AsyncIterator[Served]:
     store, clock = MemoryStore(), Now()
+    async with (
+        running(store, clock) as journal,
+        _served(run_dir, tmp_path, store, clock, [journal.writer]) as service,
+    ):
+        yield service
+
+
+@pytest.fixture
+async def served_by_shards(run_dir: Path, tmp_path: Path) -> AsyncIterator[Served]:
+    """The same service over three journals."""
+    store, clock = MemoryStore(), Now()
+    async with sharded(store, clock) as journals:
+        writers: list[Writer | Shards] = [journals.shards, *journals.writers[1:]]
+        async with _served(run_dir, tmp_path, store, clock, writers) as service:
+            yield service
+
+
+@asynccontextmanager
+async def _served(
+    run_dir: Path,
+    tmp_path: Path,
+    store: MemoryStore,
+    clock: Now,
+    writers: Sequence[Writer | Shards],
+) -> AsyncIterator[Served]:
+    """What is served, by the first of the writers, one for each journal."""
+    writer = writers[0]
     async with AsyncExitStack() as stack:
         database = stack.enter_context(closing(Database.open("sqlite://")))
         projection = Projection(ACCOUNTS_ENTRIES, database, store)
         await projection.prepare()
-        journal = await stack.enter_async_context(running(store, clock))
         projecting = asyncio.create_task(projection.run())
         stack.push_async_callback(_cancelled, projecting)
-        api = AccountsApi(journal.writer, store, database, projection)
-        rows = Rows(journal.writer, database, projection)
+        api = AccountsApi(writer, store, database, projection)
+        rows = Rows(writer, database, projection)
         statements = StatementsApi(rows, statement_streams(store), clock)
         identities = run_dir / "identities"
         signer = Signer(identities / "accounts" / "signing.key")
-        heads = Heads(store, JOURNAL, tmp_path / "heads", signer, clock, HEAD_EVERY_S)
-        stack.push_async_callback(_cancelled, asyncio.create_task(heads.run()))
+        heads = [
+            Heads(store, journal_of(shard), tmp_path / "heads", signer, clock, HEAD_EVERY_S)
+            for shard in range(len(writers))
+        ]
+        for each in heads:
+            stack.push_async_callback(_cancelled, asyncio.create_task(each.run()))
         audit = AuditApi(rows, heads)
         serving = await stack.enter_async_context(
             serve(
@@ -108,10 +142,11 @@ async def served(run_dir: Path, tmp_path: Path) -> AsyncIterator[Served]:
             statements=statements_pb2_grpc.AccountStatementsServiceStub(channels["operator"]),
             audit=audit_pb2_grpc.JournalAuditServiceStub(channels["operator"]),
             payments_channel=channels["payments"],
-            heads=heads,
+            heads=heads[0],
+            all_heads=heads,
             heads_dir=tmp_path / "heads",
             database=database,
-            writer=journal.writer,
+            writer=writer,
             store=store,
             clock=clock,
         )

@@ -2,16 +2,21 @@
 
 import asyncio
 from collections.abc import Sequence
+from itertools import pairwise
 
+import grpc
+import pytest
 from sqlalchemy import delete, update
 
 from hefu.accounts.v1 import accounts_pb2 as pb
-from hefu.accounts.v1 import events_pb2
+from hefu.accounts.v1 import audit_pb2, events_pb2
 from hefu.type.v1.money_pb2 import Money
-from libs.cli.auditing import Audit, Report
+from libs.cli.auditing import Audit, Verdict
+from libs.cli.auditing_live import LiveAudit
 from libs.event_store import NewEvent
-from libs.journal_proof import SignedHead
-from services.accounts.codec.pages import JOURNAL
+from libs.grpc_errors import reason_of
+from libs.journal_proof import Proof, SignedHead
+from services.accounts.codec.pages import JOURNAL, journal_of
 from services.accounts.heads import read_heads
 from services.accounts.projections import accounts
 from tests.services.accounts.conftest import Served
@@ -74,25 +79,27 @@ def _heads(served: Served) -> list[SignedHead]:
     return list(read_heads(served.heads_dir / f"{JOURNAL}.jsonl"))
 
 
-async def _audited(served: Served, heads: Sequence[SignedHead] | None = None) -> Report:
+async def _audited(served: Served, heads: Sequence[SignedHead] | None = None) -> Verdict:
     held = _heads(served) if heads is None else heads
     audit = Audit(served.store, JOURNAL, held, served.heads.public_key, lambda _: None)
     await audit.read()
-    await audit.hold_against_writer(served.operator)
-    await audit.hold_against_rows(served.audit)
+    live = LiveAudit([audit])
+    await live.hold_against_writers(served.operator)
+    await live.hold_against_rows(served.audit)
     audit.check.end()
-    return audit.report()
+    return live.verdict()
 
 
 async def test_books_that_are_right_are_proven(served: Served) -> None:
     await _business(served)
     await served.heads.signed(served.writer.position + 1)
 
-    report = await _audited(served)
+    verdict = await _audited(served)
+    (report,) = verdict.reports
 
-    assert report.is_proven, report.findings.named
+    assert verdict.is_proven, verdict.findings.named
     assert report.pages == report.signed_pages == served.writer.position + 1
-    assert report.accounts == report.live_compared == report.rows_compared == 3
+    assert report.accounts == verdict.with_writer == verdict.with_rows == 3
     assert report.heads_matched == report.heads > 0
 
 
@@ -114,7 +121,85 @@ async def test_books_are_proven_while_posting_goes_on(served: Served) -> None:
 
     assert await posting > 0
     assert [report.findings.named for report in reports] == [[]] * 5
-    assert reports[-1].pages > reports[0].pages
+    assert reports[-1].reports[0].pages > reports[0].reports[0].pages
+
+
+async def _shards_audited(served: Served) -> Verdict:
+    audits = [
+        Audit(
+            served.store,
+            journal_of(shard),
+            list(read_heads(served.heads_dir / f"{journal_of(shard)}.jsonl")),
+            served.heads.public_key,
+            lambda _: None,
+        )
+        for shard in range(len(served.all_heads))
+    ]
+    for each in audits:
+        await each.read()
+    live = LiveAudit(audits)
+    await live.hold_against_writers(served.operator)
+    await live.hold_against_rows(served.audit)
+    for each in audits:
+        each.check.end()
+    return live.verdict()
+
+
+async def test_books_in_several_journals_are_proven_together(served_by_shards: Served) -> None:
+    served = served_by_shards
+    fees = await _open(served, _FEES)
+    wallets = [await _open(served) for _ in range(6)]
+    await _post(served, *(_transfer(fees, wallet, 1_000) for wallet in wallets))
+    is_over = asyncio.Event()
+
+    async def post() -> None:
+        while not is_over.is_set():
+            await _post(served, *(_transfer(a, b, 1) for a, b in pairwise(wallets)))
+
+    posting = asyncio.create_task(post())
+    for shard, heads in enumerate(served.all_heads):
+        await heads.signed(1 + (shard == 0))
+    busy = await _shards_audited(served)
+    is_over.set()
+    await posting
+    for heads, report in zip(served.all_heads, busy.reports, strict=True):
+        await heads.signed(report.pages)
+    quiet = await _shards_audited(served)
+
+    assert busy.findings.named == []
+    assert quiet.is_proven, quiet.findings.named
+    assert len(quiet.reports) == len(served.all_heads)
+    assert quiet.moving == 0
+    assert quiet.with_writer == quiet.with_rows == sum(each.accounts for each in quiet.reports)
+    assert all(each.heads_matched == each.heads > 0 for each in quiet.reports)
+
+
+async def test_an_entry_of_any_journal_is_proven_to_its_own_head(served_by_shards: Served) -> None:
+    served = served_by_shards
+    for _ in range(9):
+        await _open(served)
+    for shard, heads in enumerate(served.all_heads):
+        signed = await heads.signed(1)
+        answer = await served.audit.ProveEntry(
+            audit_pb2.ProveEntryRequest(page_number=shard << 40, pages=signed.head.pages)
+        )
+        message = answer.proof
+        proof = Proof(
+            message.journal,
+            message.page_number,
+            message.ordinal,
+            message.entry,
+            message.page_entries,
+            tuple(message.entry_path),
+            message.page_hash,
+            message.pages,
+            tuple(message.page_path),
+        )
+        proof.check(signed, served.heads.public_key)
+        assert proof.journal == journal_of(shard)
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await served.audit.GetJournalHead(audit_pb2.GetJournalHeadRequest(shard=9))
+    assert reason_of(caught.value) == "FIELD_INVALID"
 
 
 async def test_a_balance_that_only_the_rows_have_is_named(served: Served) -> None:
@@ -145,10 +230,11 @@ async def test_a_store_that_lost_its_last_pages_is_noticed(served: Served) -> No
     audit = Audit(shorter, JOURNAL, _heads(served), served.heads.public_key, lambda _: None)
 
     await audit.read()
-    await audit.hold_against_writer(served.operator)
+    live = LiveAudit([audit])
+    await live.hold_against_writers(served.operator)
     audit.check.end()
 
-    whats = {found.what for found in audit.report().findings.named}
+    whats = {found.what for found in live.verdict().findings.named}
     assert "PAGE_DELETED" in whats
     assert "WRITER_DIFFERS" in whats
 
