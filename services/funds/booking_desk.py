@@ -18,8 +18,7 @@ from services.funds.breaking import Breaking, about
 from services.funds.domain import order_lifecycle as life
 from services.funds.domain.booking import bookings_of
 from services.funds.domain.breaks import BreakType
-from services.funds.domain.order import BeginByRegistrar, Confirm, Record, next_step
-from services.funds.domain.order import order as order_decider
+from services.funds.domain.order import BeginByRegistrar, Confirm, Record, decide, next_step
 from services.funds.domain.order_placing import Reason
 from services.funds.domain.order_terms import (
     REGISTRAR_CODES,
@@ -132,17 +131,16 @@ class BookingDesk:
         """
         known = (await self.aggregates.orders.load(answer.order_id)).state
         command = await self._command(ta_id, answer, known)
-        after = order_decider.fold(known, order_decider.decide(command, known))
-        part = after.part(answer.row.row_id) if isinstance(after, life.Begun) else None
-        if isinstance(after, life.Begun) and part is not None:
-            is_new = part.stage is life.PartStage.AGREED
-            if is_new and isinstance(command, Confirm):
-                await self._book(after, part)
-                command = replace(command, is_booked=True)
+        if isinstance(command, Confirm) and isinstance(known, life.Begun):
+            whole = replace(command, is_booked=True)
+            if any(isinstance(each, life.PartBooked) for each in decide(whole, known)):
+                part = life.Part(answer.row, answer.row.row_id, life.PartStage.AGREED)
+                await self._book(known, part)
+                command = whole
         row = answer.row
         # The key is the row's content too: the same row from another file is the same command.
         cause = _cause(answer.order_id, f"row/{row.row_id}/{row.file_key}")
-        state = (await self.aggregates.orders.transact(answer.order_id, command, cause)).state
+        state = (await self.aggregates.orders.record(answer.order_id, command, cause)).state
         if isinstance(state, life.Absent):
             raise AssertionError("a row that was taken leaves an order")  # noqa: TRY004 - a bug
         return state
@@ -167,7 +165,7 @@ class BookingDesk:
         for code, command in bookings_of(order, part):
             id_ = holding_id(order.terms.investor_id, code)
             cause = _cause(order_id, f"book/{part.row_id}/{part.confirmation.row}")
-            await self.aggregates.holdings.transact(id_, command, cause)
+            await self.aggregates.holdings.record(id_, command, cause)
 
     async def _refuse(self, answer: Answer, refusal: tuple[str, str, str], done: Booked) -> None:
         reason, description, code = refusal

@@ -1,0 +1,239 @@
+"""Funds under load: a registrar's confirmations booked, and every holding valued anew.
+
+`confirmations` books rows through the service's own desk into a store that is given; with a durable
+one each row is two durable appends. `revaluation` reads holdings page by page as the API does.
+"""
+
+import asyncio
+import resource
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import date
+from functools import partial
+from pathlib import Path
+
+import orjson
+from sqlalchemy import Connection, insert
+
+from libs.decider import Cause
+from libs.event_store import NO_STREAM, EventStore, NewEvent
+from libs.fund_arithmetic import (
+    FeeBand,
+    FeeMethod,
+    FundType,
+    InvestorKind,
+    Scales,
+    subscribe,
+    value_of,
+)
+from libs.ids import derived_id, named_id
+from libs.money import Money
+from libs.read_model import Database
+from libs.suitability import InvestorClass, RiskLevel
+from services.funds import queries, tables
+from services.funds.aggregates import ORDERS, Aggregates
+from services.funds.booking_desk import Answer, BookingDesk
+from services.funds.breaking import Breaking
+from services.funds.domain import fund as funds
+from services.funds.domain import order_lifecycle as life
+from services.funds.domain.order_terms import Confirmation, Subscription, Terms
+from services.funds.domain.product import Dealing, FeeTable, FundTerms, RegisterModel
+from services.funds.expecting import Expecting
+from services.funds.serials import serial_of
+from services.funds.shapes import shape_of
+from tests.bench.measuring import Measured
+
+CONFIRMATIONS = 100_000
+HOLDINGS = 1_000_000
+_T, _CONFIRM, _NAV, _MINOR = date(2026, 9, 24), date(2026, 9, 28), 10_025, 1_000_000
+_CODE, _TA, _CURRENCY = "BENCH1", "BENCH", "CNY"
+_PAGE, _AT_ONCE, _KIB = 50_000, 512, 1024
+_WALLET = str(named_id("bench wallet"))
+_KEY = "BENCH-2026-09-24-04-001"
+
+
+def terms() -> FundTerms:
+    """A fund at 0.8 % in front."""
+    table = FeeTable(date(2020, 1, 1), FeeMethod.OUTSIDE, (FeeBand(0, 8_000),))
+    return FundTerms(
+        _CODE,
+        "Bench",
+        _TA,
+        _CURRENCY,
+        FundType.MIXED,
+        RiskLevel.R3,
+        RegisterModel.LOOK_THROUGH,
+        Dealing(("XSHG",), "Asia/Shanghai"),
+        (table,),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    order_id: str
+    investor_id: str
+
+
+async def confirmations(store: EventStore, count: int = CONFIRMATIONS) -> Measured:
+    """Book the confirmations of a day; the orders are with the registrar before the clock runs."""
+    aggregates = Aggregates.over(store)
+    cause = Cause("bench")
+    await aggregates.funds.transact(_CODE, funds.Publish(terms(), "bench"), cause)
+    nav = funds.PublishNav(funds.Nav(_T, _NAV), "bench")
+    await aggregates.funds.transact(_CODE, nav, cause)
+    run = str(named_id("bench", str(time.time_ns()), at_ms=1_700_000_000_000))
+    orders = [_Order(str(derived_id(run, "order", n)), f"bench:{run}:{n}") for n in range(count)]
+    await _batched(store, orders)
+    desk = BookingDesk(
+        aggregates, Expecting(aggregates), Breaking(aggregates, _now), _now, lambda _: None
+    )
+    answers = _answers(orders)
+    begun, cpu = time.perf_counter(), time.process_time()
+    done = await desk.book(_TA, answers)
+    lasted, used = time.perf_counter() - begun, time.process_time() - cpu
+    if (done.booked, done.breaks) != (count, 0):
+        raise AssertionError(f"{done.booked} booked and {done.breaks} breaks of {count}")
+    return Measured(
+        "fund-confirmations",
+        f"{count:,} confirmations booked",
+        count / lasted,
+        client_cpu_s=used / count * 1_000,
+        peak_mib=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / _KIB,
+        items=count,
+        note=f"{lasted:.1f} s",
+    )
+
+
+async def revaluation(folder: Path, count: int = HOLDINGS) -> Measured:
+    """Value every holding at the newest price, page by page, as a list of holdings does."""
+    with closing(Database.open(f"sqlite:///{folder}/holdings.sqlite")) as database:
+        await database.write(tables.own.create_all)
+        await _held(database, count)
+        scales, valued, total = Scales(), 0, 0
+        after: tuple[str, str] = ("", "")
+        begun, cpu = time.perf_counter(), time.process_time()
+        before_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        while True:
+            page = partial(queries.holdings_page, investor_id="", fund_code="")
+            rows = await database.read(partial(page, after=after, size=_PAGE))
+            total += sum(value_of(row.shares, row.nav, scales) for row in rows)
+            valued += len(rows)
+            if len(rows) < _PAGE:
+                break
+            after = rows[-1].investor_id, rows[-1].fund_code
+        lasted, used = time.perf_counter() - begun, time.process_time() - cpu
+        grown_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kib
+    if valued != count or not total:
+        raise AssertionError(f"{valued} of {count} holdings were valued")
+    return Measured(
+        "fund-revaluation",
+        f"{count:,} holdings valued",
+        count / lasted,
+        client_cpu_s=used / count * 1_000,
+        peak_mib=grown_kib / _KIB,
+        items=count,
+        note=f"{lasted:.1f} s",
+    )
+
+
+def _now() -> int:
+    return 1_790_000_000_000_000
+
+
+async def _batched(store: EventStore, orders: Sequence[_Order]) -> None:
+    """Orders as they stand when the registrar has them."""
+    waiting = iter(orders)
+
+    async def work() -> None:
+        for order in waiting:
+            events = [
+                NewEvent(derived_id(order.order_id, "event", number), *ORDERS.encode(event))
+                for number, event in enumerate(_life(order))
+            ]
+            await store.append(f"fund_order-{order.order_id}", events, NO_STREAM)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(_AT_ONCE):
+            group.create_task(work())
+
+
+def _life(order: _Order) -> list[life.Event]:
+    kind = Subscription(_CODE, Money(_CURRENCY, _MINOR))
+    asked = Terms(order.investor_id, _WALLET, kind)
+    placed = life.Placed(
+        order.order_id, asked, "wallet", _now(), _TA, serial_of(order.order_id), "022"
+    )
+    passed = life.SuitabilityPassed(InvestorClass.C4, InvestorKind.PERSON, RiskLevel.R3, "v1", 1)
+    accepted = life.Accepted(_T, _CONFIRM, _CONFIRM, _now(), _now())
+    return [
+        placed,
+        passed,
+        life.MoneyHeld(1),
+        life.Funded(2, _now()),
+        accepted,
+        life.Batched("BENCH-2026-09-24-03-001", 1),
+        life.Received(),
+    ]
+
+
+def _answers(orders: Sequence[_Order]) -> list[Answer]:
+    bought = subscribe(_MINOR, _NAV, terms().front_end_on(_T), terms().scales)
+    return [
+        Answer(
+            order.order_id,
+            order.investor_id,
+            Confirmation(
+                f"S{number:019d}",
+                "122",
+                _CODE,
+                _T,
+                _CONFIRM,
+                _NAV,
+                bought.shares,
+                _MINOR,
+                bought.fee,
+                register_date=_CONFIRM,
+                file_key=_KEY,
+                row=number,
+            ),
+        )
+        for number, order in enumerate(orders, 1)
+    ]
+
+
+async def _held(database: Database, count: int) -> None:
+    fund = {
+        "code": _CODE,
+        "ta_id": _TA,
+        "kind": "MIXED",
+        "risk_level": 3,
+        "status": "OPEN",
+        "version": 1,
+        "currency": _CURRENCY,
+        "terms": orjson.dumps(shape_of(FundTerms).to_json(terms())).decode(),
+        "nav_date": _T.isoformat(),
+        "nav": _NAV,
+    }
+    await database.write(lambda c: c.execute(insert(tables.funds), fund))
+    for start in range(0, count, _PAGE):
+        rows = [
+            {
+                "investor_id": f"bench:{number:08d}",
+                "fund_code": _CODE,
+                "shares": 100_000 + number,
+                "cost_minor": 100_000,
+                "income_minor": 0,
+                "realised_minor": 0,
+                "mode": "",
+                "bucket": 0,
+                "accrued_until": "",
+            }
+            for number in range(start, min(start + _PAGE, count))
+        ]
+        await database.write(partial(_insert, rows))
+
+
+def _insert(rows: Sequence[Mapping[str, object]], connection: Connection) -> None:
+    connection.execute(insert(tables.holdings), rows)
