@@ -170,8 +170,8 @@ class Shards:
                     each: copy(book.accounts[each]) for each in accounts if each in book.accounts
                 }
             )
-        view = Book(self.position, accounts=found)
-        return work(view)
+        dates = await self._writers[HOME].read(lambda book: (book.page_us, book.business_date))
+        return work(Book(self.position, *dates, accounts=found))
 
     async def trial(self) -> TrialBalance:
         """Each kind's sums over all shards."""
