@@ -1,0 +1,155 @@
+"""Advice on real processes: prices and funds heard, advice accepted into fund orders, drawn."""
+
+import asyncio
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import pytest
+
+from hefu.funds.v1 import funds_pb2 as funds
+from hefu.recommendations.v1 import events_pb2
+from hefu.recommendations.v1 import recommendations_pb2 as pb
+from libs.cli.fund_investors import Investor
+from libs.client.recommendations import RecommendationsClient
+from libs.fund_samples import SampleFund, load_samples
+from libs.grpc_client import open_channel
+from libs.ids import new_id
+from libs.money import Money
+from libs.suitability import InvestorClass
+from tests.e2e.conftest import World
+from tests.e2e.fund_world import CURRENCY, FIRST, FundWorld, open_fund_world, started
+from tests.services.recommendations.worlds import answers_for
+
+if TYPE_CHECKING:
+    from hefu.recommendations.v1.recommendations_pb2_grpc import FeedServiceAsyncStub
+
+pytestmark = [pytest.mark.full, pytest.mark.timeout(900)]
+DAYS = 300
+WAIT_S = 60.0
+
+
+def earlier_prices(fund: SampleFund) -> list[events_pb2.PricePoint]:
+    """Real prices before the first session, as a data company would send them."""
+    days = [day for day in load_samples()[2].history().days if day < FIRST][-DAYS:]
+    found = []
+    for day in days:
+        nav = 10_000 if fund.is_money_market else fund.history().on(day)
+        if nav is not None:
+            price = f"{nav // 10_000}.{nav % 10_000:04d}"
+            found.append(
+                events_pb2.PricePoint(instrument=fund.code, date=day.isoformat(), price=price)
+            )
+    return found
+
+
+async def until_known(client: RecommendationsClient, owner: str) -> pb.Proposal:
+    """Ask until the catalogue was heard: another process tells it."""
+    async with asyncio.timeout(WAIT_S):
+        while True:
+            try:
+                return await client.recommendations(owner, new_id())
+            except Exception as error:
+                if getattr(error, "reason", "") not in ("CATALOGUE_EMPTY", "NOTHING_ELIGIBLE"):
+                    raise
+                await asyncio.sleep(0.2)  # another process works; there is no event to wait for
+
+
+async def test_a_portfolio_on_real_prices_becomes_fund_orders_that_carry_its_id(
+    tmp_path: Path,
+) -> None:
+    system = await started(tmp_path)
+    try:
+        async with open_fund_world(system) as world:
+            await world.day()
+            await _advised(world, tmp_path)
+    finally:
+        await system.stop()
+
+
+async def _advised(world: FundWorld, folder: Path) -> None:
+    run_dir = world.system.run_dir
+    address = world.system.running.addresses["recommendations"]
+    identities = run_dir / "identities"
+    async with (
+        open_channel(address, identities / "operator") as as_operator,
+        open_channel(address, identities / "wallet") as as_wallet,
+    ):
+        client = RecommendationsClient(as_wallet)
+        feeds = RecommendationsClient(as_operator).feeds
+        samples = load_samples()
+        await _feed(feeds, samples)
+        investor = world.investors[0]
+        await _answered(client, investor)
+        listed = await until_known(client, investor.owner)
+        assert listed.issued.items
+
+        proposed = await client.portfolio(investor.owner, Money(CURRENCY, 5_000_000), new_id())
+
+        issued = proposed.issued
+        assert sum(item.weight for item in issued.items) == 10_000
+        assert issued.history_days >= 250
+        await client.accept(issued.proposal_id, investor.wallet(CURRENCY))
+        orders = await _ordered(client, issued.proposal_id)
+        assert {order.refusal_reason for order in orders} == {""}, orders
+        for order in orders:
+            found = await world.link.orders.GetOrder(funds.GetOrderRequest(order_id=order.order_id))
+            assert found.order.terms.recommendation_id == issued.proposal_id
+
+        picture = folder / "proposal.png"
+        told = await World(world.system, folder).hefu(
+            "advice", "show", issued.proposal_id, "--png", str(picture)
+        )
+        assert told.code == 0, told.output
+        assert picture.read_bytes().startswith(b"\x89PNG")
+        assert issued.items[0].fund_code in told.output
+
+
+async def _feed(feeds: "FeedServiceAsyncStub", samples: tuple[SampleFund, ...]) -> None:
+    known = [
+        events_pb2.FundFact(
+            instrument=fund.code,
+            manager=f"House {n}",
+            theme=fund.source.partition(":")[2],
+            inception_date=date(2005, 1, 3).isoformat(),
+        )
+        for n, fund in enumerate(samples)
+    ]
+    async with asyncio.timeout(WAIT_S):
+        while True:
+            # Funds that were not heard of yet are set apart: tell them again.
+            facts = pb.PublishFundFactsRequest(batch_id=str(new_id()), source="vendor", facts=known)
+            if not (await feeds.PublishFundFacts(facts)).quarantined:
+                break
+            await asyncio.sleep(0.2)  # as above
+    prices = [point for fund in samples for point in earlier_prices(fund)]
+    for start in range(0, len(prices), 5_000):
+        batch = pb.PublishPricesRequest(
+            batch_id=str(new_id()), source="vendor", prices=prices[start : start + 5_000]
+        )
+        answer = await feeds.PublishPrices(batch)
+        assert not answer.quarantined, answer.quarantined[:3]
+
+
+async def _answered(client: RecommendationsClient, investor: Investor) -> None:
+    await client.register(investor.owner, [investor.wallet(CURRENCY)])
+    asked = await client.questionnaire()
+    answers = answers_for(InvestorClass.C5)
+    await client.submit(investor.owner, asked.version, answers, uuid4())
+    await client.consent(investor.owner)
+    wanted = events_pb2.InvestorPreferences(
+        horizon_months=60, currency=CURRENCY, goal="GOAL_GROWTH"
+    )
+    await client.prefer(investor.owner, wanted)
+
+
+async def _ordered(
+    client: RecommendationsClient, proposal_id: str
+) -> list[events_pb2.ProposalOrderLinked]:
+    async with asyncio.timeout(WAIT_S):
+        while True:
+            found = (await client.get(proposal_id)).proposal
+            if len(found.orders) == len(found.accepted):
+                return list(found.orders)
+            await asyncio.sleep(0.2)  # as above
