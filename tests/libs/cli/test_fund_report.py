@@ -1,5 +1,6 @@
 """The report of fund days: what does not tie out is named, and nothing else is."""
 
+import io
 import json
 from collections import Counter
 from pathlib import Path
@@ -30,9 +31,9 @@ def report(**changed: object) -> FundReport:
 
 
 def shown(found: FundReport) -> str:
-    console = Console(width=80, record=True, quiet=True)
-    show(console, found)
-    return console.export_text()
+    written = io.StringIO()
+    show(Console(width=80, file=written), found)
+    return written.getvalue()
 
 
 def test_what_is_even_has_no_problem() -> None:
