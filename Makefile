@@ -43,7 +43,7 @@ protos: $(READY) ## Generate libs/gen from protos/ (only when a contract changed
 
 # Fourteen processes start at once: where Python may not keep bytecode, each would compile all.
 .PHONY: bytecode
-bytecode: protos
+bytecode: protos ## Compile once what many processes start from
 	@$(BIN)/python -m compileall -q libs services
 
 .PHONY: run

@@ -10,7 +10,7 @@ import pytest
 
 WANTED = {
     *("help", "setup", "protos", "fmt", "lint", "types", "imports", "protolint", "proto-baseline"),
-    *("test", "test-full", "bench", "check", "up", "down", "run", "lock", "clean"),
+    *("test", "test-full", "bench", "bytecode", "check", "up", "down", "run", "lock", "clean"),
 }
 
 
