@@ -1,5 +1,6 @@
 """Payments as a caller sees them: ask, look, wait for the outcome, cancel, refund."""
 
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import Final
 from uuid import UUID
@@ -18,6 +19,7 @@ from libs.money import Money
 from libs.wire import money_to_wire
 
 CALL_S: Final = 10.0
+BEGUN_MAX: Final = 10_000
 _FINAL: Final = frozenset(
     {
         pb.PAYMENT_STATUS_SUCCEEDED,
@@ -55,6 +57,8 @@ class PaymentsClient:
             payments_pb2_grpc.PaymentsServiceStub(channel)
         )
         self.position = 0
+        # Payments of ours not waited for yet, with a position before their first event.
+        self._begun_after: OrderedDict[str, int] = OrderedDict()
         self._patience_s = patience_s
         self._watching = Watching(self.stub)
         self._joiner: Joiner[pb.CreatePaymentRequest, pb.CreatePaymentResult] = Joiner(
@@ -72,11 +76,14 @@ class PaymentsClient:
         """
         request = pb.CreatePaymentRequest(payment_id=str(payment_id), terms=terms)
         check_shape(request)
+        before = self.position
         result = await self._joiner.submit(request)
         if result.HasField("refusal"):
             refusal = result.refusal
             fields = [FieldViolation(each.field, each.description) for each in refusal.fields]
             raise HefuError(refusal.reason, refusal.description, fields)
+        if not result.is_replayed:
+            self._remember(request.payment_id, before)
         return result.payment
 
     async def get(self, payment_id: UUID | str) -> pb.Payment:
@@ -97,10 +104,20 @@ class PaymentsClient:
         """
         id_ = str(payment_id)
         async with self._watching.changes(id_, self.position) as changes:
-            payment = await self.get(id_)
+            begun_after = self._begun_after.pop(id_, None)
+            if begun_after is not None and self._watching.covers(begun_after):
+                # All of it passes by here: there is no need to ask.
+                payment = self._watching.latest(id_) or await changes.get()
+            else:
+                payment = await self.get(id_)
             while not until(payment):
                 payment = await changes.get()
         return payment
+
+    def _remember(self, payment_id: str, position: int) -> None:
+        self._begun_after[payment_id] = position
+        if len(self._begun_after) > BEGUN_MAX:
+            self._begun_after.popitem(last=False)
 
     async def watch(
         self, payment_ids: Iterable[UUID | str] = (), after: int = 0, *, public_only: bool = False

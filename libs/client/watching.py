@@ -1,7 +1,7 @@
 """One stream of changes, shared by all who wait for a payment of theirs."""
 
 import asyncio
-from collections import defaultdict
+from collections import OrderedDict, defaultdict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
@@ -15,13 +15,23 @@ from libs.client.errors import error_of, is_transient
 # A stream is opened anew after this long; nothing is lost, it goes on from the last position.
 STREAM_S: Final = 300.0
 AGAIN_AFTER_S: Final = 0.2
+KEPT_MAX: Final = 10_000
 
 
 class Watching:
-    """Opened with the first who waits, closed with the last."""
+    """Opened with the first who waits, closed with the last.
 
-    def __init__(self, stub: "payments_pb2_grpc.PaymentsServiceAsyncStub") -> None:
+    While it is open, what came last of each payment is kept: who comes later need not ask for it.
+    """
+
+    def __init__(
+        self, stub: "payments_pb2_grpc.PaymentsServiceAsyncStub", kept_max: int = KEPT_MAX
+    ) -> None:
         self._stub = stub
+        self._kept_max = kept_max
+        # Everything behind this position has passed here or will; None: nothing has.
+        self._from: int | None = None
+        self._latest: OrderedDict[str, pb.Payment] = OrderedDict()
         self._waiting: dict[str, set[asyncio.Queue[pb.Payment]]] = defaultdict(set)
         self._task: asyncio.Task[None] | None = None
 
@@ -31,6 +41,8 @@ class Watching:
         queue: asyncio.Queue[pb.Payment] = asyncio.Queue()
         self._waiting[payment_id].add(queue)
         if self._task is None or self._task.done():
+            self._latest.clear()
+            self._from = after
             self._task = asyncio.get_running_loop().create_task(self._run(after))
         try:
             yield Changes(queue, self._task)
@@ -59,8 +71,17 @@ class Watching:
                 if error.code() is not grpc.StatusCode.DEADLINE_EXCEEDED:
                     await asyncio.sleep(AGAIN_AFTER_S)
 
+    def covers(self, position: int) -> bool:
+        """Whether every change behind a position passes here, and none was let go of."""
+        return self._from is not None and self._from <= position
+
+    def latest(self, payment_id: str) -> pb.Payment | None:
+        """What came last of a payment."""
+        return self._latest.get(payment_id)
+
     async def close(self) -> None:
         """Close the stream."""
+        self._from = None
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
@@ -68,8 +89,18 @@ class Watching:
 
     async def _run(self, after: int) -> None:
         async for change in self.follow(after):
+            self._keep(change)
             for queue in self._waiting.get(change.payment.payment_id, ()):
                 queue.put_nowait(change.payment)
+
+    def _keep(self, change: pb.WatchPaymentsResponse) -> None:
+        id_ = change.payment.payment_id
+        self._latest[id_] = change.payment
+        self._latest.move_to_end(id_)
+        if len(self._latest) > self._kept_max:
+            self._latest.popitem(last=False)
+            # What was let go of may be asked for: only what is newer than all that is certain.
+            self._from = change.position
 
 
 class Changes:
