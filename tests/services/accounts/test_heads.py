@@ -154,6 +154,16 @@ def test_a_head_reads_back_and_nothing_else_does(signer: Signer) -> None:
     )
 
 
+def test_the_bytes_that_are_signed_are_these_for_ever() -> None:
+    """Heads are kept by others for years: this layout is a contract."""
+    leaf = page_leaf(258, bytes(range(32)), bytes(range(32, 64)))
+    head = Head(JOURNAL, 259, bytes(range(32)), leaf, 1_790_000_000_000_000, 1, bytes([7] * 32))
+
+    assert leaf.hex() == "fe5b6f684193427f298d9c0837e237d70ab7fb6cb13303b25b15bd12b2df7ce3"
+    assert head.encode().startswith(b"HEFU-JOURNAL-HEAD-1\x09journal-0" + (259).to_bytes(8, "big"))
+    assert head.digest.hex() == "e806ad13bbc52827e4c4f874c772c159d96c30f4f1d3665079e4b631c0b1e224"
+
+
 def test_a_page_is_taken_apart_as_it_was_put_together() -> None:
     desk = history(3, 4, 5).desk
     for number, stored in enumerate(stored_pages(desk)):

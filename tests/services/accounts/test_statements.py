@@ -5,6 +5,7 @@ import io
 from datetime import date, timedelta
 from hashlib import sha256
 from itertools import pairwise
+from pathlib import Path
 
 import grpc
 import pytest
@@ -381,6 +382,20 @@ async def test_questions_that_make_no_sense_are_refused(served: Served) -> None:
 def _issued(number: int, since: int, to: int, opening: int = 0, closing: int = 0) -> Issued:
     period = Period(_day(since), _day(to))
     return Issued("a", number, period, opening, closing, number, number + 1, b"", 0, 0)
+
+
+def test_an_issued_statement_reads_as_it_was_first_written(root: Path) -> None:
+    stored = root / "tests" / "golden" / "accounts" / "statement_issued_v1.json"
+    period = Period("2026-09-21", "2026-09-30")
+    issued = Issued(
+        "a", 2, period, -5, 9_007_199_254_740_993, 1, 7, bytes(range(32)), 42, 1_500_000
+    )
+    codec = StatementCodec()
+
+    assert codec.encode(issued) == ("hefu.accounts.v1.AccountStatementIssued", stored.read_bytes())
+    assert codec.decode("hefu.accounts.v1.AccountStatementIssued", stored.read_bytes()) == issued
+    with pytest.raises(AssertionError):
+        codec.decode("hefu.accounts.v1.AccountStatementTorn", stored.read_bytes())
 
 
 def test_history_that_cannot_be_stops_us() -> None:
