@@ -25,6 +25,7 @@ class Service:
         self.log: list[pb.Payment] = []
         self.refused: set[str] = set()
         self.gets = 0
+        self.was_asked = asyncio.Event()
         self.grown = asyncio.Event()
 
     def record(self, payment_id: str, status: "pb.PaymentStatus.ValueType") -> int:
@@ -55,6 +56,7 @@ class Service:
         self, request: pb.GetPaymentRequest, **_: object
     ) -> pb.GetPaymentResponse:
         self.gets += 1
+        self.was_asked.set()
         known = [each for each in self.log if each.payment_id == request.payment_id]
         return pb.GetPaymentResponse(payment=known[-1])
 
@@ -93,8 +95,7 @@ async def asked(client: PaymentsClient) -> str:
 async def test_once_one_waits_others_need_not_ask(service: Service, client: PaymentsClient) -> None:
     first = await asked(client)
     waiting = asyncio.create_task(client.wait(first))
-    while not service.gets:
-        await asyncio.sleep(0)
+    await service.was_asked.wait()
     others = [await asked(client) for _ in range(5)]
     for each in others[:3]:
         service.record(each, SUCCEEDED)
@@ -128,8 +129,7 @@ async def test_what_was_let_go_of_is_asked_for(service: Service, client: Payment
     client._watching = Watching(stub, kept_max=2)  # noqa: SLF001 - a small one
     first = await asked(client)
     waiting = asyncio.create_task(client.wait(first))
-    while not service.gets:
-        await asyncio.sleep(0)
+    await service.was_asked.wait()
     others = [await asked(client) for _ in range(4)]
     for each in others:
         service.record(each, SUCCEEDED)
