@@ -281,6 +281,37 @@ class Applying:
                 if ours[account] != told[account]:
                     found += 1
                     await self._share_diff(registrar, trade_date, code, account, ours, told)
+            if fund.terms.is_money_fund:
+                found += await self._buckets(registrar, trade_date, fund.terms, rows)
+        return found
+
+    async def _buckets(
+        self,
+        registrar: Registrar,
+        trade_date: date,
+        terms: FundTerms,
+        rows: Sequence[BalanceRow],
+    ) -> int:
+        """Income that is not a whole cent yet, of each account; four decimals, no tolerance."""
+        held = await self.database.read(lambda c: queries.shares_of_fund(c, terms.code))
+        ours = {trading_account_of(investor): bucket for investor, (_, bucket) in held.items()}
+        found = 0
+        for row in rows:
+            account, theirs = row.transaction_account_id, row.undistribute_monetary_income
+            if row.fund_code != terms.code or account == NOMINEE:
+                continue
+            if ours.get(account, 0) != theirs:
+                found += 1
+                told = about(
+                    registrar.ta_id,
+                    trade_date,
+                    fund_code=terms.code,
+                    ours=str(ours.get(account, 0)),
+                    theirs=str(theirs),
+                    description=f"income of {account} that is not a whole cent yet",
+                )
+                place = f"{ta_day_id(registrar.ta_id, trade_date)}/{terms.code}/{account}/income"
+                await self.breaking.find(BreakType.AMOUNT_DIFF, place, told)
         return found
 
     async def _ours(self, terms: FundTerms) -> Counter[str]:

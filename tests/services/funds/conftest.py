@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import grpc
 import pytest
 
 from hefu.funds.v1 import funds_pb2_grpc
@@ -76,7 +77,7 @@ async def serving(world: World, run_dir: Path) -> AsyncIterator[Served]:
             serve(0, [parts.link_api.binding()], LINK_POLICY, identities / "funds", mutual=True)
         )
 
-        async def channel(name: str, port: int, *, mutual: bool = False):  # noqa: ANN202
+        async def channel(name: str, port: int, *, mutual: bool = False) -> grpc.aio.Channel:
             opened = open_channel(f"localhost:{port}", identities / name, mutual=mutual)
             return await stack.enter_async_context(opened)
 

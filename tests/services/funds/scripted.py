@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any
+from typing import Any, cast
 
 from libs.decider import Cause
 from libs.fund_arithmetic import FeeBand, FeeMethod, FundType, HoldingBand, InvestorKind
@@ -121,17 +121,16 @@ class Scripted:
         read = read_package(self.world.link.sent[-1], PROFILE, Received())
         return [row for each in read for row in each.rows if isinstance(row, OrderRow)]
 
-    def package(self, contents: Mapping[str, Sequence[Row]]) -> Package:
+    def package(self, contents: Mapping[str, object]) -> Package:
         """The next package of the day."""
         self.number += 1
         key = PackageKey(TA, "HEFU", self.trade_date, self.number)
-        made = make_package(key, contents, PROFILE, Received(self.number - 1, self.batches))
+        rows = cast("Mapping[str, Sequence[Row]]", contents)
+        made = make_package(key, rows, PROFILE, Received(self.number - 1, self.batches))
         self.batches = {**self.batches, **{file.file_type: file.batch for file in made.files}}
         return made
 
-    async def hand_in(
-        self, parts: Parts, contents: Mapping[str, Sequence[Row]]
-    ) -> Sequence[Receipt]:
+    async def hand_in(self, parts: Parts, contents: Mapping[str, object]) -> Sequence[Receipt]:
         """The next package of the day, at the counter."""
         return await parts.intake.take(REGISTRAR, self.package(contents))
 

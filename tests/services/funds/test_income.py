@@ -1,6 +1,7 @@
 """Money-market income, dividends, regular plans, and money paid out at once."""
 
 from datetime import date
+from typing import Any
 
 from libs.decider import Cause
 from libs.fund_arithmetic import DividendMode, FeeBand, FeeMethod, FundType
@@ -13,6 +14,7 @@ from services.funds.domain import facility as facilities
 from services.funds.domain import plan as plans
 from services.funds.domain.order_terms import DividendModeChange, FastRedemption
 from services.funds.domain.product import FeeTable, FundTerms, Limits
+from services.funds.parts import Parts
 from services.funds.serials import trading_account_of
 from tests.services.funds.dealing import (
     BUY,
@@ -42,7 +44,7 @@ def money_fund() -> FundTerms:
     )
 
 
-async def own_money(world: World, parts, registrar: Scripted) -> None:  # noqa: ANN001
+async def own_money(world: World, parts: Parts, registrar: Scripted) -> None:
     """8,000.00 of a money fund, registered on the confirm date."""
     await set_up(parts, money_fund())
     await parts.aggregates.facilities.transact(
@@ -118,9 +120,9 @@ async def test_while_the_bank_has_not_said_the_wallet_gets_nothing_and_a_no_free
         await place(world, parts, FastRedemption(FUND, 600_000), 2, until="SharesFrozen")
         await world.until_many("advance-", "AdvanceDrawRequested")
         assert (world.journal.balances[WALLET], await held(parts)) == (0, (1_000_000, 600_000))
-        while not (draws := [k for k, v in world.banks.asked.items() if v[0] == "collect"]):
-            await world.until_many("advance-", "AdvanceDrawRequested")
-        world.banks.carry(draws[0], Fate.FAILED)
+        await world.banks.until_asked("collect")
+        (draw,) = [key for key, asked in world.banks.asked.items() if asked[0] == "collect"]
+        world.banks.carry(draw, Fate.FAILED)
         await world.until_order(2, "Returned")
         assert (world.journal.balances[WALLET], await held(parts)) == (0, (1_000_000, 0))
 
@@ -166,9 +168,9 @@ async def test_who_has_chosen_so_gets_units_for_a_dividend() -> None:
         registrar.begin(later, confirm)
         await registrar.hand_in(parts, {"07": [registrar.price()]})
         # 346.36 at 1.0025.
-        row = dividend(34_636, "0", later, confirm, vol_of_dividend_for_reinvestment=34_550)
+        paid = dividend(34_636, "0", later, confirm, vol_of_dividend_for_reinvestment=34_550)
         world.now_us = at("2026-10-08 09:00")
-        rows = {"04": [], "05": [registrar.balance(UNITS + 34_550)], "06": [row]}
+        rows = {"04": [], "05": [registrar.balance(UNITS + 34_550)], "06": [paid]}
         await registrar.hand_in(parts, rows)
         await world.until(f"ta_day-{TA}-{later}", "TaDayCashSettled")
         assert await held(parts) == (UNITS + 34_550, 0)
@@ -180,7 +182,7 @@ def dividend(
     method: str,
     ex: date = NEXT,
     confirm: date = AFTER,
-    **more: int,
+    **more: Any,  # noqa: ANN401 - fields of the row
 ) -> DividendRow:
     row = DividendRow(
         f"D{ex:%Y%m%d}",
@@ -213,7 +215,7 @@ def monthly(**more: object) -> plans.Terms:
     return plans.Terms(**said)  # type: ignore[arg-type]
 
 
-async def begin_plan(parts, plan_terms: plans.Terms) -> str:  # noqa: ANN001
+async def begin_plan(parts: Parts, plan_terms: plans.Terms) -> str:
     plan_id = order_id(77)
     fund = (await parts.aggregates.funds.load(FUND)).state
     investor = (await parts.aggregates.investors.load(INVESTOR)).state

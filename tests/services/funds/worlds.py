@@ -168,19 +168,27 @@ class Banks(Payments):
     fates: dict[str, Carried] = field(default_factory=dict)
     # Done at once, as a day does it in the end.
     is_prompt: bool = True
+    changed: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     async def pay(
         self, payment_id: str, from_account_id: str, to: BankAccount, amount: Money
     ) -> Carried:
-        return self._ask(payment_id, "pay", from_account_id, to, amount)
+        return await self._ask(payment_id, "pay", from_account_id, to, amount)
 
     async def collect(
         self, payment_id: str, to_account_id: str, payer: BankAccount, amount: Money
     ) -> Carried:
-        return self._ask(payment_id, "collect", to_account_id, payer, amount)
+        return await self._ask(payment_id, "collect", to_account_id, payer, amount)
 
     async def look(self, payment_id: str) -> Carried | None:
         return self.fates.get(payment_id)
+
+    async def until_asked(self, way: str) -> None:
+        """Wait until such a payment is asked for."""
+        async with asyncio.timeout(10), self.changed:
+            await self.changed.wait_for(
+                lambda: any(asked[0] == way for asked in self.asked.values())
+            )
 
     def carry(self, payment_id: str, fate: Fate = Fate.DONE) -> None:
         """The bank has done it, or has refused."""
@@ -192,7 +200,7 @@ class Banks(Payments):
             self.journal.balances[account_id] += amount.minor
         self.fates[payment_id] = replace(known, fate=fate, is_settled=fate is Fate.DONE)
 
-    def _ask(
+    async def _ask(
         self, payment_id: str, way: str, account_id: str, bank: BankAccount, amount: Money
     ) -> Carried:
         asked = way, account_id, bank, amount
@@ -203,6 +211,8 @@ class Banks(Payments):
                 self.journal.balances[account_id] -= amount.minor
             if self.is_prompt:
                 self.carry(payment_id)
+        async with self.changed:
+            self.changed.notify_all()
         return self.fates[payment_id]
 
 
