@@ -110,6 +110,12 @@ class EventStore(Protocol):
         """The stream's events onward; nothing where there is no stream."""
         ...
 
+    async def read_one(self, stream: str, revision: int) -> StoredEvent | None:
+        """The event of the stream at a revision, and no more than that is fetched."""
+        async for event in self.read(stream, revision):
+            return event if event.revision == revision else None
+        return None
+
     async def read_last(self, stream: str) -> StoredEvent | None:
         """The newest event of the stream."""
         ...

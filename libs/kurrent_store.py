@@ -97,6 +97,21 @@ class KurrentStore(EventStore):
             async for event in reading:
                 yield event
 
+    async def read_one(self, stream: str, revision: int) -> StoredEvent | None:
+        """The event of the stream at a revision. Raises `StoreUnavailable`."""
+
+        async def ask() -> StoredEvent | None:
+            try:
+                found = await self._client.get_stream(
+                    stream, stream_position=revision, limit=1, timeout=CALL_TIMEOUT_S
+                )
+            except (errors.NotFoundError, errors.StreamIsDeletedError):
+                return None
+            event = _stored(found[0]) if found else None
+            return event if event is not None and event.revision == revision else None
+
+        return await asked(ask, self._attempts_max, ASKED_TIMEOUT_S)
+
     async def read_last(self, stream: str) -> StoredEvent | None:
         """The newest event of the stream. Raises `StoreUnavailable`."""
 

@@ -108,12 +108,11 @@ class IdIndex:
         connection.execute(delete(self._positions))
 
     async def _page_hash(self, number: int) -> bytes:
-        async for stored in self._store.read(self._journal, number):
-            try:
-                return verified_hash(stored.data)
-            except PageDamaged:
-                break
-        return NO_HASH
+        stored = await self._store.read_one(self._journal, number)
+        try:
+            return verified_hash(stored.data) if stored is not None else NO_HASH
+        except PageDamaged:
+            return NO_HASH
 
     def offer(self, page_number: int, page_hash: bytes, entries: Sequence[Entry]) -> None:
         """A page that stands in the journal. They come in order."""

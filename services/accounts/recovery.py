@@ -174,14 +174,13 @@ async def _read_parts(store: EventStore, stream: str, first: int, journal: str) 
 
 
 async def _check_page(store: EventStore, journal: str, number: int, page_hash: bytes) -> None:
-    async for stored in store.read(journal, number):
-        try:
-            if verified_hash(stored.data) == page_hash:
-                return
-        except PageDamaged:
-            pass
-        break
-    raise SnapshotUnknown("its page is not the one in the journal")
+    stored = await store.read_one(journal, number)
+    try:
+        found = verified_hash(stored.data) if stored is not None else NO_HASH
+    except PageDamaged:
+        found = NO_HASH
+    if found != page_hash:
+        raise SnapshotUnknown("its page is not the one in the journal")
 
 
 def _thaw(book: Book | None, state: bytes, page_number: int) -> Book:

@@ -413,11 +413,10 @@ class Writer:
     async def _page(self, number: int) -> _Entries:
         known = self._pages.get(number)
         if known is None:
-            async for stored in self._store.read(self._journal, number):
-                known = StoredPage(stored.data)
-                break
-        if known is None:
-            raise AssertionError(f"page {number} was written and is not in the store")
+            stored = await self._store.read_one(self._journal, number)
+            if stored is None:
+                raise AssertionError(f"page {number} was written and is not in the store")
+            known = StoredPage(stored.data)
         self._keep_page(number, known)
         return known
 
