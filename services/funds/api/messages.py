@@ -16,6 +16,7 @@ from libs.projection import Projection
 from libs.read_model import Database
 from libs.wire import time_to_wire
 from services.funds.domain import fund as funds
+from services.funds.domain import iso_names
 from services.funds.domain import order_lifecycle as life
 from services.funds.domain.order_terms import Terms
 from services.funds.domain.product import FundTerms
@@ -126,6 +127,8 @@ def order_view(order: life.Begun, change_us: int = 0) -> pb.FundOrder:
         remaining_shares=order.remaining_shares,
         payment_id=next((p.payment_id for p in reversed(order.parts) if p.payment_id), ""),
         recommendation_id=placed.terms.recommendation_id,
+        iso_status=iso_names.status_code(order) or "",
+        iso_reason=iso_names.reject_code(refusal.reason) if refusal is not None else "",
     )
     if accepted is not None:
         shown.cut_off_time.CopyFrom(time_to_wire(accepted.cut_off_us))
