@@ -140,9 +140,16 @@ class _Plan:
     row_last: dict[tuple[Table, tuple[object, ...]], int] = field(default_factory=dict)
     table_last: dict[Table, int] = field(default_factory=dict)
     table_floor: dict[Table, int] = field(default_factory=dict)
+    # Tables that were given whole rows only, and their one statement: nothing need be kept in mind.
+    puts: dict[Table, int] = field(default_factory=dict)
 
     def add(self, write: Write) -> None:
         table = write.table
+        if not isinstance(write, Put):
+            self._keep_in_mind(table)
+        elif table in self.puts or table not in self.table_last:
+            self._put(write)
+            return
         shape, parameters = _shaped(write)
         row = _row_of(write)
         if row is None:  # touches rows not named: after all before it, before all after it
@@ -160,6 +167,26 @@ class _Plan:
             self.table_floor[table] = index
         else:
             self.row_last[table, row] = index
+
+    def _put(self, write: Put) -> None:
+        shape, parameters = _shaped(write)
+        index = self.puts.get(write.table)
+        if index is None:
+            index = self.puts[write.table] = len(self.batches)
+            self.batches.append((shape, []))
+        self.batches[index][1].append(parameters)
+
+    def _keep_in_mind(self, table: Table) -> None:
+        """From here on it matters which rows the table was given."""
+        index = self.puts.pop(table, None)
+        if index is None:
+            return
+        shape, rows = self.batches[index]
+        names = list(_names(table))
+        places = [names.index(name) for name in _primary(table)]
+        self.newest[shape] = self.table_last[table] = index
+        for row in rows:
+            self.row_last[table, tuple([row[place] for place in places])] = index
 
 
 def apply(connection: Connection, writes: Iterable[Write]) -> None:

@@ -197,7 +197,12 @@ class Writer:
         self._calls.append(call)
         self._queued += len(items)
         self._wake.set()
-        return [await self._answer(*decided) for decided in await call.done]
+        return [
+            answer_of(decision, page_number, is_replayed=False)
+            if isinstance(decision, Entry)
+            else await self._answer(page_number, decision)
+            for page_number, decision in await call.done
+        ]
 
     async def preview(self, caller: Caller, items: Sequence[Item]) -> tuple[list[Answer], Book]:
         """What the answers would be on a page begun now, and the book after it."""
