@@ -35,6 +35,9 @@ class Aim:
     is_most: bool = False
 
 
+# More work beside it than this makes ratios of little worth.
+QUIET: Final = 1.0
+BUSY: Final = " (**other work was on the machine: compare nothing but CPU**)"
 AIMS: Final = (
     Aim("b", _PEER, 4.0),
     Aim("c", _PEER, 15.0),
@@ -143,7 +146,10 @@ def write_document(found: Found) -> None:
     where = machine()
     lines = [
         f"{where['cpu']}, {where['cores']} cores, {where['memory_gib']} GiB, {where['system']},",
-        f"Python {where['python']}; {found.seconds:g} s a shape.",
+        (
+            f"Python {where['python']}; {found.seconds:g} s a shape. Load average before: "
+            f"{found.load_before:.1f}{'' if found.load_before < QUIET else BUSY}"
+        ),
         "",
         "| " + " | ".join(_COLUMNS) + " |",
         "|" + "---|" * len(_COLUMNS),
