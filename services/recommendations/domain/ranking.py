@@ -7,6 +7,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Final, Protocol
 
 from services.recommendations.domain.catalogue import Catalogue, FundSet
@@ -106,9 +107,9 @@ class CrowdRanker:
     crowd: Crowd
     version: str = "house@1"
     artifact_hash: str = ""
-    shortlist: int = 200
-    # By band and set of eligible funds: who shares them shares the list.
-    _lists: dict[tuple[int, FundSet], Mapping[str, float]] = field(default_factory=dict)
+    shortlist: int = 100
+    # All funds in the order of a band's popularity, or of a horizon's ladder (below 0).
+    _orders: dict[int, Sequence[str]] = field(default_factory=dict)
 
     def weights(self) -> Mapping[str, float]:
         return {POPULARITY: 1.0, CO_PURCHASE: 1.5, LADDER: 0.2}
@@ -138,39 +139,36 @@ class CrowdRanker:
         return {"investors": str(best.joint), "similarity": str(round(best.similarity * MILLION))}
 
     def _popular(self, band: int, eligible: FundSet) -> Mapping[str, float]:
-        key = (band, eligible)
-        if key not in self._lists:
-            if len(self._lists) > 4_096:  # noqa: PLR2004 - bounded, whatever is asked
-                self._lists.clear()
-            counted = self.crowd.popularity.get(band, {})
-            places = (
-                (code, counted[code])
-                for code in self.catalogue.codes_of(eligible)
-                if code in counted
-            )
-            best = sorted(places, key=lambda each: (-each[1], each[0]))[: self.shortlist]
-            self._lists[key] = dict(best)
-        return self._lists[key]
+        counted = self.crowd.popularity.get(band, {})
+        if band not in self._orders:
+            known = (code for code in counted if code in self.catalogue.index)
+            self._orders[band] = sorted(known, key=lambda code: (-counted[code], code))
+        return {code: counted[code] for code in self._first(band, eligible)}
 
     def _ladder(self, question: Question, eligible: FundSet) -> Mapping[str, float]:
         """Without anybody's purchases: money first for short horizons, else the class's own."""
-        key = (-1 - min(question.horizon_days // 365, 3), eligible)
-        if key not in self._lists:
-            order = _LADDERS[min(question.horizon_days // 365, 3)]
-            funds = [
-                self.catalogue.funds[self.catalogue.index[c]]
-                for c in self.catalogue.codes_of(eligible)
-            ]
+        years = min(question.horizon_days // 365, len(_LADDERS) - 1)
+        key = -1 - years
+        if key not in self._orders:
+            order = {kind: place for place, kind in enumerate(_LADDERS[years])}
+            days = max(years * 365, 180)
             ranked = sorted(
-                funds,
+                self.catalogue.funds,
                 key=lambda f: (
-                    order.index(f.asset_class) if f.asset_class in order else len(order),
-                    f.fee_millionths(question.horizon_days),
+                    order.get(f.asset_class, len(order)),
+                    f.fee_millionths(days),
                     f.code,
                 ),
-            )[: self.shortlist]
-            self._lists[key] = {f.code: float(len(ranked) - n) for n, f in enumerate(ranked)}
-        return self._lists[key]
+            )
+            self._orders[key] = [fund.code for fund in ranked]
+        found = self._first(key, eligible)
+        return {code: float(len(found) - n) for n, code in enumerate(found)}
+
+    def _first(self, key: int, eligible: FundSet) -> Sequence[str]:
+        """The best of an order that is the same for all, as far as they are eligible."""
+        index = self.catalogue.index
+        found = (code for code in self._orders[key] if eligible >> index[code] & 1)
+        return list(islice(found, self.shortlist))
 
 
 _LADDERS: Final = (

@@ -105,7 +105,8 @@ def _published(stored: StoredEvent, body: Mapping[str, Any]) -> Iterator[Write]:
             funds,
             {
                 "code": terms["code"],
-                "status": "FUND_STATUS_RAISING",
+                # What is published is open until it is told otherwise.
+                "status": "FUND_STATUS_OPEN",
                 "published_us": stored.recorded_us,
                 "nav_position": 0,
                 **at,
