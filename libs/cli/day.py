@@ -1,5 +1,6 @@
 """`hefu day`: plays one business day of an orders file; what does not tie out is an exit 1."""
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from functools import partial
 from pathlib import Path
@@ -27,7 +28,7 @@ from libs.client.calls import patiently
 from libs.money import CurrencyUnknown, exponent, major
 from libs.orders import OrdersFile, load_banks, read_orders
 from libs.signing import key_id_of
-from libs.supervisor import BankSpec, RegistrarSpec, System, start
+from libs.supervisor import BankSpec, RegistrarSpec, System, running_or_none, start
 
 SAMPLES = Path(__file__).parents[2] / "deploy" / "samples"
 MANNERS = ("clean", "ordinary", "hostile")
@@ -77,10 +78,13 @@ def day(
     on = _business_date(run_dir, business_date, fresh=fresh)
 
     async def run() -> int:
-        system = await _start(run_dir, file, banks, port_offset, currency, fresh=fresh)
+        has_funds = with_funds and _may_have_funds(run_dir, currency, fresh=fresh)
+        specs = [BankSpec(bank, currency) for bank in file.banks]
+        registrars = [RegistrarSpec(REGISTRAR, file.banks[0], currency)] if has_funds else []
+        system = await _start(run_dir, specs, registrars, banks, port_offset, fresh=fresh)
         try:
             code = await _play(system, DayTerms(file, currency, on), report)
-            if with_funds and exponent(currency) == _FUND_DECIMALS and "funds" in system.addresses:
+            if has_funds and "funds" in system.addresses:
                 code = await _fund_days(system, file, currency, report) or code
             return code
         finally:
@@ -130,10 +134,23 @@ def _business_date(run_dir: Path, asked: str, *, fresh: bool) -> date:
         _refuse(f"--date: {asked or (run_dir / DATE_FILE)} is not a date (yyyy-mm-dd)")
 
 
-async def _start(
-    run_dir: Path, file: OrdersFile, manners: str, port_offset: int, currency: str, *, fresh: bool
+def _may_have_funds(run_dir: Path, currency: str, *, fresh: bool) -> bool:
+    """A system that runs without a registrar is not stopped to get one."""
+    if exponent(currency) != _FUND_DECIMALS:
+        return False
+    found = None if fresh else running_or_none(run_dir)
+    return found is None or bool(found.registrars)
+
+
+async def _start(  # noqa: PLR0913, PLR0917 - what a run may be told
+    run_dir: Path,
+    banks: Sequence[BankSpec],
+    registrars: Sequence[RegistrarSpec],
+    manners: str,
+    port_offset: int,
+    *,
+    fresh: bool,
 ) -> System:
-    banks = [BankSpec(bank, currency) for bank in file.banks]
     with _progress() as progress:
         bar = progress.add_task("starting the system", total=None)
 
@@ -149,7 +166,7 @@ async def _start(
             port_offset=port_offset,
             fresh=fresh,
             progress=tell,
-            registrars=[RegistrarSpec(REGISTRAR, file.banks[0], currency)],
+            registrars=registrars,
         )
 
 

@@ -78,7 +78,8 @@ class World:
         """Play a day; its report too, empty where there is none."""
         report = self.folder / f"{orders.stem}-report.json"
         report.unlink(missing_ok=True)
-        found = await self.hefu("day", "--orders", str(orders), "--report", str(report), *arguments)
+        told = ("day", "--no-funds", "--orders", str(orders), "--report", str(report))
+        found = await self.hefu(*told, *arguments)
         return found, json.loads(report.read_text()) if report.exists() else {}
 
     def connect(self) -> Any:  # noqa: ANN401 - an asynchronous context manager of Connections
