@@ -142,7 +142,7 @@ def _may_have_funds(run_dir: Path, currency: str, *, fresh: bool) -> bool:
     return found is None or bool(found.registrars)
 
 
-async def _start(  # noqa: PLR0913, PLR0917 - what a run may be told
+async def _start(
     run_dir: Path,
     banks: Sequence[BankSpec],
     registrars: Sequence[RegistrarSpec],
