@@ -36,10 +36,11 @@ _Work: TypeAlias = Writer | Snapshots | IdIndex | Shards
 
 async def main(settings: AccountsSettings) -> None:
     async with foundation(settings) as on, AsyncExitStack() as tidy:
+        # A million accounts live as long as we do: the collector need not walk them, nor now.
+        gc.disable()
         writers, indexes, works = await _journals(settings, on.store, tidy)
-        # A million accounts live as long as we do: the collector need not walk them.
-        gc.collect()
         gc.freeze()
+        gc.enable()
         writer = writers[0] if settings.shards == 1 else Shards(writers, indexes)
         # Who asks for rows as new as a page gets them first; else they follow when there is time.
         projection = Projection(
