@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
-from uuid import UUID
 
 import orjson
 
@@ -14,7 +13,7 @@ from libs.clock import Clock
 from libs.decider import Cause, FieldViolation, Rejected, Transacted
 from libs.grpc_errors import Refused
 from libs.grpc_server import Binding
-from libs.ids import derived_id
+from libs.ids import named_id
 from libs.subject_keys import KeyDestroyed, SealBroken, SubjectKeys
 from libs.suitability import RiskLevel
 from libs.wire import money_from_wire
@@ -316,7 +315,8 @@ class RecommendationsApi(recommendations_pb2_grpc.RecommendationsServiceServicer
         command = what.Accept(
             request.request_id,
             tuple(what.Choice(each.fund_code, each.amount_minor) for each in request.items),
-            {code: str(derived_id(UUID(id_), f"order:{code}")) for code in codes},
+            # Without a time inside: funds' clock may be another one than ours.
+            {code: str(named_id("advice-order", id_, code)) for code in codes},
             request.account_id,
             self._clock(),
         )
