@@ -139,6 +139,8 @@ class Streams(Generic[C, S, E]):
     category: str
     decider: Decider[C, S, E]
     codec: Codec[E]
+    # States that are kept in memory.
+    cached_max: int = CACHED_MAX
     _known: OrderedDict[str, _Known[S]] = field(default_factory=OrderedDict, repr=False)
     _turns: dict[str, _Turn] = field(default_factory=dict, repr=False)
     _working: set[asyncio.Task[Transacted[S, E]]] = field(default_factory=set, repr=False)
@@ -166,12 +168,14 @@ class Streams(Generic[C, S, E]):
         working.add_done_callback(self._worked)
         return await asyncio.shield(working)
 
-    async def record(self, id_: str, command: C, cause: Cause) -> Transacted[S, E]:
+    async def record(
+        self, id_: str, command: C, cause: Cause, *, is_new: bool = False
+    ) -> Transacted[S, E]:
         """The same for work that nobody waits for and only our end cancels: it costs no task.
 
         Cancelled in the middle, it is recorded or not, as after a crash.
         """
-        return await self._in_turn(id_, command, cause, is_new=False)
+        return await self._in_turn(id_, command, cause, is_new=is_new)
 
     def _worked(self, working: asyncio.Task[Transacted[S, E]]) -> None:
         self._working.discard(working)
@@ -264,7 +268,7 @@ class Streams(Generic[C, S, E]):
             return held
         self._known[id_] = known
         self._known.move_to_end(id_)
-        if len(self._known) > CACHED_MAX:
+        if len(self._known) > self.cached_max:
             self._known.popitem(last=False)
         return known
 

@@ -26,6 +26,8 @@ from services.funds.domain import (
 from services.funds.shapes import ShapeCodec
 
 PACKAGE: Final = "hefu.funds.v1."
+# A day's orders are looked at in each of its stages: so many are kept at hand, a few hundred MiB.
+ORDERS_KEPT: Final = 120_000
 
 
 def _named(prefix: str, events: object) -> Mapping[str, type[Any]]:
@@ -102,7 +104,7 @@ class Aggregates:
         return cls(
             Streams(store, "registrar", registrar.registrar, REGISTRARS),
             Streams(store, "fund", fund.fund, FUNDS),
-            Streams(store, "fund_order", order.order, ORDERS),
+            Streams(store, "fund_order", order.order, ORDERS, ORDERS_KEPT),
             Streams(store, "holding", holding.holding, HOLDINGS),
             Streams(store, "fund_investor", investor.investor, INVESTORS),
             Streams(store, "ta_day", ta_day.ta_day, TA_DAYS),

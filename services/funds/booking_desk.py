@@ -8,11 +8,14 @@ import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Final
 
 from libs.clock import Clock
 from libs.decider import Cause, Rejected
 from libs.ids import named_id
+from libs.read_model import Database
+from services.funds import queries
 from services.funds.aggregates import Aggregates, holding_id
 from services.funds.breaking import Breaking, about
 from services.funds.domain import order_lifecycle as life
@@ -75,12 +78,14 @@ class BookingDesk:
     aggregates: Aggregates
     expecting: Expecting
     breaking: Breaking
+    database: Database
     clock: Clock
     wake: Callable[[str], None]
 
     async def book(self, ta_id: str, answers: Sequence[Answer]) -> Booked:
         """Book them; again is harmless. Raises `Unavailable` where the store is not there."""
         done = Booked()
+        first_lots = await self._first_lots(answers)
         by_investor: dict[str, list[Answer]] = defaultdict(list)
         for answer in answers:
             by_investor[answer.investor_id or answer.order_id].append(answer)
@@ -89,19 +94,26 @@ class BookingDesk:
         async def work() -> None:
             for rows in waiting:
                 for answer in rows:
-                    await self._take(ta_id, answer, done)
+                    await self._take(ta_id, answer, done, first_lots)
 
         async with asyncio.TaskGroup() as group:
             for _ in range(min(INVESTORS_AT_ONCE, len(by_investor))):
                 group.create_task(work())
         return done
 
-    async def _take(self, ta_id: str, answer: Answer, done: Booked) -> None:
+    async def _first_lots(self, answers: Sequence[Answer]) -> set[str]:
+        """Holdings that have no row: most likely they begin here, and need not be read first."""
+        asked = {holding_id(each.investor_id, each.row.fund_code) for each in answers}
+        investors = sorted({each.investor_id for each in answers})
+        known = await self.database.read(partial(queries.known_holdings, investors=investors))
+        return asked - {holding_id(*each) for each in known}
+
+    async def _take(self, ta_id: str, answer: Answer, done: Booked, first_lots: set[str]) -> None:
         if answer.refusal is not None:
             await self._refuse(answer, answer.refusal, done)
             return
         try:
-            order = await self._confirm(ta_id, answer)
+            order = await self._confirm(ta_id, answer, first_lots)
         except Rejected as rejected:
             await self._contradicted(ta_id, answer, rejected)
             done.breaks += 1
@@ -124,7 +136,7 @@ class BookingDesk:
         if part.stage is not life.PartStage.BOOKED or next_step(order) is not None:
             self.wake(order.placed.order_id)  # the rest is the order's own process
 
-    async def _confirm(self, ta_id: str, answer: Answer) -> life.Begun:
+    async def _confirm(self, ta_id: str, answer: Answer, first_lots: set[str]) -> life.Begun:
         """Two appends a row: the units first, then that the row is there and booked.
 
         A crash between them is healed when the file is applied again: a row is booked once.
@@ -135,7 +147,7 @@ class BookingDesk:
             whole = replace(command, is_booked=True)
             if any(isinstance(each, life.PartBooked) for each in decide(whole, known)):
                 part = life.Part(answer.row, answer.row.row_id, life.PartStage.AGREED)
-                await self._book(known, part)
+                await self._book(known, part, first_lots)
                 command = whole
         row = answer.row
         # The key is the row's content too: the same row from another file is the same command.
@@ -160,12 +172,14 @@ class BookingDesk:
             expected = await self.expecting.of(known, row)
         return Confirm(row, expected)
 
-    async def _book(self, order: life.Begun, part: life.Part) -> None:
+    async def _book(self, order: life.Begun, part: life.Part, first_lots: set[str]) -> None:
         order_id = order.placed.order_id
         for code, command in bookings_of(order, part):
             id_ = holding_id(order.terms.investor_id, code)
             cause = _cause(order_id, f"book/{part.row_id}/{part.confirmation.row}")
-            await self.aggregates.holdings.record(id_, command, cause)
+            is_new = id_ in first_lots
+            first_lots.discard(id_)
+            await self.aggregates.holdings.record(id_, command, cause, is_new=is_new)
 
     async def _refuse(self, answer: Answer, refusal: tuple[str, str, str], done: Booked) -> None:
         reason, description, code = refusal

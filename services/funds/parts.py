@@ -147,7 +147,7 @@ def build(on: Outside, *, steps_at_once: int = 512, watch_every_s: float = 2.0) 
         projection,
         on.distributor,
     )
-    desk = BookingDesk(aggregates, expecting, breaking, clock, wakes.order)
+    desk = BookingDesk(aggregates, expecting, breaking, database, clock, wakes.order)
     applying = Applying(
         aggregates,
         file_room,

@@ -407,3 +407,12 @@ def open_advances(connection: Connection) -> Sequence[str]:
     """Advances that are not repaid, or not given up."""
     c = t.advances.c
     return list(connection.execute(select(c.advance_id).where(~c.is_over)).scalars())
+
+
+def known_holdings(connection: Connection, investors: Sequence[str]) -> set[tuple[str, str]]:
+    """(investor, fund) of the holdings that some investors have, or had."""
+    found: set[tuple[str, str]] = set()
+    for part in in_parts(investors):
+        query = select(_H.investor_id, _H.fund_code).where(_H.investor_id.in_(part))
+        found |= {(row.investor_id, row.fund_code) for row in connection.execute(query)}
+    return found
