@@ -37,7 +37,7 @@ BANKS = ("AB", "DE")
 CURRENCY = "CZK"
 FIRST = date(2015, 1, 5)
 LAST = date(2015, 3, 31)
-WAIT_S = 60.0
+WAIT_S = 120.0
 
 
 @dataclass

@@ -51,6 +51,7 @@ async def test_a_fund_day_ends_with_units_and_cash_tied_out(tmp_path: Path) -> N
     assert all(line["balance_minor"] == 0 for line in found["cash"])
 
 
+@pytest.mark.full
 async def test_every_script_of_the_registrar_ends_right_or_as_a_break_that_two_repair(
     world: FundWorld,
 ) -> None:
@@ -74,7 +75,6 @@ async def test_every_script_of_the_registrar_ends_right_or_as_a_break_that_two_r
     await _missing_order(world)
     await _wrong_units(world)
     await _wrong_price(world)
-    await _corrected_price(world)
 
 
 async def _late_file(world: FundWorld) -> None:
@@ -139,20 +139,6 @@ async def _wrong_price(world: FundWorld) -> None:
     await world.reconciled(session)
     assert await world.some_breaks()
     await world.corrected(session)
-    await _repaired(world)
-    await world.ties_out()
-
-
-async def _corrected_price(world: FundWorld) -> None:
-    """A published price was wrong: what was booked at it is reversed and booked anew."""
-    session = await world.day()
-    books = await world.play.books(session.day)
-    fund = next(f for f in books.funds if f.fund_code == "KO0001")
-    await world.registrar.CorrectPrice(
-        registrar.CorrectPriceRequest(
-            fund_code=fund.fund_code, trade_date=session.day.isoformat(), nav=fund.nav + 137
-        )
-    )
     await _repaired(world)
     await world.ties_out()
 
