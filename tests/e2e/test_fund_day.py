@@ -44,7 +44,8 @@ async def test_a_fund_day_ends_with_units_and_cash_tied_out(tmp_path: Path) -> N
 
     assert found["problems"] == []
     assert found["is_settled"]
-    assert found["days_by_state"] == {"CASH_SETTLED": 2}
+    # The two, and the quiet sessions until the last redemption is paid.
+    assert set(found["days_by_state"]) == {"CASH_SETTLED"}
     assert {"SUBSCRIBE", "REDEEM"} <= set(found["kinds"])
     assert sum(found["kinds"].values()) <= sum(found["states"].values())
     assert all(line["holdings_units"] == line["registrar_units"] for line in found["funds"])
