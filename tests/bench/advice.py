@@ -25,6 +25,7 @@ from sqlalchemy import Connection, Table, insert
 from hefu.recommendations.v1 import recommendations_pb2 as pb
 from hefu.recommendations.v1 import recommendations_pb2_grpc as grpc_pb
 from hefu.type.v1.money_pb2 import Money
+from libs import telemetry
 from libs.auth import Verifier
 from libs.authority import Identity, establish
 from libs.clock import system_clock
@@ -221,7 +222,7 @@ async def measure(folder: Path) -> Mapping[str, object]:
         await worker.warm()
         serving = serve(
             0,
-            [parts.api.binding()],
+            [parts.api.binding(), parts.feeds.binding()],
             POLICY,
             run_dir / "identities" / "recommendations",
             verifier=Verifier(run_dir / "authority" / "token.pub"),
@@ -283,6 +284,7 @@ def _portfolio(
 
 def main() -> None:
     """Measure and print."""
+    telemetry.setup("bench", log_level="WARNING", metrics_port=0, otlp_endpoint="")
     with tempfile.TemporaryDirectory(prefix="hefu-advice-") as folder:
         found = asyncio.run(measure(Path(folder)))
     sys.stdout.write(json.dumps(found, indent=1) + "\n")
