@@ -200,7 +200,7 @@ class ListRules:
     fee_penalty: float = 0.05
     exploration: float = 0.05
     # Candidates kept with their scores.
-    kept: int = 50
+    kept: int = 20
 
 
 def rank(

@@ -1,7 +1,7 @@
 """Advice's own rows: who is to be reviewed, which proposals are open, what feeds brought."""
 
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
 
 import orjson
 from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, MetaData, Table, Text
@@ -150,7 +150,14 @@ RELEASE: Final = "release-"
 PREFIXES: Final = (INVESTOR, PROPOSAL, FEED, RELEASE)
 
 
+_ISSUED: Final = "hefu.recommendations.v1.RecommendationIssued"
+
+
 def project(stored: StoredEvent) -> Iterator[Write]:
+    if stored.type == _ISSUED:
+        # Thousands of refused funds are in it that no row needs: it is read as plain JSON.
+        yield from _issued(stored, orjson.loads(stored.data))
+        return
     event = any_codec.decode(stored.type, stored.data)
     if stored.stream.startswith(INVESTOR):
         yield from _investor(stored, event)
@@ -194,8 +201,6 @@ def _investor(stored: StoredEvent, event: object) -> Iterator[Write]:
 def _proposal(stored: StoredEvent, event: object) -> Iterator[Write]:
     key = {"proposal_id": stored.stream.removeprefix(PROPOSAL)}
     match event:
-        case proposal.Issued():
-            yield from _issued(stored, event)
         case proposal.ShadowAnswered(version=version, overlap_millionths=overlap):
             counts = {"answered": Added(1), "overlap_millionths": Added(overlap)}
             yield Patch(shadows, {"version": version}, counts)
@@ -213,23 +218,23 @@ def _proposal(stored: StoredEvent, event: object) -> Iterator[Write]:
             yield Patch(proposals, key, {"orders_open": proposals.c.orders_open - 1})
 
 
-def _issued(stored: StoredEvent, issued: proposal.Issued) -> Iterator[Write]:
-    key = {"proposal_id": issued.proposal_id}
+def _issued(stored: StoredEvent, issued: Mapping[str, Any]) -> Iterator[Write]:
+    key = {"proposal_id": issued["proposal_id"]}
     row = {
         **key,
-        "investor_id": issued.investor_id,
-        "purpose": issued.purpose.name,
+        "investor_id": issued["investor_id"],
+        "purpose": str(issued["purpose"]).removeprefix("PURPOSE_"),
         "status": "ISSUED",
-        "strategy": issued.strategy,
-        "issued_us": issued.as_of_us,
-        "valid_until_us": issued.valid_until_us,
+        "strategy": issued.get("strategy", ""),
+        "issued_us": int(issued["as_of_us"]),
+        "valid_until_us": int(issued["valid_until_us"]),
         "orders_open": 0,
         "position": stored.position,
     }
     yield Put(proposals, row)
-    highest = int(issued.suitability.highest_level)
-    for item in issued.items:
-        yield Put(open_items, {**key, "code": item.fund_code, "highest_level": highest})
+    highest = int(str(issued["suitability"]["highest_level"]).removeprefix("RISK_LEVEL_R"))
+    for item in issued.get("items", ()):
+        yield Put(open_items, {**key, "code": item["fund_code"], "highest_level": highest})
 
 
 def _closed(key: dict[str, str], status: str) -> Iterator[Write]:
