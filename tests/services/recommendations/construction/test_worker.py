@@ -5,7 +5,6 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import closing
-from multiprocessing import resource_tracker
 
 import pytest
 
@@ -19,8 +18,6 @@ from tests.services.recommendations.worlds import TODAY, weekdays
 def worker() -> Iterator[Worker]:
     with closing(Worker(60.0)) as worker:
         yield worker
-    # Python's own helper of such processes lives as long as we do; no test leaves a process.
-    resource_tracker._resource_tracker._stop()  # type: ignore[attr-defined]  # noqa: SLF001
 
 
 def quoted(problem: Problem, days: int = 300) -> list[Quotes]:
