@@ -38,7 +38,8 @@ def test_the_package_of_the_prices_is_not_imported() -> None:
     # A process of its own: in this one another test may have imported it.
     script = (
         "import sys\nfrom libs.nav_history import nav_history\n"
-        f"for file, column in {list(SOME)!r}:\n    assert nav_history(f'{{file}}:{{column}}').navs\n"
+        f"for file, column in {SOME!r}:\n"
+        "    assert nav_history(f'{file}:{column}').navs\n"
         "sys.exit('skfolio' in sys.modules)"
     )
     assert len(FILES) == len(SOME)
