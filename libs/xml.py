@@ -44,11 +44,17 @@ class Element(NamedTuple):
     children: tuple["Element", ...]
 
 
+_MAKING = Lock()
+
+
 class Schema:
     """A pinned XSD, from a file of ours."""
 
     def __init__(self, file: Path) -> None:
-        self._schema = etree.XMLSchema(etree.parse(file, etree.XMLParser(no_network=True)))
+        # libxml2 sets up its built-in types with the first schema, and two threads that do so at
+        # once leave them broken for good: every later schema is then "not valid" (seen).
+        with _MAKING:
+            self._schema = etree.XMLSchema(etree.parse(file, etree.XMLParser(no_network=True)))
         # The errors of a check are kept by the schema itself, and checks run on threads.
         self._lock = Lock()
 

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -159,3 +161,25 @@ def test_a_prefix_for_the_same_namespace_reads_the_same(schema: Schema) -> None:
 def test_a_larger_limit_is_for_statements(schema: Schema) -> None:
     body = of("<a>" + "x" * MESSAGE_BYTES_MAX + "</a>")
     assert read(body, NAMESPACE, schema=schema, bytes_max=2 * MESSAGE_BYTES_MAX).children
+
+
+FIRST_SCHEMAS = """
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Barrier
+from libs.xml import Schema
+files = sorted(Path("libs/iso20022/xsd").glob("*.xsd"))
+together = Barrier(len(files))
+def make(file):
+    together.wait()
+    return Schema(file)
+with ThreadPoolExecutor(len(files)) as threads:
+    assert len(list(threads.map(make, files))) == len(files)
+"""
+
+
+def test_the_first_schemas_of_a_process_may_be_made_by_threads_at_once(root: Path) -> None:
+    for _ in range(5):
+        done = subprocess.run([sys.executable, "-c", FIRST_SCHEMAS], cwd=root, check=False)
+        assert done.returncode == 0
