@@ -209,6 +209,8 @@ async def test_an_entry_of_any_journal_is_proven_to_its_own_head(served_by_shard
 async def test_a_balance_that_only_the_rows_have_is_named(served: Served) -> None:
     wallet, other = await _business(served)
     await served.heads.signed(1)
+    # Rows still being written would be written over what is changed below.
+    assert (await _audited(served)).findings.named == []
     for change in (
         update(accounts).where(accounts.c.account_id == wallet).values(posted_minor=1),
         delete(accounts).where(accounts.c.account_id == other),
