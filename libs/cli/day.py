@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
-from functools import partial
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -17,38 +16,25 @@ from rich.progress import (
 )
 from rich.table import Column
 
-from hefu.settlement.v1 import events_pb2 as settlement_events
-from hefu.settlement.v1 import settlement_pb2 as settlement
 from libs.cli.books import report_of
 from libs.cli.business_day import BusinessDay, DayStuck, DayTerms
-from libs.cli.connections import EXIT_FAILED, RUN_DIR, Connections, connect, console, told
+from libs.cli.connections import EXIT_FAILED, RUN_DIR, connect, console, told
+from libs.cli.fund_day import Asked, play
+from libs.cli.partners import DATE_FILE, SAMPLES, register_partners
 from libs.cli.report import show
 from libs.cli.system import REGISTRAR
 from libs.client.calls import patiently
 from libs.money import CurrencyUnknown, exponent, major
 from libs.orders import OrdersFile, load_banks, read_orders
-from libs.signing import key_id_of
 from libs.supervisor import BankSpec, RegistrarSpec, System, running_or_none, start
 
-SAMPLES = Path(__file__).parents[2] / "deploy" / "samples"
 MANNERS = ("clean", "ordinary", "hostile")
-DATE_FILE = "business_date"
 EXIT_BAD_INPUT = 2
 _FAULTS_SHOWN = 20
 # Of the day's customers, so many buy and sell funds after it.
 FUND_CUSTOMERS_MAX = 60
 # Registrars' files have amounts of two decimals.
 _FUND_DECIMALS = 2
-# How a sample bank behaves, told when it becomes a partner. Inquiries come sooner than
-# with a real bank, because the whole day takes a minute.
-_CAPABILITY = settlement_events.Capability(
-    inquiry_after_s=[2, 5, 10, 20],
-    final_status=["ACSC", "ACCC"],
-    refusal_is_final=True,
-    batch_max=250,
-    credit_line_minor=10**12,
-    dedupe_horizon_s=86_400,
-)
 
 
 def day(
@@ -172,8 +158,6 @@ async def _start(
 
 async def _fund_days(system: System, file: OrdersFile, currency: str, report: Path | None) -> int:
     """The day's customers buy funds, and on the next session sell of them too."""
-    from libs.cli.fund_day import Asked, play  # noqa: PLC0415 - it needs this module
-
     beside = report and report.with_name(f"{report.stem}-funds{report.suffix}")
     accounts = list(file.accounts)[:FUND_CUSTOMERS_MAX]
     return await play(system, Asked(None, None, accounts, currency, "day", 2), beside)
@@ -203,27 +187,6 @@ async def _play(system: System, terms: DayTerms, report_file: Path | None) -> in
         report.write(report_file)
         console.print(f"report written to {report_file}")
     return EXIT_FAILED if any(report.problems()) else 0
-
-
-async def register_partners(link: Connections, system: System) -> None:
-    """Make each sample bank a partner; one that is known already stays as it is."""
-    names = load_banks(SAMPLES / "banks.csv")
-    for bank in system.banks:
-        signing = system.run_dir / "identities" / bank.process / "signing.pub"
-        public_key = bytes.fromhex(signing.read_text().strip())
-        partner = settlement.Partner(
-            bank_id=bank.bank_id,
-            legal_name=names.get(bank.bank_id, f"Bank {bank.bank_id}"),
-            address=bank.address,
-            link_identity=f"hefu://bank/{bank.bank_id}",
-            public_key=public_key,
-            key_id=key_id_of(public_key),
-            account_number=bank.account_number,
-            currency_code=bank.currency,
-            capability=_CAPABILITY,
-        )
-        request = settlement.RegisterPartnerRequest(partner=partner)
-        await patiently(partial(link.settlement.RegisterPartner, request))
 
 
 def _progress() -> Progress:

@@ -22,7 +22,6 @@ from rich.table import Column
 
 from hefu.funds.v1 import funds_pb2 as funds
 from libs.cli.connections import EXIT_FAILED, RUN_DIR, console, told
-from libs.cli.day import DATE_FILE, register_partners
 from libs.cli.fund_gather import report_of
 from libs.cli.fund_investors import Investor, people, plans
 from libs.cli.fund_link import FundLink, connect_funds
@@ -32,6 +31,7 @@ from libs.cli.fund_report import show
 from libs.cli.fund_setting import Setting
 from libs.cli.fund_settling import NotSettled, Settling
 from libs.cli.fund_setup import SetUp, SetUpFailed
+from libs.cli.partners import DATE_FILE, register_partners
 from libs.cli.system import BANKS, REGISTRAR
 from libs.client.calls import patiently
 from libs.fund_samples import SamplesWrong, load_samples

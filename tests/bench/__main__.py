@@ -14,7 +14,7 @@ from rich.console import Console
 
 from hefu.accounts.v1.accounts_pb2_grpc import AccountsServiceStub
 from libs.cli.connections import connect
-from libs.cli.day import register_partners
+from libs.cli.partners import register_partners
 from libs.client.accounts import AccountsClient
 from libs.grpc_client import open_channel
 from libs.ids import new_id

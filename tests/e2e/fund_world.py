@@ -16,13 +16,13 @@ from hefu.funds.v1 import funds_pb2 as funds
 from hefu.funds.v1.funds_pb2_grpc import FundDayServiceStub
 from hefu.registrar.v1 import sample_registrar_pb2 as registrar
 from libs.auth import Caller, mint
-from libs.cli.day import register_partners
 from libs.cli.fund_investors import Investor, people
 from libs.cli.fund_link import FundLink, connect_funds
 from libs.cli.fund_market import Market, Session
 from libs.cli.fund_play import FundPlay
 from libs.cli.fund_settling import Settling
 from libs.cli.fund_setup import SetUp
+from libs.cli.partners import register_partners
 from libs.cli.system import REGISTRAR
 from libs.fund_samples import load_samples
 from libs.grpc_client import open_channel
