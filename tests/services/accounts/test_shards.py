@@ -1,6 +1,7 @@
 """Several shards behind the calls of one: ids, facts, transfers between them, kills in between."""
 
 import asyncio
+import traceback
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -115,8 +116,16 @@ async def sharded(store: EventStore, clock: Now | None = None) -> AsyncIterator[
         finally:
             for task in tasks:
                 task.cancel()
-                with suppress(asyncio.CancelledError, Exception):
-                    await task
+                with suppress(asyncio.CancelledError):
+                    await _told(task)
+
+
+async def _told(task: asyncio.Task[None]) -> None:
+    """Why it ended by itself stands in the output of the test that failed by it."""
+    try:
+        await task
+    except Exception:  # noqa: BLE001 - some tests end it on purpose
+        traceback.print_exc()
 
 
 async def _wallet(journal: Sharded, desk: Desk, shard: int, funds: int = 0) -> str:
