@@ -3,7 +3,8 @@
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import time
 from functools import cache
 from pathlib import Path
 
@@ -59,6 +60,8 @@ class Profile:
     version: str
     encoding: str
     layouts: Mapping[str, Layout]
+    # Local time of the confirm date by which each type is due; what is not named is never late.
+    due: Mapping[str, time] = field(default_factory=dict)
 
     def layout(self, file_type: str) -> Layout:
         """The layout of a type. Raises `KeyError`."""
@@ -89,19 +92,32 @@ def load_profile(name: str = STANDARD, folder: Path = FOLDER) -> Profile:
         layouts = {
             file_type: _layout(file.name, file_type, files[file_type]) for file_type in files
         }
+        due = _due(file.name, told.get("due", {}))
     except OSError as error:
         raise ProfileWrong(f"{file.name}: {error.strerror}") from error
     except (KeyError, TypeError, tomllib.TOMLDecodeError) as error:
         raise ProfileWrong(f"{file.name}: {error}") from error
     if absent := sorted(set(ROW_OF) - set(layouts)):
         raise ProfileWrong(f"{file.name}: no layout of {', '.join(absent)}")
-    return Profile(name, str(version), encoding, layouts)
+    return Profile(name, str(version), encoding, layouts, due)
 
 
 def attribute_of(name: str) -> str:
     """The attribute of a field by its name in the market: `TASerialNO` is `ta_serial_no`."""
     apart = re.sub(r"([A-Z]+)([A-Z][a-z])", r"\1_\2", name)
     return re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", apart).lower()
+
+
+def _due(file_name: str, told: Mapping[str, str]) -> Mapping[str, time]:
+    due = {}
+    for file_type, text in told.items():
+        if file_type not in ROW_OF:
+            raise ProfileWrong(f"{file_name}: due.{file_type}: there is no such type of file")
+        try:
+            due[file_type] = time.fromisoformat(text)
+        except ValueError as error:
+            raise ProfileWrong(f"{file_name}: due.{file_type}: {text!r} is no time") from error
+    return due
 
 
 def _layout(file_name: str, file_type: str, told: Mapping[str, list[str]]) -> Layout:

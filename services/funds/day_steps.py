@@ -26,6 +26,7 @@ from services.funds.domain.order_terms import Switching
 from services.funds.domain.registrar import Registrar
 from services.funds.domain.ta_day import Action, ApplyFile, CashStage, FileType, MoveCash, Purpose
 from services.funds.hearing import Awaited
+from services.funds.lateness import Lateness
 
 _ACTOR: Final = "funds"
 # A payment that failed so often is a person's to look at.
@@ -41,14 +42,21 @@ class LookAtCash:
     payment_id: str
 
 
-Step: TypeAlias = ta_day.Step | LookAtCash
+@dataclass(frozen=True, slots=True)
+class AwaitFiles:
+    """Nothing to do but to wait for the registrar, and to see when it is late."""
+
+
+Step: TypeAlias = ta_day.Step | LookAtCash | AwaitFiles
 
 
 def next_step(day: ta_day.TaDay) -> Step | None:
-    """What the day does next; while it waits for money, it looks at the payment."""
+    """What the day does next; while it waits, it looks at the clock, and at the payment."""
     found = ta_day.next_step(day)
     if found is not None or isinstance(day, ta_day.Absent):
         return found
+    if day.cut_off is not None and day.missing():
+        return AwaitFiles()
     under_way = (each for each in day.cash if each.stage is CashStage.REQUESTED)
     first = next(under_way, None)
     return LookAtCash(first.request.payment_id) if first is not None else None
@@ -63,6 +71,7 @@ class DaySteps:
     applying: Applying
     cash: CashDesk
     breaking: Breaking
+    lateness: Lateness
     database: Database
     awaited: Awaited
     wake_order: Callable[[str], None]
@@ -76,6 +85,8 @@ class DaySteps:
             raise AssertionError("what is not there has no steps")  # noqa: TRY004 - a bug of ours
         fact = await self._fact(id_, day, step)
         if fact is None:
+            # Whatever it waits for: the registrar may be late with something.
+            await self.lateness.look(await self._registrar(day.opened.ta_id), day)
             return None
         return Recorded(ta_day.Record(fact), _cause(id_, _name(step)))
 
@@ -97,6 +108,8 @@ class DaySteps:
                 return await self._move(registrar, day, step)
             case LookAtCash(payment_id):
                 return await self._look(registrar, day, payment_id)
+            case AwaitFiles():
+                return None
             case _:
                 assert_never(step)
 
@@ -248,6 +261,8 @@ def _name(step: Step) -> str:
             return f"cash/{purpose.name}/{ordinal}"
         case LookAtCash(payment_id):
             return f"cash/{payment_id}"
+        case AwaitFiles():
+            return "await"
         case _:
             assert_never(step)
 

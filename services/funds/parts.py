@@ -42,6 +42,7 @@ from services.funds.fund_clock import FundClock
 from services.funds.fund_day import FundDays
 from services.funds.hearing import Awaited
 from services.funds.intake import Intake
+from services.funds.lateness import Lateness
 from services.funds.ordering import Ordering
 from services.funds.placing import Placing
 from services.funds.planning import Planning
@@ -166,6 +167,7 @@ def build(on: Outside, *, steps_at_once: int = 512, watch_every_s: float = 2.0) 
         applying,
         cash,
         breaking,
+        Lateness(aggregates, fund_days, breaking, clock),
         database,
         awaited,
         wakes.order,

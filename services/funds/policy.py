@@ -35,7 +35,10 @@ POLICY: Policy = {
     "FundDayService/PublishFund": _OPERATOR,
     "FundDayService/ChangeFundStatus": _OPERATOR,
     "FundDayService/PublishNav": _OPERATOR,
+    # Maker and checker: that they differ is decided with the proposal in hand.
     "FundDayService/CorrectNav": _OPERATOR,
+    "FundDayService/ApproveNavCorrection": _OPERATOR,
+    "FundDayService/RefuseNavCorrection": _OPERATOR,
     "FundDayService/RegisterRegistrar": _OPERATOR,
     "FundDayService/ListRegistrars": _OPERATOR,
     "FundDayService/OpenAdvanceFacility": _OPERATOR,

@@ -259,6 +259,7 @@ class Days:
             pay_minor=paid[1],
             collect_payment_id=collected[0],
             collect_minor=collected[1],
+            late_files=[each.file_type.value for each in day.late],
         )
 
 

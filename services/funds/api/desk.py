@@ -18,6 +18,7 @@ from services.funds.aggregates import Aggregates
 from services.funds.api.calendars import CalendarDesk
 from services.funds.api.days import Days
 from services.funds.api.messages import Reads, from_wire, fund_terms, fund_view, nav_view, to_wire
+from services.funds.api.prices import Prices
 from services.funds.cash import advance, of_registrar
 from services.funds.clients.accounts import Accounts
 from services.funds.domain import facility as facilities
@@ -47,6 +48,7 @@ class FundDayApi(funds_pb2_grpc.FundDayServiceServicer):
         clock_moved: Callable[[], Awaitable[None]],
     ) -> None:
         self._aggregates = aggregates
+        self._prices = Prices(aggregates)
         self._accounts = accounts
         self._reads = reads
         self._days = fund_days
@@ -104,12 +106,17 @@ class FundDayApi(funds_pb2_grpc.FundDayServiceServicer):
     async def CorrectNav(
         self, request: pb.CorrectNavRequest, _context: "Context"
     ) -> pb.CorrectNavResponse:
-        nav = from_wire(funds.Nav, request.nav)
-        command = funds.CorrectNav(nav, request.cause, f"operator:{current_caller().name}")
-        done = await self._of_fund(request.code, command, request.request_id)
-        return pb.CorrectNavResponse(
-            nav=nav_view(request.code, _listed(done.state), nav), position=done.position
-        )
+        return await self._prices.propose(request)
+
+    async def ApproveNavCorrection(
+        self, request: pb.ApproveNavCorrectionRequest, _context: "Context"
+    ) -> pb.ApproveNavCorrectionResponse:
+        return await self._prices.approve(request)
+
+    async def RefuseNavCorrection(
+        self, request: pb.RefuseNavCorrectionRequest, _context: "Context"
+    ) -> pb.RefuseNavCorrectionResponse:
+        return await self._prices.refuse(request)
 
     async def _of_fund(self, code: str, command: funds.Command, key: str) -> Any:  # noqa: ANN401 - as transacted
         cause = Cause(key, correlation_id=code, actor=current_caller().name)

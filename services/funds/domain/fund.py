@@ -73,12 +73,45 @@ class NavCorrected:
 
 
 @dataclass(frozen=True, slots=True)
+class NavCorrectionProposed:
+    """Another price for a day by hand; it counts when another operator has approved it."""
+
+    proposal_id: str
+    before: Nav
+    after: Nav
+    cause: str
+    maker: str
+
+
+@dataclass(frozen=True, slots=True)
+class NavCorrectionApproved:
+    proposal_id: str
+    checker: str
+
+
+@dataclass(frozen=True, slots=True)
+class NavCorrectionRefused:
+    proposal_id: str
+    checker: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
 class DividendDeclared:
     dividend: Dividend
     source: str
 
 
-Event: TypeAlias = Published | StatusChanged | NavPublished | NavCorrected | DividendDeclared
+Event: TypeAlias = (
+    Published
+    | StatusChanged
+    | NavPublished
+    | NavCorrected
+    | NavCorrectionProposed
+    | NavCorrectionApproved
+    | NavCorrectionRefused
+    | DividendDeclared
+)
 
 
 # States.
@@ -97,6 +130,10 @@ class Listed:
     # Dates of prices that were corrected, once for each time.
     corrections: tuple[date, ...] = ()
     dividends: tuple[Dividend, ...] = ()
+    # Corrections that operators have proposed, and what was decided of each.
+    proposals: tuple[NavCorrectionProposed, ...] = ()
+    approved: frozenset[str] = frozenset()
+    refused: frozenset[str] = frozenset()
 
     @property
     def latest_nav(self) -> Nav | None:
@@ -106,6 +143,9 @@ class Listed:
         place = _place(self.navs, day)
         found = self.navs[place] if place < len(self.navs) else None
         return found if found is not None and found.nav_date == day else None
+
+    def proposal(self, proposal_id: str) -> NavCorrectionProposed | None:
+        return next((each for each in self.proposals if each.proposal_id == proposal_id), None)
 
 
 Fund: TypeAlias = Absent | Listed
@@ -127,6 +167,12 @@ def evolve(fund: Fund, event: Event) -> Fund:
             place = _place(fund.navs, after.nav_date)
             navs = (*fund.navs[:place], after, *fund.navs[place + 1 :])
             return replace(fund, navs=navs, corrections=(*fund.corrections, after.nav_date))
+        case Listed(), NavCorrectionProposed():
+            return replace(fund, proposals=(*fund.proposals, event))
+        case Listed(), NavCorrectionApproved(proposal_id):
+            return replace(fund, approved=fund.approved | {proposal_id})
+        case Listed(), NavCorrectionRefused(proposal_id):
+            return replace(fund, refused=fund.refused | {proposal_id})
         case Listed(), DividendDeclared(dividend):
             return replace(fund, dividends=(*fund.dividends, dividend))
     raise AssertionError(f"{event} cannot follow {fund}")
@@ -149,6 +195,9 @@ class Reason(Enum):
     NAV_DIFFERS = auto()
     NAV_MISSING = auto()
     DIVIDEND_DIFFERS = auto()
+    PROPOSAL_DIFFERS = auto()
+    PROPOSAL_NOT_FOUND = auto()
+    APPROVER_IS_MAKER = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,9 +223,32 @@ class PublishNav:
 
 @dataclass(frozen=True, slots=True)
 class CorrectNav:
+    """The registrar's own word: what it priced, it corrects alone."""
+
     nav: Nav
     cause: str
     source: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProposeNavCorrection:
+    proposal_id: str
+    nav: Nav
+    cause: str
+    maker: str
+
+
+@dataclass(frozen=True, slots=True)
+class ApproveNavCorrection:
+    proposal_id: str
+    checker: str
+
+
+@dataclass(frozen=True, slots=True)
+class RefuseNavCorrection:
+    proposal_id: str
+    checker: str
+    note: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +257,16 @@ class DeclareDividend:
     source: str
 
 
-Command: TypeAlias = Publish | ChangeStatus | PublishNav | CorrectNav | DeclareDividend
+Command: TypeAlias = (
+    Publish
+    | ChangeStatus
+    | PublishNav
+    | CorrectNav
+    | ProposeNavCorrection
+    | ApproveNavCorrection
+    | RefuseNavCorrection
+    | DeclareDividend
+)
 
 
 def decide(command: Command, fund: Fund) -> Sequence[Event]:
@@ -200,6 +281,12 @@ def decide(command: Command, fund: Fund) -> Sequence[Event]:
             return _publish_nav(command, _listed(fund))
         case CorrectNav():
             return _correct_nav(command, _listed(fund))
+        case ProposeNavCorrection():
+            return _propose(command, _listed(fund))
+        case ApproveNavCorrection():
+            return _approve(command, _listed(fund))
+        case RefuseNavCorrection():
+            return _refuse(command, _listed(fund))
         case DeclareDividend():
             return _declare(command, _listed(fund))
         case _:
@@ -303,6 +390,57 @@ def _correct_nav(command: CorrectNav, fund: Listed) -> Sequence[Event]:
     if known == command.nav:
         return []
     return [NavCorrected(known, command.nav, command.cause, command.source)]
+
+
+def _propose(command: ProposeNavCorrection, fund: Listed) -> Sequence[Event]:
+    known = fund.proposal(command.proposal_id)
+    if known is not None:
+        if (known.after, known.cause, known.maker) == (command.nav, command.cause, command.maker):
+            return []
+        raise Rejected(Reason.PROPOSAL_DIFFERS, "the id was used for another price")
+    _check_nav(command.nav)
+    before = fund.nav_on(command.nav.nav_date)
+    if before is None:
+        raise Rejected(Reason.NAV_MISSING, f"nothing is published for {command.nav.nav_date}")
+    if before == command.nav:
+        raise _invalid("nav.nav", "is what is published")
+    return [
+        NavCorrectionProposed(
+            command.proposal_id, before, command.nav, command.cause, command.maker
+        )
+    ]
+
+
+def _proposal(proposal_id: str, checker: str, fund: Listed) -> NavCorrectionProposed:
+    known = fund.proposal(proposal_id)
+    if known is None:
+        raise Rejected(Reason.PROPOSAL_NOT_FOUND)
+    if known.maker == checker:
+        raise Rejected(Reason.APPROVER_IS_MAKER, "another operator decides")
+    return known
+
+
+def _approve(command: ApproveNavCorrection, fund: Listed) -> Sequence[Event]:
+    known = _proposal(command.proposal_id, command.checker, fund)
+    if command.proposal_id in fund.approved:
+        return []
+    if command.proposal_id in fund.refused:
+        raise Rejected(Reason.PROPOSAL_DIFFERS, "it was refused")
+    if fund.nav_on(known.before.nav_date) != known.before:
+        # What the checker has seen was about another price.
+        raise Rejected(Reason.NAV_DIFFERS, "the price has been corrected since")
+    approved = NavCorrectionApproved(command.proposal_id, command.checker)
+    source = f"operator:{known.maker}"
+    return [approved, NavCorrected(known.before, known.after, known.cause, source)]
+
+
+def _refuse(command: RefuseNavCorrection, fund: Listed) -> Sequence[Event]:
+    _proposal(command.proposal_id, command.checker, fund)
+    if command.proposal_id in fund.refused:
+        return []
+    if command.proposal_id in fund.approved:
+        raise Rejected(Reason.PROPOSAL_DIFFERS, "it was approved")
+    return [NavCorrectionRefused(command.proposal_id, command.checker, command.note)]
 
 
 def _declare(command: DeclareDividend, fund: Listed) -> Sequence[Event]:

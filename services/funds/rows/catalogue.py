@@ -94,6 +94,9 @@ _OF_FUND: Final[Mapping[type, Callable[[str, Any], Iterator[Write]]]] = {
     fund.StatusChanged: _status,
     fund.NavPublished: _nav_published,
     fund.NavCorrected: _nav_corrected,
+    fund.NavCorrectionProposed: _nothing,
+    fund.NavCorrectionApproved: _nothing,
+    fund.NavCorrectionRefused: _nothing,
     fund.DividendDeclared: _nothing,
 }
 

@@ -47,6 +47,8 @@ def test_the_markets_names_have_attributes(name: str, attribute: str) -> None:
         ('"TASerialNO A20", "FundCode', '"FundCode', "ta_serial_no must be among the fields"),
         ('totals = ["BasisVol"', 'totals = ["FundCode"', "'FundCode' is no number"),
         ("version", "= version", "Invalid"),
+        ('04 = "15:00"', '04 = "soon"', "due.04: 'soon' is no time"),
+        ('04 = "15:00"', '99 = "15:00"', "due.99: there is no such type of file"),
     ],
 )
 def test_a_profile_that_cannot_be_is_refused(tmp_path: Path, old: str, new: str, told: str) -> None:

@@ -1,7 +1,5 @@
 """Funds over gRPC, as a wallet back end, operators, an adviser and a registrar meet them."""
 
-from collections.abc import Awaitable
-
 import grpc
 import pytest
 
@@ -11,83 +9,19 @@ from hefu.registrar.v1 import registrar_pb2
 from hefu.type.v1 import suitability_pb2
 from libs.client import HefuError
 from libs.client.funds import redeem, subscribe
-from libs.grpc_errors import reason_of, violations_of
+from libs.grpc_errors import violations_of
 from libs.ids import new_id
 from libs.money import Money
 from libs.wire import time_to_wire
-from services.funds.api.messages import to_wire
 from services.funds.clients.registrar import package_to_wire
 from tests.services.funds.conftest import Served
-from tests.services.funds.scripted import FUND, REGISTRAR, Scripted, T, terms
+from tests.services.funds.scripted import FUND, Scripted, T
+from tests.services.funds.served import BUY, bought, bring_to_market, classify, reason
 from tests.services.funds.worlds import CURRENCY, INVESTOR, OTHER, TA, WALLET, at, order_id
-
-BUY = subscribe(INVESTOR, WALLET, FUND, Money(CURRENCY, 1_000_000))
-
-
-async def reason(call: Awaitable[object]) -> str:
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await call
-    return reason_of(caught.value)
-
-
-async def set_up(served: Served, **changes: object) -> None:
-    """Through the contract alone: a registrar, a fund, an investor who may buy it."""
-    registrar = to_wire(REGISTRAR, events_pb2.Registrar())
-    await served.operator.RegisterRegistrar(pb.RegisterRegistrarRequest(registrar=registrar))
-    told = to_wire(terms(**changes), events_pb2.FundTerms())  # type: ignore[arg-type]
-    await served.operator.PublishFund(pb.PublishFundRequest(terms=told))
-    await served.operator.SetFundClock(
-        pb.SetFundClockRequest(now_time=time_to_wire(at("2026-09-24 14:00")))
-    )
-    await classify(served, suitability_pb2.INVESTOR_CLASS_C4)
-
-
-async def classify(
-    served: Served, investor_class: "suitability_pb2.InvestorClass.ValueType"
-) -> None:
-    await served.advice.RecordInvestorClass(
-        pb.RecordInvestorClassRequest(
-            investor_id=INVESTOR,
-            investor_class=investor_class,
-            valid_until="2030-01-01",
-            profile_version=f"v{int(investor_class)}",
-        )
-    )
-
-
-async def bought(served: Served) -> None:
-    """Ten thousand at T, confirmed by the registrar over its own link, and settled."""
-    registrar = Scripted(served.world)
-    served.world.journal.balances[WALLET] = 1_000_000
-    await served.wallet.place(order_id(1), BUY)
-    accepted = pb.FUND_ORDER_STATE_ACCEPTED
-    await served.wallet.wait(order_id(1), lambda order: order.state >= accepted)
-    await clock(served, f"{T} 15:00")
-    await served.operator.RunCutOff(pb.RunCutOffRequest(ta_id=TA, trade_date=T.isoformat()))
-    await served.world.until(f"ta_day-{TA}-{T}", "TaDayAcknowledged")
-    (order,) = registrar.orders()
-    await deliver(served, registrar, {"07": [registrar.price()]})
-    await clock(served, "2026-09-28 09:00")
-    rows = {"04": [registrar.bought(order, 989_589, 7_937)], "05": [registrar.balance(989_589)]}
-    await deliver(served, registrar, rows)
-    await served.wallet.wait(order_id(1))
-
-
-async def clock(served: Served, text: str) -> None:
-    now = time_to_wire(at(text))
-    await served.operator.SetFundClock(pb.SetFundClockRequest(now_time=now))
-
-
-async def deliver(served: Served, registrar: Scripted, contents: dict[str, object]) -> None:
-    package = package_to_wire(registrar.package(contents), TA)
-    request = registrar_pb2.DeliverFilesRequest(package=package)
-    answer = await served.registrar.DeliverFiles(request)
-    accepted = registrar_pb2.RECEIPT_OUTCOME_ACCEPTED
-    assert all(each.outcome == accepted for each in answer.receipts), answer
 
 
 async def test_an_investor_buys_sees_the_holding_and_sells(served: Served) -> None:
-    await set_up(served)
+    await bring_to_market(served)
     await bought(served)
 
     (holding,) = await served.wallet.holdings(INVESTOR, with_returns=True)
@@ -114,7 +48,7 @@ async def test_an_investor_buys_sees_the_holding_and_sells(served: Served) -> No
 
 
 async def test_units_and_cash_tie_out_and_the_day_is_told(served: Served) -> None:
-    await set_up(served)
+    await bring_to_market(served)
     await bought(served)
     await served.world.until(f"ta_day-{TA}-{T}", "TaDayCashSettled")
 
@@ -135,7 +69,7 @@ async def test_units_and_cash_tie_out_and_the_day_is_told(served: Served) -> Non
 async def test_the_same_id_is_one_order_and_other_terms_are_refused_field_by_field(
     served: Served,
 ) -> None:
-    await set_up(served)
+    await bring_to_market(served)
     served.world.journal.balances[WALLET] = 5_000_000
     first = await served.wallet.place(order_id(1), BUY)
     again = await served.wallet.place(order_id(1), BUY)
@@ -149,7 +83,7 @@ async def test_the_same_id_is_one_order_and_other_terms_are_refused_field_by_fie
 
 
 async def test_a_wallet_of_somebody_else_pays_for_nothing(served: Served) -> None:
-    await set_up(served)
+    await bring_to_market(served)
     foreign = subscribe(OTHER, WALLET, FUND, Money(CURRENCY, 1_000_000))
     with pytest.raises(HefuError) as caught:
         await served.wallet.place(order_id(1), foreign)
@@ -161,7 +95,7 @@ async def test_a_wallet_of_somebody_else_pays_for_nothing(served: Served) -> Non
     [("amount", Money(CURRENCY, 0)), ("fund_code", "hf0001"), ("fund_code", "")],
 )
 async def test_bad_input_names_its_field(served: Served, field: str, told: object) -> None:
-    await set_up(served)
+    await bring_to_market(served)
     code = told if field == "fund_code" else FUND
     amount = told if field == "amount" else Money(CURRENCY, 1_000_000)
     asked = subscribe(INVESTOR, WALLET, str(code), amount)  # type: ignore[arg-type]
@@ -175,7 +109,7 @@ async def test_bad_input_names_its_field(served: Served, field: str, told: objec
 async def test_above_the_investors_class_a_warning_and_a_second_confirmation_are_needed(
     served: Served,
 ) -> None:
-    await set_up(served)
+    await bring_to_market(served)
     await classify(served, suitability_pb2.INVESTOR_CLASS_C2)
     served.world.journal.balances[WALLET] = 1_000_000
     with pytest.raises(HefuError, match="SUITABILITY_WARNING_NEEDED"):
@@ -205,14 +139,14 @@ async def test_above_the_investors_class_a_warning_and_a_second_confirmation_are
 async def test_the_lowest_class_buys_nothing_above_its_level_whatever_it_confirms(
     served: Served,
 ) -> None:
-    await set_up(served)
+    await bring_to_market(served)
     await classify(served, suitability_pb2.INVESTOR_CLASS_C1_MINIMUM)
     with pytest.raises(HefuError, match="SUITABILITY_NEVER"):
         await served.wallet.place(order_id(1), BUY)
 
 
 async def test_advice_places_nothing_but_what_it_proposed(served: Served) -> None:
-    await set_up(served)
+    await bring_to_market(served)
     served.world.journal.balances[WALLET] = 1_000_000
     request = pb.PlaceOrderRequest(order_id=order_id(1), terms=BUY)
     assert await reason(served.advice.PlaceOrder(request)) == "FIELD_REQUIRED"
@@ -223,7 +157,7 @@ async def test_advice_places_nothing_but_what_it_proposed(served: Served) -> Non
 
 
 async def test_another_wallet_back_end_sees_no_order_that_is_not_its_own(served: Served) -> None:
-    await set_up(served)
+    await bring_to_market(served)
     served.world.journal.balances[WALLET] = 1_000_000
     await served.wallet.place(order_id(1), BUY)
     request = pb.GetOrderRequest(order_id=order_id(1))
@@ -240,7 +174,7 @@ async def test_who_is_in_no_policy_is_served_nothing(served: Served) -> None:
 
 
 async def test_a_registrar_speaks_for_nobody_else(served: Served) -> None:
-    await set_up(served)
+    await bring_to_market(served)
     registrar = Scripted(served.world)
     package = package_to_wire(registrar.package({"07": [registrar.price()]}), TA)
     request = registrar_pb2.DeliverFilesRequest(package=package)
@@ -248,13 +182,13 @@ async def test_a_registrar_speaks_for_nobody_else(served: Served) -> None:
 
 
 async def test_the_clock_goes_forward_only(served: Served) -> None:
-    await set_up(served)
+    await bring_to_market(served)
     back = pb.SetFundClockRequest(now_time=time_to_wire(at("2026-09-23 14:00")))
     assert await reason(served.operator.SetFundClock(back)) == "CLOCK_ONLY_FORWARD"
 
 
 async def test_a_day_is_not_cut_off_before_its_time(served: Served) -> None:
-    await set_up(served)
+    await bring_to_market(served)
     request = pb.RunCutOffRequest(ta_id=TA, trade_date=T.isoformat())
     assert await reason(served.operator.RunCutOff(request)) == "BEFORE_CUT_OFF"
     no_session = pb.RunCutOffRequest(ta_id=TA, trade_date="2026-10-10")
@@ -262,7 +196,7 @@ async def test_a_day_is_not_cut_off_before_its_time(served: Served) -> None:
 
 
 async def test_a_plan_is_begun_paused_taken_up_and_ended(served: Served) -> None:
-    await set_up(served)
+    await bring_to_market(served)
     plan_id = order_id(70)
     plan = events_pb2.PlanTerms(
         investor_id=INVESTOR,
@@ -287,3 +221,43 @@ async def test_a_plan_is_begun_paused_taken_up_and_ended(served: Served) -> None
         pb.ListPlansRequest(investor_id=INVESTOR, min_position=ended.position)
     )
     assert [each.plan_id for each in listed.plans] == [plan_id]
+
+
+async def test_a_price_is_corrected_by_hand_only_by_two_operators(served: Served) -> None:
+    await bring_to_market(served)
+    published = events_pb2.FundNav(nav_date=T.isoformat(), nav=10_025)
+    await served.operator.PublishNav(pb.PublishNavRequest(code=FUND, nav=published))
+    right = events_pb2.FundNav(nav_date=T.isoformat(), nav=10_030)
+    proposal_id = str(new_id())
+    correct = pb.CorrectNavRequest(request_id=proposal_id, code=FUND, nav=right, cause="typing")
+
+    proposed = await served.operator.CorrectNav(correct)
+    assert (proposed.nav.nav.nav, proposed.correction.maker) == (10_025, "operator")
+    approve = pb.ApproveNavCorrectionRequest(code=FUND, proposal_id=proposal_id)
+    own = served.operator.ApproveNavCorrection(approve)
+    assert await reason(own) == "APPROVER_IS_MAKER"
+    shown = (await served.wallet.stub.GetFund(pb.GetFundRequest(code=FUND))).fund
+    assert [each.is_approved for each in shown.nav_corrections] == [False]
+
+    approved = await served.checker.ApproveNavCorrection(approve)
+    assert (approved.nav.nav.nav, approved.nav.corrections) == (10_030, 1)
+    again = await served.checker.ApproveNavCorrection(approve)
+    assert again.position == approved.position
+
+
+async def test_a_correction_that_is_refused_changes_no_price(served: Served) -> None:
+    await bring_to_market(served)
+    published = events_pb2.FundNav(nav_date=T.isoformat(), nav=10_025)
+    await served.operator.PublishNav(pb.PublishNavRequest(code=FUND, nav=published))
+    right = events_pb2.FundNav(nav_date=T.isoformat(), nav=10_030)
+    correct = pb.CorrectNavRequest(request_id=order_id(9), code=FUND, nav=right, cause="typing")
+    await served.operator.CorrectNav(correct)
+    refuse = pb.RefuseNavCorrectionRequest(code=FUND, proposal_id=order_id(9), note="no")
+
+    refused = await served.checker.RefuseNavCorrection(refuse)
+
+    assert (refused.correction.is_refused, refused.correction.is_approved) == (True, False)
+    approve = pb.ApproveNavCorrectionRequest(code=FUND, proposal_id=order_id(9))
+    assert await reason(served.checker.ApproveNavCorrection(approve)) == "PROPOSAL_DIFFERS"
+    (price,) = [each async for each in served.wallet.navs(FUND, T, T)]
+    assert price.nav.nav == 10_025

@@ -7,6 +7,7 @@ import pytest
 
 from libs.fund_arithmetic import FeeBand, FeeMethod, FundType, HoldingBand
 from services.funds.domain.fund import (
+    ApproveNavCorrection,
     ChangeStatus,
     Command,
     CorrectNav,
@@ -17,11 +18,16 @@ from services.funds.domain.fund import (
     Listed,
     Nav,
     NavCorrected,
+    NavCorrectionApproved,
+    NavCorrectionProposed,
+    NavCorrectionRefused,
     NavPublished,
+    ProposeNavCorrection,
     Publish,
     Published,
     PublishNav,
     Reason,
+    RefuseNavCorrection,
     StatusChanged,
     fund,
 )
@@ -34,6 +40,14 @@ LISTED = Published(FUND, 1, "olga")
 DAY = date(2026, 3, 2)
 NAV = Nav(DAY, 1_0025, 1_2025)
 OTHER = replace(NAV, nav=1_0026)
+PRICED: list[Event] = [LISTED, NavPublished(NAV, "07/1")]
+PROPOSED = NavCorrectionProposed("p1", NAV, OTHER, "typing", "olga")
+PROPOSE = ProposeNavCorrection("p1", OTHER, "typing", "olga")
+APPROVED: list[Event] = [
+    NavCorrectionApproved("p1", "petr"),
+    NavCorrected(NAV, OTHER, "typing", "operator:olga"),
+]
+REFUSED = NavCorrectionRefused("p1", "petr", "the fund says no")
 DIVIDEND = Dividend("d1", date(2026, 3, 9), date(2026, 3, 10), date(2026, 3, 12), 350)
 
 
@@ -56,6 +70,13 @@ def table(day: date, rate: int, **changes: object) -> FeeTable:
             [LISTED, NavPublished(NAV, "07/1")],
             CorrectNav(OTHER, "typing", "07/2"),
             [NavCorrected(NAV, OTHER, "typing", "07/2")],
+        ),
+        (PRICED, PROPOSE, [PROPOSED]),
+        ([*PRICED, PROPOSED], ApproveNavCorrection("p1", "petr"), APPROVED),
+        (
+            [*PRICED, PROPOSED],
+            RefuseNavCorrection("p1", "petr", "the fund says no"),
+            [REFUSED],
         ),
         (
             [LISTED],
@@ -106,6 +127,24 @@ def test_what_is_published_is_recorded_once(
         ([LISTED], PublishNav(replace(NAV, nav=0), "x"), Reason.NAV_NOT_POSITIVE),
         ([LISTED, NavPublished(NAV, "07/1")], PublishNav(OTHER, "07/2"), Reason.NAV_DIFFERS),
         ([LISTED], CorrectNav(OTHER, "", "x"), Reason.NAV_MISSING),
+        ([LISTED], PROPOSE, Reason.NAV_MISSING),
+        (PRICED, replace(PROPOSE, nav=NAV), Reason.FIELD_INVALID),
+        (PRICED, replace(PROPOSE, nav=replace(NAV, nav=0)), Reason.NAV_NOT_POSITIVE),
+        ([*PRICED, PROPOSED], replace(PROPOSE, cause="other"), Reason.PROPOSAL_DIFFERS),
+        (PRICED, ApproveNavCorrection("p1", "petr"), Reason.PROPOSAL_NOT_FOUND),
+        ([*PRICED, PROPOSED], ApproveNavCorrection("p1", "olga"), Reason.APPROVER_IS_MAKER),
+        ([*PRICED, PROPOSED], RefuseNavCorrection("p1", "olga", ""), Reason.APPROVER_IS_MAKER),
+        ([*PRICED, PROPOSED, REFUSED], ApproveNavCorrection("p1", "p"), Reason.PROPOSAL_DIFFERS),
+        (
+            [*PRICED, PROPOSED, *APPROVED],
+            RefuseNavCorrection("p1", "petr", ""),
+            Reason.PROPOSAL_DIFFERS,
+        ),
+        (
+            [*PRICED, PROPOSED, NavCorrected(NAV, replace(NAV, nav=1), "theirs", "07/2")],
+            ApproveNavCorrection("p1", "petr"),
+            Reason.NAV_DIFFERS,
+        ),
         (
             [LISTED],
             DeclareDividend(replace(DIVIDEND, per_share=0), "x"),
