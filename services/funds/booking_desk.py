@@ -21,7 +21,7 @@ from services.funds.breaking import Breaking, about
 from services.funds.domain import order_lifecycle as life
 from services.funds.domain.booking import bookings_of
 from services.funds.domain.breaks import BreakType
-from services.funds.domain.order import BeginByRegistrar, Confirm, Record, decide, next_step
+from services.funds.domain.order import BeginByRegistrar, Confirm, Record, next_step, would_book
 from services.funds.domain.order_placing import Reason
 from services.funds.domain.order_terms import (
     REGISTRAR_CODES,
@@ -143,12 +143,14 @@ class BookingDesk:
         """
         known = (await self.aggregates.orders.load(answer.order_id)).state
         command = await self._command(ta_id, answer, known)
-        if isinstance(command, Confirm) and isinstance(known, life.Begun):
-            whole = replace(command, is_booked=True)
-            if any(isinstance(each, life.PartBooked) for each in decide(whole, known)):
-                part = life.Part(answer.row, answer.row.row_id, life.PartStage.AGREED)
-                await self._book(known, part, first_lots)
-                command = whole
+        if (
+            isinstance(command, Confirm)
+            and isinstance(known, life.Begun)
+            and would_book(command, known)
+        ):
+            part = life.Part(answer.row, answer.row.row_id, life.PartStage.AGREED)
+            await self._book(known, part, first_lots)
+            command = replace(command, is_booked=True)
         row = answer.row
         # The key is the row's content too: the same row from another file is the same command.
         cause = _cause(answer.order_id, f"row/{row.row_id}/{row.file_key}")

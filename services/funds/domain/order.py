@@ -1,7 +1,7 @@
 """A fund order: what may be asked of it, what is decided, and its next step."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import TypeAlias, assert_never
 
@@ -181,7 +181,7 @@ def decide(command: Command, order: Order) -> Sequence[Event]:
         case GiveUpFunding(now_us):
             return _give_up(now_us, order)
         case Confirm():
-            return _confirm_and_book(command, order)
+            return _confirm_and_end(command, order)
         case BeginByRegistrar():
             return _begin_by_registrar(command, order)
         case JudgePart(row_id, expected):
@@ -254,8 +254,9 @@ def _begun(order: Order) -> Begun:
 def _begin_by_registrar(command: BeginByRegistrar, order: Order) -> Sequence[Event]:
     if not isinstance(command.terms.kind, RegistrarMovement):
         raise violation(Reason.FIELD_NOT_ALLOWED, "terms.kind", "an investor begins it")
+    answer = Confirm(command.confirmation, command.expected)
     if isinstance(order, Begun):
-        return _confirm(command.confirmation, command.expected, order)
+        return _confirm(answer, order)
     placed = Placed(
         command.order_id,
         command.terms,
@@ -266,20 +267,27 @@ def _begin_by_registrar(command: BeginByRegistrar, order: Order) -> Sequence[Eve
         command.terms.kind.business_code,
     )
     begun = evolve(order, placed)
-    return [placed, *_confirm(command.confirmation, command.expected, begun)]
+    return [placed, *_confirm(answer, begun)]
 
 
-def _confirm_and_book(command: Confirm, order: Order) -> Sequence[Event]:
-    events = _confirm(command.confirmation, command.expected, order)
-    agreed = PartAgreed(command.confirmation.row_id)
-    if not command.is_booked or agreed not in events:
-        return events
-    return _with_end(_begun(order), [*events, PartBooked(agreed.row_id)])
+def would_book(command: Confirm, order: Order) -> bool:
+    """Whether the row's shares are to be booked before it is recorded. Raises `Rejected`."""
+    events = _confirm(replace(command, is_booked=True), order)
+    return any(isinstance(e, Confirmed | PartlyConfirmed) and e.is_booked for e in events)
 
 
-def _confirm(
-    confirmation: Confirmation, expected: Expected | None, order: Order
-) -> Sequence[Event]:
+def _confirm_and_end(command: Confirm, order: Order) -> Sequence[Event]:
+    events = _confirm(command, order)
+    row = command.confirmation
+    # Money that the row moves is nowhere yet: the order is not at its end.
+    moves_cash = row.amount_minor and not (
+        isinstance(order, Begun) and isinstance(order.terms.kind, Switching)
+    )
+    return events if moves_cash or not events else _with_end(_begun(order), events)
+
+
+def _confirm(command: Confirm, order: Order) -> Sequence[Event]:
+    confirmation = command.confirmation
     if isinstance(order, Absent):
         raise Rejected(Reason.UNKNOWN_ORDER, "no order of ours has this number")
     known = order.part(confirmation.row_id)
@@ -298,12 +306,20 @@ def _confirm(
         rolled = RemainderRolledOver(confirmation.trade_date, order.remaining_shares)
         events, order = [rolled], _begun(evolve(order, rolled))
     _check_row(confirmation, order)
-    events += _answered(confirmation, order)
-    if not _has_price(order):
-        events.append(PartAgreed(confirmation.row_id))
-    elif expected is not None:
-        events.append(_judged(confirmation, expected))
+    judged = _judged(command, order)
+    is_booked = command.is_booked and isinstance(judged, PartAgreed)
+    events += _answered(confirmation, order, is_booked=is_booked)
+    if judged is not None and not is_booked:
+        events.append(judged)
     return events
+
+
+def _judged(command: Confirm, order: Begun) -> PartAgreed | PartDisputed | None:
+    """What the price says of the row; None while it is missing."""
+    row = command.confirmation
+    if not _has_price(order):
+        return PartAgreed(row.row_id)
+    return None if command.expected is None else _measured(row, command.expected)
 
 
 def _has_price(order: Begun) -> bool:
@@ -352,17 +368,17 @@ def _is_next_day(row: Confirmation, order: Begun) -> bool:
     return is_later and is_open and order.remaining_shares > 0
 
 
-def _answered(row: Confirmation, order: Begun) -> Sequence[Event]:
+def _answered(row: Confirmation, order: Begun, *, is_booked: bool) -> Sequence[Event]:
     left = order.remaining_shares - row.shares if order.placed.shares else 0
     if not row.is_final:
-        return [PartlyConfirmed(row)]
+        return [PartlyConfirmed(row, is_booked)]
     if left <= 0:
-        return [Confirmed(row)]
+        return [Confirmed(row, is_booked)]
     # The last row says less than was asked for: whatever we asked for, no other will come.
-    return [PartlyConfirmed(row), RemainderCancelled(left)]
+    return [PartlyConfirmed(row, is_booked), RemainderCancelled(left)]
 
 
-def _judged(row: Confirmation, expected: Expected) -> PartAgreed | PartDisputed:
+def _measured(row: Confirmation, expected: Expected) -> PartAgreed | PartDisputed:
     found = differences_from(row, expected)
     return PartDisputed(row.row_id, found) if found else PartAgreed(row.row_id)
 
@@ -378,7 +394,7 @@ def _judge(row_id: str, expected: Expected, order: Order) -> Sequence[Event]:
     part = _part(row_id, order)
     if part.stage is not PartStage.RECORDED:
         return []
-    return [_judged(part.confirmation, expected)]
+    return [_measured(part.confirmation, expected)]
 
 
 def _accept_difference(command: AcceptDifference, order: Order) -> Sequence[Event]:

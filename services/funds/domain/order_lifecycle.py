@@ -127,12 +127,18 @@ class Priced:
 
 @dataclass(frozen=True, slots=True)
 class Confirmed:
+    """`is_booked`: the row agrees with its price, and its shares are in the holding already."""
+
     confirmation: Confirmation
+    is_booked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class PartlyConfirmed:
+    """A row that leaves something open; `is_booked` as above."""
+
     confirmation: Confirmation
+    is_booked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -520,14 +526,14 @@ def _after(  # noqa: C901, PLR0911, PLR0912 - a case an event
         case Priced():
             is_moved = order.stage in (Stage.BATCHED, Stage.TA_RECEIVED)
             return replace(order, price=event, stage=Stage.PRICED if is_moved else order.stage)
-        case Confirmed(confirmation):
-            parts = (*order.parts, Part(confirmation, confirmation.row_id))
+        case Confirmed():
+            parts = (*order.parts, _answered(event))
             return replace(order, stage=Stage.CONFIRMED, parts=parts, is_day_over=False)
         case PartlyConfirmed(confirmation):
             return replace(
                 order,
                 stage=Stage.PARTIALLY_CONFIRMED,
-                parts=(*order.parts, Part(confirmation, confirmation.row_id)),
+                parts=(*order.parts, _answered(event)),
                 is_day_over=confirmation.is_final or confirmation.rolls_over,
             )
         case PartAgreed(row_id) | DifferenceAccepted(row_id):
@@ -565,6 +571,11 @@ def _after(  # noqa: C901, PLR0911, PLR0912 - a case an event
             raise AssertionError("an order is placed once")
         case _:
             assert_never(event)
+
+
+def _answered(event: Confirmed | PartlyConfirmed) -> Part:
+    row = event.confirmation
+    return Part(row, row.row_id, PartStage.BOOKED if event.is_booked else PartStage.RECORDED)
 
 
 def _amended(order: Begun, event: ConfirmationAmended) -> Begun:

@@ -92,7 +92,15 @@ def _confirmed(event: life.Confirmed) -> dict[str, object]:
         "stage": Stage.CONFIRMED.name,
         "first_date": first,
         "trade_date": day,
-        "steps_open": 1,
+        "steps_open": 0 if event.is_booked else 1,
+        "is_waiting": False,
+    }
+
+
+def _partly_confirmed(event: life.PartlyConfirmed) -> dict[str, object]:
+    return {
+        "stage": Stage.PARTIALLY_CONFIRMED.name,
+        "steps_open": 0 if event.is_booked else 1,
         "is_waiting": False,
     }
 
@@ -138,7 +146,7 @@ _CHANGES: Final[Mapping[type, Callable[[Any], dict[str, object]]]] = {
     life.Received: _stage(Stage.TA_RECEIVED, 0),
     life.Priced: _priced,
     life.Confirmed: _confirmed,
-    life.PartlyConfirmed: _stage(Stage.PARTIALLY_CONFIRMED, 1),
+    life.PartlyConfirmed: _partly_confirmed,
     life.PartAgreed: _busy,
     life.PartDisputed: _at_rest,
     life.DifferenceAccepted: _busy,

@@ -83,7 +83,7 @@ async def test_a_corrected_price_after_booking_is_booked_again_by_two_people() -
         assert await held(parts) == (UNITS, 0)
         await repair(parts, found[0], Repair.AMEND)
         await world.until(f"fund_break-{found[0].terms.break_id}", "FundBreakClosed")
-        await world.until_many("fund_order-", "FundOrderPartBooked", 2)
+        await world.until_order(1, "PartBooked")
         assert await held(parts) == (right, 0)
         amended = await order_of(parts)
     assert amended.stage.name == "AMENDED"
@@ -236,7 +236,7 @@ async def test_confirmations_that_overtake_the_prices_wait_to_be_measured() -> N
         await world.until(DAY, "TaDayFileReceived")
         assert await held(parts) == (0, 0)
         await registrar.hand_in(parts, {"07": [registrar.price()]})
-        await world.until_order(1, "PartBooked")
+        await world.until_order(1, "Confirmed")
         assert await held(parts) == (UNITS, 0)
 
 

@@ -24,6 +24,7 @@ from services.funds.domain.order import (
     next_step,
     order,
     return_of,
+    would_book,
 )
 from services.funds.domain.order_lifecycle import (
     Begun,
@@ -40,6 +41,7 @@ from services.funds.domain.order_lifecycle import (
     PartDisputed,
     PartlyConfirmed,
     PartPaid,
+    PartStage,
     Placed,
     Priced,
     Refused,
@@ -155,12 +157,22 @@ def test_a_redemption_is_settled_when_the_wallet_has_its_proceeds() -> None:
 @pytest.mark.parametrize("kind", [BUY, SELL, SWITCH, MODE])
 def test_a_row_whose_shares_are_booked_already_is_one_record(kind: Kind) -> None:
     answer = row(kind)
-    events: list[Event] = [Confirmed(answer), PartAgreed(answer.row_id)]
-    events.append(PartBooked(answer.row_id))
     end: list[Event] = [Settled()] if kind in (SWITCH, MODE) else []
 
+    assert would_book(Confirm(answer, expected(answer)), state_of(sent(kind)))
     booked = Confirm(answer, expected(answer), is_booked=True)
-    story.given(sent(kind)).when(booked).then([*events, *end])
+    after = story.given(sent(kind)).when(booked).then([Confirmed(answer, is_booked=True), *end])
+
+    assert isinstance(after, Begun)
+    assert after.parts[0].stage is PartStage.BOOKED
+
+
+def test_one_record_of_a_booked_row_leaves_what_three_left_before() -> None:
+    answer = row(SELL)
+    apart = [Confirmed(answer), PartAgreed(answer.row_id), PartBooked(answer.row_id)]
+
+    at_once = Confirmed(answer, is_booked=True)
+    assert state_of([*sent(SELL), *apart]) == state_of([*sent(SELL), at_once])
 
 
 def test_a_row_that_does_not_agree_is_never_booked() -> None:
@@ -168,8 +180,9 @@ def test_a_row_that_does_not_agree_is_never_booked() -> None:
     ours = Expected(NAV, 1, 10_000_00, 79_37)
 
     for expectation in (ours, None):
-        events = order.decide(Confirm(answer, expectation, is_booked=True), state_of(sent(BUY)))
-        assert not any(isinstance(event, PartBooked) for event in events)
+        confirm = Confirm(answer, expectation, is_booked=True)
+        assert not would_book(confirm, state_of(sent(BUY)))
+        assert order.decide(confirm, state_of(sent(BUY)))[0] == Confirmed(answer)
 
 
 def test_cash_may_come_before_the_shares_are_booked() -> None:
