@@ -19,7 +19,8 @@ BACKOFF_MAX_S = 5.0
 # Up for this long, a process is not in a loop of crashes.
 STEADY_S = 10.0
 STOP_S = 10.0
-# A process that answers nothing for this long is ended, and so started again.
+# A process that answers nothing for this long is ended, and so started again; while it starts,
+# one that has done nothing for this long either: a long journal is read before it is served.
 HUNG_S = 30.0
 _ASK_STARTING_EVERY_S = 0.1
 _ASK_UP_EVERY_S = 1.0
@@ -60,8 +61,11 @@ class Child:
         log_file: Path,
         ask: Callable[[Launch], Awaitable[bool]],
         tell: Callable[[], None],
+        *,
+        hung_s: float = HUNG_S,
     ) -> None:
         self.launch = launch
+        self._hung_s = hung_s
         self.state = ProcessState(launch.name, launch.port, launch.metrics_port, str(log_file))
         self._log_file = log_file
         self._ask = ask
@@ -133,22 +137,24 @@ class Child:
                 await asking
 
     async def _watch(self, process: asyncio.subprocess.Process) -> None:
-        answered_s = time.monotonic()
+        alive_s, worked = time.monotonic(), 0
         had_folder = False
         while True:
             if await self._ask(self.launch):
-                answered_s = time.monotonic()
+                alive_s = time.monotonic()
                 self._become("up")
             elif self.state.state == "up":
                 self._become("unhealthy")
+            if self.state.state == "starting" and (ticks := _ticks(process.pid)) > worked:
+                alive_s, worked = time.monotonic(), ticks
             folder = self.launch.needs_folder
             has_folder = folder is None or folder.is_dir()
             if had_folder and not has_folder:
                 log_line("process_lost_its_folder", process=self.launch.name)
                 _signal(process, signal.SIGKILL)
             had_folder = has_folder
-            if time.monotonic() - answered_s > HUNG_S:
-                log_line("process_hung", process=self.launch.name, waited_s=HUNG_S)
+            if time.monotonic() - alive_s > self._hung_s:
+                log_line("process_hung", process=self.launch.name, waited_s=self._hung_s)
                 _signal(process, signal.SIGKILL)
             is_up = self.state.state == "up"
             await asyncio.sleep(_ASK_UP_EVERY_S if is_up else _ASK_STARTING_EVERY_S)
@@ -157,6 +163,17 @@ class Child:
         if self.state.state != state or state == "starting":
             self.state.state = state
             self._tell()
+
+
+def _ticks(pid: int) -> int:
+    """How much of the processors it has had; 0 where the system does not tell."""
+    try:
+        told = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return 0
+    # After the name, which may hold anything: the 12th and 13th field.
+    fields = told.rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
 
 
 def _signal(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
