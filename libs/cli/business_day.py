@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, TypeVar
@@ -79,11 +79,13 @@ class BusinessDay:
             await self._open_wallets()
             top_ups = await self._top_up()
             payouts = await self._pay()
+            # Who was carried on an earlier day is settled with this one's window.
+            carried = {id_: payment.times_carried for id_, payment in self.payments.items()}
             settled = await self._cut_off()
             await self._confirmed(settled)
             await self._end_bank_days()
             final = await self._final(settled)
-            await self._all_settled(payouts)
+            await self._all_settled(payouts, carried)
         finally:
             watching.cancel()
         wallets = len(self._terms.file.accounts)
@@ -208,8 +210,12 @@ class BusinessDay:
             lambda bank: self._again(lambda: bank.EndDay(request)),
         )
 
-    async def _all_settled(self, payouts: Iterable[UUID]) -> None:
-        await self._until("payments settled", payouts, _is_settled, patience_s=60.0, strict=False)
+    async def _all_settled(self, payouts: Iterable[UUID], carried: Mapping[str, int]) -> None:
+        def is_at_rest(payment: Watched) -> bool:
+            is_carried = payment.times_carried > carried.get(payment.payment_id, 0)
+            return _is_settled(payment) or is_carried
+
+        await self._until("payments settled", payouts, is_at_rest, patience_s=60.0, strict=False)
 
     # -- watching payments
 
@@ -313,5 +319,4 @@ def _is_settled(payment: Watched) -> bool:
     return (
         payment.settlement == payments.SETTLEMENT_STATUS_SETTLED
         or payment.status == payments.PAYMENT_STATUS_FAILED
-        or payment.times_carried > 0
     )
