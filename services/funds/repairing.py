@@ -5,19 +5,25 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Final, assert_never
 
-from libs.decider import Cause
+import structlog
+
+from libs.decider import Cause, Rejected
 from libs.process import Recorded
 from libs.registrar_files import ConfirmationRow
 from services.funds.aggregates import Aggregates
 from services.funds.domain import breaks
-from services.funds.domain.breaks import Repair
+from services.funds.domain.breaks import BreakType, Outcome, Repair
 from services.funds.domain.order import AcceptDifference, Amend, Command
+from services.funds.domain.order import Record as OrderRecord
+from services.funds.domain.order_lifecycle import Refused
 from services.funds.domain.order_terms import Confirmation
 from services.funds.domain.ta_day import FileType
 from services.funds.file_room import FileRoom
 from services.funds.reading import confirmation_of
 
 _ACTOR: Final = "funds"
+
+logger = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,24 +38,51 @@ class Repairing:
     async def perform(
         self, break_id: str, state: breaks.Break, _step: breaks.Action
     ) -> Recorded[breaks.Command] | None:
-        """Do it, then close the break. Raises `Rejected` where it cannot be done."""
+        """Do it, then close the break; what cannot be done leaves it open for another."""
         if isinstance(state, breaks.Absent) or state.proposal is None:
             raise AssertionError("what is repaired was proposed")
-        terms, proposal = state.terms, state.proposal
+        proposal_id = state.proposal.proposal_id
+        try:
+            outcome = await self._repair(state.terms, state.proposal)
+        except Rejected as rejected:
+            told = f"{rejected.reason.name}: {rejected.description}"
+            logger.warning("fund_repair_failed", fund_break=break_id, reason=told)
+            fail = breaks.FailRepair(proposal_id, told)
+            cause = Cause(f"{proposal_id}/fail", correlation_id=state.terms.order_id)
+            return Recorded(fail, cause)
+        close = breaks.Close(f"{outcome.name} {proposal_id}")
+        return Recorded(close, Cause(f"{break_id}/close", correlation_id=state.terms.order_id))
+
+    async def _repair(self, terms: breaks.Terms, proposal: breaks.RepairProposed) -> Outcome:
+        """Do it; done again it is done once. Raises `Rejected` where it cannot be."""
         match proposal.repair:
             case Repair.ACCEPT_THEIRS if terms.order_id:
-                accept = AcceptDifference(terms.row_id, proposal.proposal_id)
-                await self._of_order(terms.order_id, accept, proposal.proposal_id)
+                return await self._accept(terms, proposal.proposal_id)
             case Repair.AMEND if terms.order_id:
-                row = await self._row(terms)
-                amend = Amend(row, proposal.proposal_id)
+                amend = Amend(await self._row(terms), proposal.proposal_id)
                 await self._of_order(terms.order_id, amend, proposal.proposal_id)
-            case Repair.ACCEPT_THEIRS | Repair.AMEND | Repair.KEEP_OURS | Repair.POST:
-                pass  # done elsewhere, by those who have agreed on it
+                return Outcome.BOOKED_AGAIN
+            case Repair.KEEP_OURS:
+                return Outcome.OURS_STANDS
+            case Repair.ACCEPT_THEIRS | Repair.AMEND | Repair.POST:
+                return Outcome.SETTLED_BY_HAND  # done elsewhere, by those who have agreed on it
             case _:
                 assert_never(proposal.repair)
-        close = breaks.Close(f"{proposal.repair.name} {proposal.proposal_id}")
-        return Recorded(close, Cause(f"{break_id}/close", correlation_id=terms.order_id))
+
+    async def _accept(self, terms: breaks.Terms, proposal_id: str) -> Outcome:
+        match terms.type:
+            case BreakType.RETURN_CODE_UNKNOWN:
+                # The order was rejected when the row came: their no has had its effect.
+                return Outcome.REFUSAL_STANDS
+            case BreakType.MISSING_AT_TA:
+                told = "the registrar does not have it; two operators have agreed"
+                gone = OrderRecord(Refused("NOT_AT_REGISTRAR", told))
+                await self._of_order(terms.order_id, gone, proposal_id)
+                return Outcome.ORDER_GIVEN_UP
+            case _:
+                accept = AcceptDifference(terms.row_id, proposal_id)
+                await self._of_order(terms.order_id, accept, proposal_id)
+                return Outcome.BOOKED_AS_THEIRS
 
     async def _of_order(self, order_id: str, command: Command, proposal_id: str) -> None:
         cause = Cause(f"{proposal_id}/repair", correlation_id=order_id, actor=_ACTOR)

@@ -33,6 +33,17 @@ class Repair(Enum):
     POST = auto()  # a posting in the journal, by hand
 
 
+class Outcome(Enum):
+    """How a break ended; the first word of its cause."""
+
+    BOOKED_AS_THEIRS = auto()  # their row is booked as it is
+    BOOKED_AGAIN = auto()  # what was booked is reversed, and their later row booked
+    REFUSAL_STANDS = auto()  # the registrar's no counts: all was given back
+    ORDER_GIVEN_UP = auto()  # the registrar never had it: all is given back
+    OURS_STANDS = auto()
+    SETTLED_BY_HAND = auto()  # by what the operators have agreed on, outside of this order
+
+
 @dataclass(frozen=True, slots=True)
 class Terms:
     break_id: str
@@ -83,13 +94,23 @@ class RepairRefused:
 
 
 @dataclass(frozen=True, slots=True)
+class RepairFailed:
+    """What was approved cannot be done, and nothing was: another may be proposed."""
+
+    proposal_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Closed:
     """By the repair that was approved, or by itself when what was late arrived."""
 
     cause: str
 
 
-Event: TypeAlias = Found | OwnerSet | RepairProposed | RepairApproved | RepairRefused | Closed
+Event: TypeAlias = (
+    Found | OwnerSet | RepairProposed | RepairApproved | RepairRefused | RepairFailed | Closed
+)
 
 
 # States.
@@ -135,6 +156,9 @@ def evolve(state: Break, event: Event) -> Break:
             return replace(state, approval=event)
         case Standing(cause="", approval=None), RepairRefused(proposal_id):
             return replace(state, proposal=None, refused=(*state.refused, proposal_id))
+        case Standing(cause=""), RepairFailed(proposal_id):
+            refused = (*state.refused, proposal_id)
+            return replace(state, proposal=None, approval=None, refused=refused)
         case Standing(cause=""), Closed(cause):
             return replace(state, cause=cause)
     raise AssertionError(f"{event} cannot follow {state}")
@@ -149,6 +173,7 @@ class Reason(Enum):
     PROPOSAL_NOT_FOUND = auto()
     APPROVER_IS_MAKER = auto()
     REPAIR_NOT_APPROVED = auto()
+    REPAIR_NOT_POSSIBLE = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,13 +209,21 @@ class RefuseRepair:
 
 
 @dataclass(frozen=True, slots=True)
+class FailRepair:
+    proposal_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Close:
     """The approved repair is done; or, of what was only late, it has arrived."""
 
     cause: str
 
 
-Command: TypeAlias = Find | SetOwner | ProposeRepair | ApproveRepair | RefuseRepair | Close
+Command: TypeAlias = (
+    Find | SetOwner | ProposeRepair | ApproveRepair | RefuseRepair | FailRepair | Close
+)
 
 
 def decide(command: Command, state: Break) -> Sequence[Event]:
@@ -208,6 +241,8 @@ def decide(command: Command, state: Break) -> Sequence[Event]:
             return _approve(command, state)
         case RefuseRepair():
             return _refuse(command, state)
+        case FailRepair():
+            return _fail(command, state)
         case Close(cause):
             return _close(cause, state)
         case _:
@@ -229,7 +264,20 @@ def _propose(command: ProposeRepair, state: Standing) -> Sequence[Event]:
         raise Rejected(Reason.BREAK_CLOSED, state.cause)
     if state.approval is not None:
         raise Rejected(Reason.PROPOSAL_DIFFERS, "another proposal was approved")
+    _check_possible(command.repair, state.terms)
     return [proposed]
+
+
+def _check_possible(repair: Repair, terms: Terms) -> None:
+    """An amendment needs the registrar's later row; and such a row is never taken as it is."""
+    is_later_row = bool(terms.order_id) and "#" in terms.theirs
+    if repair is Repair.AMEND and not is_later_row:
+        told = "no later row of the registrar stands against an order here"
+    elif repair is Repair.ACCEPT_THEIRS and is_later_row:
+        told = "the order was answered otherwise before: their row is booked by AMEND"
+    else:
+        return
+    raise Rejected(Reason.REPAIR_NOT_POSSIBLE, told, [FieldViolation("repair", told)])
 
 
 def _proposal(proposal_id: str, state: Standing) -> RepairProposed:
@@ -258,6 +306,14 @@ def _refuse(command: RefuseRepair, state: Standing) -> Sequence[Event]:
     if state.approval is not None:
         raise Rejected(Reason.PROPOSAL_DIFFERS, "it was approved")
     return [RepairRefused(command.proposal_id, command.checker, command.note)]
+
+
+def _fail(command: FailRepair, state: Standing) -> Sequence[Event]:
+    if state.is_closed or command.proposal_id in state.refused:
+        return []
+    if state.approval is None or state.approval.proposal_id != command.proposal_id:
+        raise Rejected(Reason.REPAIR_NOT_APPROVED, "only what was approved is tried")
+    return [RepairFailed(command.proposal_id, command.reason)]
 
 
 def _close(cause: str, state: Standing) -> Sequence[Event]:

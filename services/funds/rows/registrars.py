@@ -95,6 +95,8 @@ def of_break(stored: StoredEvent) -> Iterator[Write]:
             yield Put(t.breaks, {**key, **row})
         case breaks.RepairApproved():
             yield Patch(t.breaks, key, {"is_approved": True})
+        case breaks.RepairFailed():
+            yield Patch(t.breaks, key, {"is_approved": False})
         case breaks.Closed():
             yield Patch(t.breaks, key, {"is_closed": True})
         case _:

@@ -144,6 +144,11 @@ LATE = brk.Found(replace(TERMS, type=brk.BreakType.LATE), 1_000)
 PROPOSED = brk.RepairProposed("p1", brk.Repair.ACCEPT_THEIRS, "seen the paper", "olga")
 APPROVED = brk.RepairApproved("p1", "petr")
 PROPOSE = brk.ProposeRepair("p1", brk.Repair.ACCEPT_THEIRS, "seen the paper", "olga")
+FAILED = brk.RepairFailed("p1", "no row")
+SECOND_TRY = replace(PROPOSE, proposal_id="p2")
+# A row that came later than the one the order was answered with.
+LATER = brk.Found(replace(TERMS, order_id="o1", theirs="HFTA-2026-03-02-04-002#1"), 1_000)
+AMENDING = replace(PROPOSED, repair=brk.Repair.AMEND)
 
 
 @pytest.mark.parametrize(
@@ -160,6 +165,9 @@ PROPOSE = brk.ProposeRepair("p1", brk.Repair.ACCEPT_THEIRS, "seen the paper", "o
             [brk.RepairRefused("p1", "petr", "no")],
         ),
         ([FOUND, PROPOSED, APPROVED], brk.Close("repaired"), [brk.Closed("repaired")]),
+        ([FOUND, PROPOSED, APPROVED], brk.FailRepair("p1", "no row"), [FAILED]),
+        ([FOUND, PROPOSED, APPROVED, FAILED], SECOND_TRY, [replace(PROPOSED, proposal_id="p2")]),
+        ([LATER], replace(PROPOSE, repair=brk.Repair.AMEND), [AMENDING]),
         # Only what was late closes itself.
         ([LATE], brk.Close("the row arrived"), [brk.Closed("the row arrived")]),
     ],
@@ -191,6 +199,10 @@ def test_a_break_is_found_once_and_repaired_by_two(
         ),
         ([FOUND, PROPOSED], brk.Close("by itself"), brk.Reason.REPAIR_NOT_APPROVED),
         ([LATE, brk.Closed("came")], PROPOSE, brk.Reason.BREAK_CLOSED),
+        ([LATER], PROPOSE, brk.Reason.REPAIR_NOT_POSSIBLE),
+        ([FOUND], replace(PROPOSE, repair=brk.Repair.AMEND), brk.Reason.REPAIR_NOT_POSSIBLE),
+        ([FOUND, PROPOSED], brk.FailRepair("p1", "x"), brk.Reason.REPAIR_NOT_APPROVED),
+        ([FOUND, PROPOSED, APPROVED, FAILED], PROPOSE, brk.Reason.PROPOSAL_DIFFERS),
     ],
 )
 def test_what_operators_cannot_do_is_refused(
