@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
@@ -124,7 +125,8 @@ def build(  # noqa: PLR0913 - all that it stands on
     proposals = Streams(store, "proposal", proposal, proposal_codec)
     releases = Releases(Streams(store, "release", release, release_codec))
     keys = SubjectKeys(keys_database)
-    own = Projection(own_rows.model, database, store)
+    # Rows of what was answered follow when nobody waits for an answer, or for them.
+    own = Projection(own_rows.model, database, store, is_busy=lambda: advice.is_busy)
     heard = Projection(funds_rows.model, database, store, bus=bus)
     paid = Projection(payments_rows.model, database, store, bus=bus)
     shelf = Shelf(
@@ -170,7 +172,13 @@ def build(  # noqa: PLR0913 - all that it stands on
             react=hearing_funds.react,
         ),
     ]
-    relay = Relay("recommendations", (own_rows.INVESTOR, own_rows.PROPOSAL), store, bus)
+    relay = Relay(
+        "recommendations",
+        (own_rows.INVESTOR, own_rows.PROPOSAL),
+        store,
+        bus,
+        kept_in=frozenset({"ShadowAnswered"}),  # nobody saw it
+    )
     accepting = Accepting(advice, expiring, heard, store, clock)
     api = RecommendationsApi(advice, portfolios, accepting, keys, driver.wake, clock)
     feeds = FeedApi(Streams(store, "feed_batch", feed, feed_codec), own, database, shelf, clock)
@@ -211,6 +219,9 @@ async def main(settings: RecommendationsSettings) -> None:
             has_news=artifacts.look,
         )
         await parts.prepare()
+        # Catalogue, crowd and rankings live on: the collector need not walk them at every turn.
+        gc.collect()
+        gc.freeze()
         serving = serve(
             settings.port,
             [parts.api.binding(), parts.feeds.binding(), parts.operations.binding()],

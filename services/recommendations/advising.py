@@ -1,7 +1,8 @@
 """Advice, always in this order: eligible, constructed or ranked, explained, logged, answered."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Final, TypeAlias
 from uuid import UUID
@@ -29,6 +30,7 @@ from services.recommendations.domain.features import (
     DAY_US,
     Fact,
     Features,
+    bought_since,
     digest,
     investor_features,
     known,
@@ -104,9 +106,28 @@ class Advice:
     clock: Clock
     rules: ListRules = field(default_factory=ListRules)
     _shadows: set[asyncio.Task[None]] = field(default_factory=set, repr=False)
+    _under_way: int = 0
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether somebody waits for an answer: what may come later gives way."""
+        return self._under_way > 0
+
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """While this lasts somebody waits."""
+        self._under_way += 1
+        try:
+            yield
+        finally:
+            self._under_way -= 1
 
     async def list_funds(self, asked: AskedList) -> Issuing:
         """Funds ranked for an investor. Raises `Rejected`: then nothing is recorded."""
+        with self.at_work():
+            return await self._list_funds(asked)
+
+    async def _list_funds(self, asked: AskedList) -> Issuing:
         about = await self.known(asked.investor_id)
         amount = asked.amount
         judged = judge(
@@ -159,17 +180,14 @@ class Advice:
             self.own.position, self.shelf.funds_position, self.payments.position, now_us
         )
         catalogue = self.shelf.catalogue
-        day_us = now_us - now_us % DAY_US
-        facts, today = await self.database.read(
-            lambda c: (
-                queries.facts_of(c, investor_id, upto),
-                queries.bought_today(c, investor_id, day_us),
-            )
-        )
+        facts = await self.database.read(lambda c: queries.facts_of(c, investor_id, upto))
         shares = shares_of(known(facts, now_us))
         prices, levels = _prices(catalogue, {fact.fund_code for fact in facts})
         values = {code: count * prices.get(code, 0) // 10_000 for code, count in shares.items()}
-        held = Holdings({code: value for code, value in values.items() if value > 0}, today)
+        held = Holdings(
+            {code: value for code, value in values.items() if value > 0},
+            bought_since(facts, now_us - now_us % DAY_US),
+        )
         features = investor_features(facts, now_us, prices, levels)
         return Known(loaded.state, loaded.revision, found, facts, held, upto, catalogue, features)
 
@@ -189,8 +207,7 @@ class Advice:
             positions=Positions(about.upto.own, about.upto.funds, about.upto.payments),
             candidates=(),
             refused=tuple(
-                (code, tuple(about.catalogue.codes_of(funds)))
-                for code, funds in judged.refused.items()
+                (code, about.catalogue.codes_of(funds)) for code, funds in judged.refused.items()
             ),
             items=(),
             strategy="",

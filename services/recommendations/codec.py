@@ -5,12 +5,24 @@ of ours and writes the same.
 """
 
 import base64
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from enum import Enum
-from functools import cache
+from functools import cache, lru_cache, partial
+from operator import attrgetter
 from types import NoneType, UnionType
-from typing import Any, Final, Generic, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+from typing import (
+    Any,
+    Final,
+    Generic,
+    TypeAlias,
+    TypeVar,
+    Union,
+    cast,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 import orjson
 
@@ -82,6 +94,8 @@ _PAIRS: Final[Mapping[tuple[str, str], tuple[str, str]]] = {
 }
 _SINGLES: Final[Mapping[tuple[str, str], str]] = {("Submitted", "changed"): "item"}
 _POSITIONS: Final = ("own", "funds", "payments")
+# Lists of refused funds whose stored form is kept.
+_REFUSED_KEPT: Final = 256
 
 E = TypeVar("E")
 
@@ -122,62 +136,118 @@ def _hints(type_: Any) -> tuple[tuple[str, Any], ...]:  # noqa: ANN401 - a datac
 
 
 def _out(value: object, *, is_json: bool) -> dict[str, Any]:
+    # Protobuf JSON: what is at its default is left out, and 64-bit integers are text.
     body: dict[str, Any] = {}
     type_: Any = type(value)
-    for name, _ in _hints(type_):
-        each = getattr(value, name)
-        if isinstance(each, proposal.Positions):
+    for key, get, write in _writers(type_, is_json):
+        found = write(get(value))
+        if found is not None:
+            body[key] = found
+    return body
+
+
+# What stands in the stored form for a field's value; None: it is left out.
+_Write: TypeAlias = Callable[[Any], Any]
+
+
+@cache
+def _writers(type_: Any, is_json: bool) -> tuple[tuple[str, Callable[[Any], Any], _Write], ...]:  # noqa: ANN401, FBT001 - a dataclass; a key of the cache
+    """How each field of a class is written, worked out once."""
+    found: list[tuple[str, Callable[[Any], Any], _Write]] = []
+    for name, hint in _hints(type_):
+        get = attrgetter(name)
+        if hint is proposal.Positions:
             for part in _POSITIONS:
-                _put(body, f"{part}_position", getattr(each, part), is_json=is_json)
-        elif name == "runner_up" and each is not None:
-            code, reason = each
-            body[name] = {"fund_code": code, "reason": _out(reason, is_json=is_json)}
+                write = _writer(int, f"{part}_position", is_json=is_json)
+                found.append((f"{part}_position", attrgetter(f"{name}.{part}"), write))
+        elif name == "runner_up":
+            found.append((name, get, _runner_up(is_json=is_json)))
+        elif (type_.__name__, name) == ("Issued", "refused"):
+            found.append((name, get, partial(_refused, is_json=is_json)))
         elif pair := _PAIRS.get((type_.__name__, name)):
-            found = [_pair(pair, both, is_json=is_json) for both in each]
-            if found:
-                body[name] = found
+            found.append((name, get, _pairs(pair, hint, is_json=is_json)))
         elif single := _SINGLES.get((type_.__name__, name)):
-            if each:
-                body[name] = [{single: one} for one in each]
+            found.append((name, get, lambda each, key=single: [{key: o} for o in each] or None))  # type: ignore[misc]
         else:
-            _put(body, name, each, is_json=is_json)
-    return body
+            found.append((name, get, _writer(hint, name, is_json=is_json)))
+    return tuple(found)
 
 
-def _pair(names: tuple[str, str], both: tuple[Any, Any], *, is_json: bool) -> dict[str, Any]:
-    body: dict[str, Any] = {}
-    for name, value in zip(names, both, strict=True):
-        _put(body, name, value, is_json=is_json)
-    return body
+def _writer(hint: Any, name: str, *, is_json: bool) -> _Write:  # noqa: ANN401 - of the type hinted
+    origin = get_origin(hint)
+    if origin in (Union, UnionType):
+        inner = next(each for each in get_args(hint) if each is not NoneType)
+        write = _writer(inner, name, is_json=is_json)
+        return lambda value: None if value is None else write(value)
+    if origin is tuple:
+        kind = get_args(hint)[0]
+        if kind is str:
+            return _told
+        one = partial(_out, is_json=is_json)
+        return lambda values: [one(each) for each in values] or None
+    if hint is int and is_json and name not in _SHORT:
+        return lambda value: str(value) if value else None
+    if hint in (str, bool, int):
+        return _told
+    if hint is bytes:
+        return lambda value: (base64.b64encode(value).decode() if is_json else value) or None
+    if hint is Money:
+        return lambda value: _money(value, is_json=is_json)
+    if issubclass(hint, Enum):
+        return {member: _PREFIXES[hint] + member.name for member in hint}.__getitem__
+    return partial(_out, is_json=is_json)
 
 
-def _put(body: dict[str, Any], name: str, value: Any, *, is_json: bool) -> None:  # noqa: ANN401 - any field
-    # Protobuf JSON: what is at its default is left out, and 64-bit integers are text.
-    if isinstance(value, str | bool):
-        if value:
-            body[name] = value
-    elif isinstance(value, Enum):
-        body[name] = _PREFIXES[type(value)] + value.name
-    elif isinstance(value, int):
-        if value:
-            body[name] = str(value) if is_json and name not in _SHORT else value
-    elif isinstance(value, tuple):
-        if value:
-            is_plain = isinstance(value[0], str)
-            body[name] = value if is_plain else [_message(e, is_json=is_json) for e in value]
-    elif isinstance(value, bytes):
-        if value:
-            body[name] = base64.b64encode(value).decode() if is_json else value
-    elif value is not None:
-        body[name] = _message(value, is_json=is_json)
+def _told(value: Any) -> Any:  # noqa: ANN401 - text, a number, a tuple of texts
+    return value or None
 
 
-def _message(value: object, *, is_json: bool) -> dict[str, Any]:
-    if isinstance(value, Money):
-        minor: dict[str, Any] = {"currency_code": value.currency}
-        _put(minor, "minor_units", value.minor, is_json=is_json)
-        return minor
-    return _out(value, is_json=is_json)
+def _pairs(names: tuple[str, str], hint: Any, *, is_json: bool) -> _Write:  # noqa: ANN401 - of the field
+    (one, other), (one_hint, other_hint) = names, get_args(get_args(hint)[0])
+    left = _writer(one_hint, one, is_json=is_json)
+    right = _writer(other_hint, other, is_json=is_json)
+
+    def write(pairs: Sequence[tuple[Any, Any]]) -> list[dict[str, Any]] | None:
+        found = []
+        for this, that in pairs:
+            body = {}
+            if (first := left(this)) is not None:
+                body[one] = first
+            if (second := right(that)) is not None:
+                body[other] = second
+            found.append(body)
+        return found or None
+
+    return write
+
+
+def _refused(found: Sequence[tuple[str, tuple[str, ...]]], *, is_json: bool) -> Any:  # noqa: ANN401 - as stored or as a message
+    """Thousands of codes, mostly the very same for every investor of a class: written once."""
+    if not found:
+        return None
+    return [
+        {"code": code, "fund_codes": _codes(codes) if is_json else codes} for code, codes in found
+    ]
+
+
+@lru_cache(maxsize=_REFUSED_KEPT)
+def _codes(codes: tuple[str, ...]) -> orjson.Fragment:
+    return orjson.Fragment(orjson.dumps(codes))
+
+
+def _runner_up(*, is_json: bool) -> _Write:
+    def write(value: tuple[str, object] | None) -> dict[str, Any] | None:
+        if value is None:
+            return None
+        return {"fund_code": value[0], "reason": _out(value[1], is_json=is_json)}
+
+    return write
+
+
+def _money(value: Money, *, is_json: bool) -> dict[str, Any]:
+    minor = _writer(int, "minor_units", is_json=is_json)(value.minor)
+    body = {"currency_code": value.currency}
+    return body if minor is None else {**body, "minor_units": minor}
 
 
 def _in(type_: Any, body: Mapping[str, Any]) -> object:  # noqa: ANN401 - a dataclass

@@ -69,6 +69,10 @@ class Portfolios:
 
     async def propose(self, asked: AskedPortfolio) -> Issuing:
         """Raises `Rejected`: then nothing is recorded."""
+        with self.advice.at_work():
+            return await self._propose(asked)
+
+    async def _propose(self, asked: AskedPortfolio) -> Issuing:
         replayed = await self.advice.replayed(asked)
         if replayed is not None:
             return replayed

@@ -6,7 +6,7 @@ from datetime import date, timedelta
 from typing import Any, Final
 
 import orjson
-from sqlalchemy import Connection, Row, Select, func, or_, select
+from sqlalchemy import Connection, Row, Select, bindparam, func, or_, select
 
 from libs.suitability import RiskLevel
 from services.recommendations.domain.catalogue import Catalogue, FeeStep, Fund
@@ -157,10 +157,29 @@ def facts_of(connection: Connection, investor_id: str, upto: Upto) -> Sequence[F
     ]
 
 
+# Asked for every answer: put together once.
+_FUND_SIDE: Final = select(f.facts).where(
+    f.facts.c.investor_id == bindparam("investor_id"), f.facts.c.position <= bindparam("upto")
+)
+_OWN_SIDE: Final = select(o.own_facts).where(
+    or_(
+        o.own_facts.c.investor_id == bindparam("investor_id"),
+        o.own_facts.c.proposal_id.in_(
+            select(o.proposals.c.proposal_id).where(
+                o.proposals.c.investor_id == bindparam("investor_id")
+            )
+        ),
+    ),
+    o.own_facts.c.position <= bindparam("upto"),
+)
+_WALLETS: Final = select(o.wallets.c.account_id).where(
+    o.wallets.c.investor_id == bindparam("investor_id")
+)
+
+
 def _fund_side(connection: Connection, investor_id: str, upto: Upto) -> Iterable[Fact]:
-    t = f.facts.c
-    query = select(f.facts).where(t.investor_id == investor_id, t.position <= upto.funds)
-    for row in connection.execute(query):
+    asked = {"investor_id": investor_id, "upto": upto.funds}
+    for row in connection.execute(_FUND_SIDE, asked):
         yield Fact(
             row.recorded_us,
             row.event_id,
@@ -173,20 +192,15 @@ def _fund_side(connection: Connection, investor_id: str, upto: Upto) -> Iterable
 
 
 def _own_side(connection: Connection, investor_id: str, upto: Upto) -> Iterable[Fact]:
-    t = o.own_facts.c
-    proposed = select(o.proposals.c.proposal_id).where(o.proposals.c.investor_id == investor_id)
-    query = select(o.own_facts).where(
-        or_(t.investor_id == investor_id, t.proposal_id.in_(proposed)), t.position <= upto.own
-    )
-    for row in connection.execute(query):
+    asked = {"investor_id": investor_id, "upto": upto.own}
+    for row in connection.execute(_OWN_SIDE, asked):
         yield Fact(
             row.recorded_us, row.event_id, row.kind, row.business_us, investor_id, row.code, 1
         )
 
 
 def _cash_side(connection: Connection, investor_id: str, upto: Upto) -> Iterable[Fact]:
-    query = select(o.wallets.c.account_id).where(o.wallets.c.investor_id == investor_id)
-    mine = list(connection.execute(query).scalars())
+    mine = list(connection.execute(_WALLETS, {"investor_id": investor_id}).scalars())
     if not mine:
         return
     t = p.cash.c
@@ -368,17 +382,6 @@ def baskets(connection: Connection, most: int) -> Mapping[str, frozenset[str]]:
     for row in rows:
         found.setdefault(row.investor_id, set()).add(row.code)
     return {investor_id: frozenset(codes) for investor_id, codes in found.items()}
-
-
-def bought_today(connection: Connection, investor_id: str, since_us: int) -> Mapping[str, int]:
-    """Ordered by an investor since a time, minor units by fund."""
-    t = f.facts.c
-    query = (
-        select(t.code, func.sum(t.amount).label("minor"))
-        .where(t.investor_id == investor_id, t.kind == Kind.BOUGHT.value, t.business_us >= since_us)
-        .group_by(t.code)
-    )
-    return {row.code: int(row.minor) for row in connection.execute(query)}
 
 
 # ---- what to watch

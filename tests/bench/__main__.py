@@ -19,13 +19,13 @@ from libs.client.accounts import AccountsClient
 from libs.grpc_client import open_channel
 from libs.ids import new_id
 from libs.supervisor import BankSpec, System, start
-from tests.bench import echo, postgres, stages
+from tests.bench import advice, echo, postgres, stages
 from tests.bench.load import BANK, Wallets, funded, opened, poster
 from tests.bench.measuring import PACE, Measured, Processes, Shape, measure
 from tests.bench.shapes import bulk, holds, payments, refused, replayed, transfers
 from tests.bench.telling import DOCUMENT, RESULTS, Found, print_table, write_document, write_results
 
-ALL = ("a", "b", "c", "d", "e", "f", "g", "h", "i", "echo", "pgbench")
+ALL = ("a", "b", "c", "d", "e", "f", "g", "h", "i", "advice", "echo", "pgbench")
 SECONDS = 5.0
 WALLETS = 200
 
@@ -126,13 +126,17 @@ async def run(bench: Bench, console: Console) -> None:
                     bench.keep(found)
         except postgres.Unavailable as error:
             bench.missing.append(f"pgbench: {error}")
+    if "advice" in bench.wanted:
+        with tempfile.TemporaryDirectory() as folder, console.status("advice"):
+            for found in await advice.measured(Path(folder)):
+                bench.keep(found)
     with tempfile.TemporaryDirectory() as folder:
         run_dir = Path(folder) / "run"
         system = await start(
             run_dir, banks=[BankSpec(BANK)], manners="clean", port_offset=None, fresh=True
         )
         try:
-            if bench.wanted - {"pgbench", "echo"}:
+            if bench.wanted - {"pgbench", "echo", "advice"}:
                 await of_system(bench, system, Path(folder))
         finally:
             await system.stop()

@@ -1,26 +1,35 @@
 """`python -m tests.bench.advice`: lists for 1,000,000 investors and 5,000 funds, and portfolios.
 
-The service is whole, behind gRPC, over the embedded event store as its own process: every answer is
-durable before it is given. All investors have a holding in the rows; those that ask, drawn among
-all, have their streams in the store.
+The service is whole, behind gRPC, in a process of its own, over the embedded event store in
+another: every answer is durable before it is given. All investors have a holding in the rows; those
+that ask, drawn among all, have their streams in the store. One caller asks one question after
+another.
 """
 
+import argparse
 import asyncio
+import gc
 import json
 import math
 import random
-import statistics
+import resource
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, closing
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from itertools import islice
 from pathlib import Path
+from typing import Any
+from uuid import uuid4
 
 import orjson
-from sqlalchemy import Connection, Table, insert
+import uvloop
+from hdrh.histogram import HdrHistogram  # type: ignore[import-untyped]
+from sqlalchemy import Connection, insert
 
 from hefu.recommendations.v1 import recommendations_pb2 as pb
 from hefu.recommendations.v1 import recommendations_pb2_grpc as grpc_pb
@@ -30,44 +39,42 @@ from libs.auth import Verifier
 from libs.authority import Identity, establish
 from libs.clock import system_clock
 from libs.decider import Cause
+from libs.event_store import NO_STREAM, NewEvent
 from libs.grpc_client import open_channel
 from libs.grpc_server import serve
 from libs.ids import new_id
 from libs.kurrent_store import KurrentStore
 from libs.memory_bus import MemoryBus
 from libs.read_model import Database
+from libs.relay import Relay
+from libs.service import GC_THRESHOLDS
 from libs.suitability import InvestorClass
 from services.recommendations.__main__ import Recommendations, build
 from services.recommendations.api.policy import POLICY
 from services.recommendations.construction.worker import Worker
 from services.recommendations.domain import investor as who
 from services.recommendations.rows import funds as rows
+from tests.bench.measuring import Measured, Processes, percentiles_ms
 from tests.servers import EventStoreServer
 from tests.services.recommendations.worlds import FundHouse
 
 INVESTORS = 1_000_000
 FUNDS = 5_000
 ASKERS = 2_000
-LISTS = 3_000
+LISTS = 1_500
 PORTFOLIOS = 100
+# Facts of funds whose way into a list's features is timed.
+TOLD = 20
+PURCHASES = 1_000_000
+WARM = 100
 PRICED_DAYS = 760
 # Funds with a whole history: what portfolios are made of.
 PRICED = 60
+PORTFOLIO_OF = 50
 NEIGHBOURS = 20
 KINDS = ("EQUITY", "MIXED", "INDEX", "BOND", "ETF", "MONEY_MARKET")
 LEVELS = {"EQUITY": 4, "MIXED": 3, "INDEX": 3, "BOND": 2, "ETF": 3, "MONEY_MARKET": 1}
 _BATCH = 50_000
-
-
-@dataclass(frozen=True, slots=True)
-class Timed:
-    """Latencies of one kind of call, milliseconds."""
-
-    name: str
-    calls: int
-    p50_ms: float
-    p99_ms: float
-    most_ms: float
 
 
 def _funds() -> Iterator[tuple[dict[str, object], int]]:
@@ -133,32 +140,21 @@ def _fill(connection: Connection, today: date) -> None:
     for n, (row, count) in enumerate(funds):
         own = days[-count:] if count > 2 else [old, days[-1]]
         connection.execute(insert(rows.navs), list(_navs(str(row["code"]), own, n)))
-    _in_batches(connection, rows.facts, _holdings())
+    _held_by_all(connection)
 
 
-def _holdings() -> Iterator[dict[str, object]]:
+def _holdings() -> Iterator[tuple[object, ...]]:
     for n in range(INVESTORS):
-        yield {
-            "event_id": f"h{n}",
-            "investor_id": f"i{n}",
-            "code": f"{n * 7 % FUNDS:06d}",
-            "kind": "SHARES",
-            "amount": 100_000,
-            "business_us": 1,
-            "recorded_us": 1,
-            "position": 0,
-        }
+        yield f"h{n}", f"i{n}", f"{n * 7 % FUNDS:06d}", "SHARES", 100_000, 1, 1, 0
 
 
-def _in_batches(connection: Connection, table: Table, found: Iterator[dict[str, object]]) -> None:
-    batch: list[dict[str, object]] = []
-    for row in found:
-        batch.append(row)
-        if len(batch) == _BATCH:
-            connection.execute(insert(table), batch)
-            batch = []
-    if batch:
-        connection.execute(insert(table), batch)
+def _held_by_all(connection: Connection) -> None:
+    """Past the statement builder: a million rows of one shape."""
+    names = "event_id, investor_id, code, kind, amount, business_us, recorded_us, position"
+    statement = f"INSERT INTO {rows.facts.name} ({names}) VALUES ({', '.join('?' * 8)})"  # noqa: S608 - our own names
+    holdings = _holdings()
+    while batch := list(islice(holdings, _BATCH)):
+        connection.exec_driver_sql(statement, batch)
 
 
 async def _introduce(parts: Recommendations, names: Sequence[str]) -> None:
@@ -182,34 +178,52 @@ async def _introduce(parts: Recommendations, names: Sequence[str]) -> None:
         await asyncio.gather(*(one(start + n, name) for n, name in enumerate(part)))
 
 
-async def _timed(name: str, calls: Sequence[Callable[[], Awaitable[object]]], warm: int) -> Timed:
-    for call in calls[:warm]:
-        await call()
-    found = []
-    for call in calls[warm:]:
-        at = time.perf_counter()
-        await call()
-        found.append((time.perf_counter() - at) * 1_000)
-    cuts = statistics.quantiles(found, n=100)
-    return Timed(name, len(found), round(cuts[49], 2), round(cuts[98], 2), round(max(found), 2))
+# ---- the service, in a process of its own
 
 
-async def measure(folder: Path) -> Mapping[str, object]:
-    """Everything set up, then one caller that asks one question after another."""
-    rng = random.Random(7)  # noqa: S311 - repeatable, not secret
+@dataclass
+class Timing:
+    """How long the service itself worked on each kind of call, from message to reply."""
+
+    taken: dict[str, HdrHistogram] = field(default_factory=dict)
+
+    def around(self, api: object, name: str) -> None:
+        """Time a call of an API from now on."""
+        call = getattr(api, name)
+
+        async def timed(request: object, context: object) -> object:
+            begun = time.perf_counter()
+            try:
+                return await call(request, context)
+            finally:
+                taken_us = int((time.perf_counter() - begun) * 1_000_000)
+                self.taken.setdefault(name, _histogram()).record_value(max(1, taken_us))
+
+        setattr(api, name, timed)
+
+    def told(self) -> dict[str, tuple[float, float, float]]:
+        """p50, p99, p99.9 by call since the last time this was asked."""
+        found = {name: percentiles_ms(each) for name, each in self.taken.items()}
+        self.taken.clear()
+        return found
+
+
+def _histogram() -> HdrHistogram:
+    return HdrHistogram(1, 60_000_000, 3)
+
+
+async def serving(folder: Path, uri: str, askers: Sequence[str]) -> None:
+    """Fill, serve, and tell timings for each line that comes in, until there is no more."""
     today = datetime.fromtimestamp(system_clock() // 1_000_000, UTC).date()
-    askers = [f"i{n}" for n in rng.sample(range(INVESTORS), ASKERS)]
     run_dir = folder / "run"
-    establish(run_dir, [Identity(name) for name in ("recommendations", "wallet")])
+    timing = Timing()
     async with AsyncExitStack() as stack:
-        server = EventStoreServer(folder / "store", run_dir / "identities" / "recommendations")
-        stack.callback(server.stop)
-        server.start()
-        store = await stack.enter_async_context(KurrentStore.open(server.uri))
+        store = await stack.enter_async_context(KurrentStore.open(uri))
         database = stack.enter_context(closing(Database.open(f"sqlite:///{folder}/rows.sqlite")))
         keys = stack.enter_context(closing(Database.open("sqlite://")))
         worker = stack.enter_context(closing(Worker(60.0)))
-        parts = build(store, MemoryBus(), database, keys, FundHouse(), worker)
+        bus = MemoryBus()
+        parts = build(store, bus, database, keys, FundHouse(), worker)
         for projection in parts.projections:
             await projection.prepare()
         begun = time.perf_counter()
@@ -217,77 +231,211 @@ async def measure(folder: Path) -> Mapping[str, object]:
         await parts.prepare()
         await _introduce(parts, askers)
         filled_s = time.perf_counter() - begun
-        running = asyncio.create_task(parts.run())
-        stack.callback(running.cancel)
+        for name in ("ListRecommendations", "ProposePortfolio"):
+            timing.around(parts.api, name)
+        # As `libs.service.run` does for a service.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(*GC_THRESHOLDS)
+        relay = Relay("funds", ("holding-",), store, bus)
+        for each in (parts.run(), relay.run()):
+            stack.callback(asyncio.create_task(each).cancel)
         await worker.warm()
-        serving = serve(
-            0,
-            [parts.api.binding(), parts.feeds.binding()],
-            POLICY,
-            run_dir / "identities" / "recommendations",
-            verifier=Verifier(run_dir / "authority" / "token.pub"),
+        bindings = [parts.api.binding(), parts.feeds.binding()]
+        verifier = Verifier(run_dir / "authority" / "token.pub")
+        identity = run_dir / "identities" / "recommendations"
+        bound = await stack.enter_async_context(
+            serve(0, bindings, POLICY, identity, verifier=verifier)
         )
-        bound = await stack.enter_async_context(serving)
-        channel = open_channel(f"localhost:{bound.bound_port}", run_dir / "identities" / "wallet")
-        stub: grpc_pb.RecommendationsServiceAsyncStub = grpc_pb.RecommendationsServiceStub(
-            await stack.enter_async_context(channel)
+        _say({"port": bound.bound_port, "filled_s": round(filled_s, 1)})
+        while await asyncio.to_thread(sys.stdin.readline):
+            _say(timing.told())
+
+
+def _say(found: object) -> None:
+    sys.stdout.write(json.dumps(found) + "\n")
+    sys.stdout.flush()
+
+
+# ---- who asks
+
+
+@dataclass
+class Caller:
+    """One wallet back end, and the service's process beside it."""
+
+    stub: "grpc_pb.RecommendationsServiceAsyncStub"
+    process: "subprocess.Popen[str]"
+    askers: Sequence[str]
+    rng: random.Random
+
+    async def told(self) -> dict[str, Any]:
+        """What the service took since the last time."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        return dict(json.loads(await asyncio.to_thread(self.process.stdout.readline)))
+
+    async def list_funds(self, name: str = "") -> pb.Proposal:
+        request = pb.ListRecommendationsRequest(
+            investor_id=name or self.rng.choice(self.askers), proposal_id=str(new_id())
         )
-        lists = [_list(stub, rng.choice(askers)) for _ in range(LISTS)]
-        folios = [_portfolio(stub, rng.choice(askers[3::4])) for _ in range(PORTFOLIOS)]
-        found = [
-            await _timed("ListRecommendations", lists, 200),
-            await _timed("ProposePortfolio of 50 candidates", folios, 5),
-        ]
-        return {
-            "investors": INVESTORS,
-            "funds": FUNDS,
-            "filled_s": round(filled_s, 1),
-            "calls": [
-                {
-                    "name": t.name,
-                    "calls": t.calls,
-                    "p50_ms": t.p50_ms,
-                    "p99_ms": t.p99_ms,
-                    "most_ms": t.most_ms,
-                }
-                for t in found
-            ],
-        }
+        return (await self.stub.ListRecommendations(request)).proposal
 
-
-def _list(
-    stub: "grpc_pb.RecommendationsServiceAsyncStub", name: str
-) -> Callable[[], Awaitable[object]]:
-    async def call() -> object:
-        request = pb.ListRecommendationsRequest(investor_id=name, proposal_id=str(new_id()))
-        return await stub.ListRecommendations(request)
-
-    return call
-
-
-def _portfolio(
-    stub: "grpc_pb.RecommendationsServiceAsyncStub", name: str
-) -> Callable[[], Awaitable[object]]:
-    codes = [f"{n:06d}" for n in range(PRICED)]
-
-    async def call() -> object:
+    async def propose(self) -> pb.Proposal:
         request = pb.ProposePortfolioRequest(
-            investor_id=name,
+            # Every fourth may hold all levels, so that all of the fifty are candidates.
+            investor_id=self.rng.choice(self.askers[3::4]),
             proposal_id=str(new_id()),
             amount=Money(currency_code="CNY", minor_units=50_000_000),
-            fund_codes=codes[:50],
+            fund_codes=[f"{n:06d}" for n in range(PORTFOLIO_OF)],
         )
-        return await stub.ProposePortfolio(request)
+        return (await self.stub.ProposePortfolio(request)).proposal
 
-    return call
+    async def timed(
+        self, key: str, name: str, method: str, call: Callable[[], Awaitable[object]], count: int
+    ) -> list[Measured]:
+        """One call after another: as the caller sees them, and as the service does."""
+        for _ in range(min(WARM, count // 10)):
+            await call()
+        await self.told()
+        processes = Processes({"advice": self.process.pid})
+        before, histogram, begun = processes.cpu_s(), _histogram(), time.perf_counter()
+        for _ in range(count):
+            at = time.perf_counter()
+            await call()
+            histogram.record_value(max(1, int((time.perf_counter() - at) * 1_000_000)))
+        lasted = time.perf_counter() - begun
+        used = processes.cpu_s()["advice"] - before["advice"]
+        found = await self.told()
+        seen = Measured(
+            f"{key}-caller",
+            f"{name}, as the caller sees it",
+            count / lasted,
+            *percentiles_ms(histogram),
+            server_cpu_s=used / count * 1_000,
+            items=count,
+        )
+        p50, p99, p999 = found[method]
+        at_service = Measured(
+            f"{key}-service", f"{name}, at the service", count / lasted, p50, p99, p999, items=count
+        )
+        return [at_service, seen]
+
+
+async def _features_follow(caller: Caller, store: KurrentStore) -> Measured:
+    """From a stored fact of funds to a list whose features count it."""
+    histogram = _histogram()
+    for n in range(TOLD):
+        name = caller.askers[n]
+        before = _held((await caller.list_funds(name)).issued.features)
+        day = datetime.now(UTC).date().isoformat()
+        body = {"order_id": "o", "row_id": str(uuid4()), "shares": "700", "confirm_date": day}
+        data = orjson.dumps(body)
+        event = NewEvent(uuid4(), "hefu.funds.v1.HoldingLotAdded", data)
+        begun = time.perf_counter()
+        await store.append(f"holding-{name}-000003", [event], NO_STREAM)
+        while _held((await caller.list_funds(name)).issued.features) == before:
+            pass
+        histogram.record_value(int((time.perf_counter() - begun) * 1_000_000))
+    name = "from a stored fact to a list whose features count it"
+    return Measured("advice-features", name, 0.0, *percentiles_ms(histogram), items=TOLD)
+
+
+def _held(features: Sequence[Any]) -> int:
+    return next((each.value_millionths for each in features if each.name == "held_minor"), 0)
+
+
+def _training(folder: Path) -> Measured:
+    """As the command line trains: a process of its own."""
+    module = ["-m", "services.recommendations.train", "--version", "bench@1"]
+    drawn = ["--simulated", str(PURCHASES), "--investors", "100000", "--funds", "300"]
+    begun, before_s = time.perf_counter(), _children_cpu_s()
+    subprocess.run(
+        [sys.executable, *module, *drawn, "--artifacts", str(folder / "artifacts")],
+        check=True,
+        capture_output=True,
+    )
+    lasted = time.perf_counter() - begun
+    return Measured(
+        "advice-train",
+        f"training on {PURCHASES:,} purchases, {lasted:.0f} s in all",
+        PURCHASES / lasted,
+        server_cpu_s=(_children_cpu_s() - before_s) / PURCHASES * 1_000,
+        items=PURCHASES,
+    )
+
+
+def _children_cpu_s() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+async def measured(folder: Path, told: Callable[[str], None] = lambda _: None) -> list[Measured]:
+    """Everything set up, then one question after another; and a training."""
+    rng = random.Random(7)  # noqa: S311 - repeatable, not secret
+    askers = [f"i{n}" for n in rng.sample(range(INVESTORS), ASKERS)]
+    run_dir = folder / "run"
+    establish(run_dir, [Identity(name) for name in ("recommendations", "wallet")])
+    identities = run_dir / "identities"
+    async with AsyncExitStack() as stack:
+        server = EventStoreServer(folder / "store", identities / "recommendations")
+        stack.callback(server.stop)
+        await asyncio.to_thread(server.start)
+        process = stack.enter_context(_started())
+        assert process.stdin is not None
+        assert process.stdout is not None
+        stack.callback(process.stdin.close)
+        given = {"folder": str(folder), "uri": server.uri, "askers": askers}
+        process.stdin.write(json.dumps(given) + "\n")
+        process.stdin.flush()
+        serving_at = json.loads(await asyncio.to_thread(process.stdout.readline))
+        told(f"filled in {serving_at['filled_s']} s")
+        store = await stack.enter_async_context(KurrentStore.open(server.uri))
+        address = f"localhost:{serving_at['port']}"
+        channel = await stack.enter_async_context(open_channel(address, identities / "wallet"))
+        caller = Caller(grpc_pb.RecommendationsServiceStub(channel), process, askers, rng)
+        of = f"{INVESTORS:,} investors, {FUNDS:,} funds"
+        lists = await caller.timed(
+            "advice-list", f"list for one of {of}", "ListRecommendations", caller.list_funds, LISTS
+        )
+        portfolios = await caller.timed(
+            "advice-portfolio",
+            f"portfolio of {PORTFOLIO_OF} funds",
+            "ProposePortfolio",
+            caller.propose,
+            PORTFOLIOS,
+        )
+        features = await _features_follow(caller, store)
+    return [*lists, *portfolios, features, await asyncio.to_thread(_training, folder)]
+
+
+def _started() -> "subprocess.Popen[str]":
+    """Ends when its standard input does."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.bench.advice", "--serve"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
 
 
 def main() -> None:
     """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--serve", action="store_true", help="be the service; told on stdin of what"
+    )
     telemetry.setup("bench", log_level="WARNING", metrics_port=0, otlp_endpoint="")
+    if parser.parse_args().serve:
+        given = json.loads(sys.stdin.readline())
+        uvloop.run(serving(Path(given["folder"]), given["uri"], given["askers"]))
+        return
     with tempfile.TemporaryDirectory(prefix="hefu-advice-") as folder:
-        found = asyncio.run(measure(Path(folder)))
-    sys.stdout.write(json.dumps(found, indent=1) + "\n")
+        found = uvloop.run(measured(Path(folder), lambda line: print(line, file=sys.stderr)))  # noqa: T201 - a program
+    for each in found:
+        sys.stdout.write(json.dumps(asdict(each)) + "\n")
 
 
 if __name__ == "__main__":

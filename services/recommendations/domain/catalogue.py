@@ -12,6 +12,8 @@ from libs.suitability import RiskLevel
 
 FundSet = int
 MILLION = 1_000_000
+# Sets whose codes are kept, some 10 kB each where they hold a thousand funds.
+SETS_KEPT = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,7 @@ class Catalogue:
     codes: Sequence[str] = field(init=False)
     index: Mapping[str, int] = field(init=False)
     _sets: dict[tuple[str, object], FundSet] = field(init=False, default_factory=dict, repr=False)
+    _codes: dict[FundSet, tuple[str, ...]] = field(init=False, default_factory=dict, repr=False)
     _minima: Sequence[tuple[int, FundSet]] = field(init=False, repr=False)
     _caps: Sequence[tuple[int, FundSet]] = field(init=False, repr=False)
 
@@ -120,12 +123,16 @@ class Catalogue:
     def only(self, codes: Iterable[str]) -> FundSet:
         return sum(1 << self.index[code] for code in set(codes) if code in self.index)
 
-    def codes_of(self, funds: FundSet) -> Sequence[str]:
-        """In the order of codes."""
+    def codes_of(self, funds: FundSet) -> tuple[str, ...]:
+        """In the order of codes. Most sets are those of many investors: they are kept."""
         if not funds:
             return ()
-        bits = bin(funds)[:1:-1]
-        return list(compress(self.codes, map("1".__eq__, bits)))
+        if funds not in self._codes:
+            if len(self._codes) >= SETS_KEPT:
+                self._codes.clear()
+            bits = bin(funds)[:1:-1]
+            self._codes[funds] = tuple(compress(self.codes, map("1".__eq__, bits)))
+        return self._codes[funds]
 
     def has(self, funds: FundSet, code: str) -> bool:
         place = self.index.get(code)

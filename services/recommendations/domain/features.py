@@ -124,6 +124,15 @@ def shares_of(facts: Iterable[Fact]) -> Mapping[str, int]:
     return {code: shares for code, shares in held.items() if shares > 0}
 
 
+def bought_since(facts: Iterable[Fact], since_us: int) -> Mapping[str, int]:
+    """Minor units ordered by fund since a time."""
+    bought: dict[str, int] = {}
+    for fact in facts:
+        if fact.kind == Kind.BOUGHT.value and fact.business_us >= since_us:
+            bought[fact.fund_code] = bought.get(fact.fund_code, 0) + fact.amount
+    return bought
+
+
 def pair_features(facts: Iterable[Fact], at_us: int, code: str) -> Features:
     """Of one investor and one fund."""
     ours = [f for f in known(facts, at_us) if f.fund_code == code]
