@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any, Generic, NoReturn, TypeVar
 
 import grpc
 from google.protobuf.message import DecodeError, Message
@@ -26,6 +26,8 @@ _BEARER = "Bearer "
 _HEALTH = "/grpc.health.v1.Health/"
 _OURS = grpc.StatusCode.INTERNAL
 
+Asked = TypeVar("Asked")
+
 log = get_logger()
 _duration = meter.create_histogram("rpc.server.call.duration", unit="s", description="Served calls")
 
@@ -36,7 +38,20 @@ _deadline: ContextVar[tuple[asyncio.Task[Any] | None, float] | None] = ContextVa
 )
 
 Identify = Callable[[Any], Caller]
-Reader = Callable[[bytes], object | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Quick(Generic[Asked]):
+    """A way for requests of a method whose messages would cost more than their work.
+
+    `read` takes a request from its bytes where it surely is well-formed; else None: then it is
+    read, checked and served the general way. `serve` answers the response's bytes.
+    """
+
+    read: Callable[[bytes], Asked | None]
+    serve: Callable[[Asked], Awaitable[bytes]]
+
+
 Rules = Mapping[str, frozenset[str]]  # "/hefu.payments.v1.PaymentsService/GetPayment" -> who may
 
 
@@ -83,10 +98,10 @@ class Edge(grpc.aio.ServerInterceptor):
         rules: Rules,
         identify: Identify,
         max_running: int,
-        readers: Mapping[str, Reader] | None = None,
+        quick: Mapping[str, Quick[Any]] | None = None,
     ) -> None:
         self._rules = rules
-        self._readers = readers or {}
+        self._quick = quick or {}
         self._identify = identify
         self._max_running = max_running
         self._wrapped: dict[str, Any] = {}
@@ -115,15 +130,27 @@ class Edge(grpc.aio.ServerInterceptor):
                 self._streaming(method, handler), None, handler.response_serializer
             )
         return grpc.unary_unary_rpc_method_handler(
-            self._unary(method, handler), None, handler.response_serializer
+            self._unary(method, handler), None, _in_bytes(handler.response_serializer)
         )
 
-    def _unary(self, method: str, handler: Any) -> Callable[[bytes, Any], Awaitable[Message]]:  # noqa: ANN401
-        async def serve(raw: bytes, context: Any) -> Message:  # noqa: ANN401
+    def _unary(
+        self,
+        method: str,
+        handler: Any,  # noqa: ANN401
+    ) -> Callable[[bytes, Any], Awaitable[Message | bytes]]:
+        quick = self._quick.get(method)
+
+        async def serve(raw: bytes, context: Any) -> Message | bytes:  # noqa: ANN401
             served = self._begin(method, context)
             try:
-                request, left_s = self._admit(served, handler, raw, context)
-                return await self._finish(handler.unary_unary(request, context), left_s)
+                left_s = self._admit(served, context)
+                asked = None if quick is None else quick.read(raw)
+                work: Awaitable[Message | bytes]
+                if quick is None or asked is None:
+                    work = handler.unary_unary(_read(handler, raw), context)
+                else:
+                    work = quick.serve(asked)
+                return await self._finish(work, left_s)
             except Exception as error:  # noqa: BLE001 - the edge: nothing may leave it unmapped
                 await self._refuse(served, context, error)
             finally:
@@ -139,7 +166,8 @@ class Edge(grpc.aio.ServerInterceptor):
         async def serve(raw: bytes, context: Any) -> AsyncIterator[Message]:  # noqa: ANN401
             served = self._begin(method, context)
             try:
-                request, _ = self._admit(served, handler, raw, context, is_streaming=True)
+                self._admit(served, context, is_streaming=True)
+                request = _read(handler, raw)
                 async with aclosing(handler.unary_stream(request, context)) as replies:
                     async for reply in replies:
                         yield reply
@@ -161,12 +189,10 @@ class Edge(grpc.aio.ServerInterceptor):
     def _admit(
         self,
         served: _Served,
-        handler: Any,  # noqa: ANN401
-        raw: bytes,
         context: Any,  # noqa: ANN401
         *,
         is_streaming: bool = False,
-    ) -> tuple[Any, float]:
+    ) -> float:
         try:
             caller = self._identify(context)
         except Unauthenticated as error:
@@ -184,14 +210,10 @@ class Edge(grpc.aio.ServerInterceptor):
             raise Refused("QUEUE_FULL", "too much is under way; send the same again later")
         if not is_streaming:
             left_s = min(left_s, DEADLINE_CAP_S)
-        reader = self._readers.get(served.method)
-        request = None if reader is None else reader(raw)
-        if request is None:
-            request = _read(handler, raw)
         set_caller(caller)
-        return request, float(left_s)
+        return float(left_s)
 
-    async def _finish(self, work: Awaitable[Message], left_s: float) -> Message:
+    async def _finish(self, work: Awaitable[Message | bytes], left_s: float) -> Message | bytes:
         # At the caller's deadline grpc cancels between two awaits. The work goes on by itself then,
         # so that it is complete or never began; the caller learns of it by asking again.
         task = asyncio.ensure_future(_with_deadline(work, left_s))
@@ -241,9 +263,14 @@ class Edge(grpc.aio.ServerInterceptor):
         )
 
 
-async def _with_deadline(work: Awaitable[Message], left_s: float) -> Message:
+async def _with_deadline(work: Awaitable[Message | bytes], left_s: float) -> Message | bytes:
     _deadline.set((asyncio.current_task(), asyncio.get_running_loop().time() + left_s))
     return await work
+
+
+def _in_bytes(serialize: Callable[[Any], bytes]) -> Callable[[Any], bytes]:
+    """What a quick way answers is in bytes already."""
+    return lambda reply: reply if isinstance(reply, bytes) else serialize(reply)
 
 
 def _read(handler: Any, raw: bytes) -> Message:  # noqa: ANN401

@@ -13,7 +13,7 @@ from grpc_health.v1 import health, health_pb2_grpc
 
 from libs.auth import ROLES, Verifier
 from libs.failure import StartFailed
-from libs.grpc_edge import Edge, Identify, Reader, by_certificate, by_token
+from libs.grpc_edge import Edge, Identify, Quick, by_certificate, by_token
 
 MESSAGE_BYTES_MAX = 16 * 1024 * 1024
 METADATA_BYTES_MAX = 8 * 1024
@@ -50,9 +50,8 @@ class Binding:
     add: Callable[[Any, grpc.aio.Server], None]
     servicer: object
     service: str
-    # By method: what reads a request from its bytes where it surely is well-formed, for calls whose
-    # reading would cost more than their work. None: it is read and checked the general way.
-    readers: Mapping[str, Reader] = field(default_factory=dict)
+    # By method: a way past messages, for calls whose reading would cost more than their work.
+    quick: Mapping[str, Quick[Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +83,7 @@ async def serve(  # noqa: PLR0913 - a server is told all of it
     Callers are named by token (`verifier`) or, with `mutual`, by client certificate. No third way.
     """
     rules = rules_of(bindings, policy)
-    edge = Edge(rules, _identify(verifier, mutual=mutual), max_concurrent, _readers(bindings))
+    edge = Edge(rules, _identify(verifier, mutual=mutual), max_concurrent, _quick(bindings))
     server = grpc.aio.server(
         interceptors=[edge], options=_OPTIONS, maximum_concurrent_rpcs=max_concurrent
     )
@@ -124,11 +123,11 @@ def rules_of(bindings: Sequence[Binding], policy: Policy) -> dict[str, frozenset
     return rules
 
 
-def _readers(bindings: Sequence[Binding]) -> dict[str, Reader]:
+def _quick(bindings: Sequence[Binding]) -> dict[str, Quick[Any]]:
     return {
-        f"/{binding.service}/{method}": reader
+        f"/{binding.service}/{method}": quick
         for binding in bindings
-        for method, reader in binding.readers.items()
+        for method, quick in binding.quick.items()
     }
 
 

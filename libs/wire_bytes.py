@@ -9,29 +9,36 @@ type in one.
 _SEVEN_BITS = 0x7F
 _MORE = 0x80
 _WORD = 1 << 64
+# Two digits of seven bits are looked up at a time.
+_DIGITS_BITS = 14
+_DIGITS = 1 << _DIGITS_BITS
+_DIGITS_MASK = _DIGITS - 1
 # Bytes as characters: one each.
 BYTES = "latin-1"
 
 
-def _varint(value: int) -> str:
-    digits = ""
-    while value > _SEVEN_BITS:
-        digits += _MORE_TO_COME[value & _SEVEN_BITS]
-        value >>= 7
-    return digits + chr(value)
-
-
-_MORE_TO_COME = tuple(chr(value | _MORE) for value in range(_MORE))
-# Lengths and small numbers are nearly all there is.
-_SMALL = tuple(_varint(value) for value in range(1 << 12))
-_SMALL_END = len(_SMALL)
+# Lengths and small numbers are nearly all there is: a number that ends here, and two digits of one
+# that goes on.
+_LAST = tuple(
+    chr(value) if value <= _SEVEN_BITS else chr(value & _SEVEN_BITS | _MORE) + chr(value >> 7)
+    for value in range(_DIGITS)
+)
+_MORE_TO_COME = tuple(
+    chr(value & _SEVEN_BITS | _MORE) + chr(value >> 7 | _MORE) for value in range(_DIGITS)
+)
 
 
 def varint(value: int) -> str:
     """A number of up to 64 bits; a negative one takes ten bytes."""
-    if 0 <= value < _SMALL_END:
-        return _SMALL[value]
-    return _varint(value if value >= 0 else value + _WORD)
+    if 0 <= value < _DIGITS:
+        return _LAST[value]
+    if value < 0:
+        value += _WORD
+    digits = ""
+    while value >= _DIGITS:
+        digits += _MORE_TO_COME[value & _DIGITS_MASK]
+        value >>= _DIGITS_BITS
+    return digits + _LAST[value]
 
 
 def number(tag: str, value: int) -> str:

@@ -10,6 +10,7 @@ from hefu.accounts.v1 import accounts_pb2_grpc, events_pb2
 from libs import auth
 from libs.decider import FieldViolation
 from libs.event_store import EventStore
+from libs.grpc_edge import Quick
 from libs.grpc_errors import Refused as EdgeRefused
 from libs.grpc_server import Binding
 from libs.projection import Projection
@@ -27,10 +28,9 @@ from services.accounts.codec.answers import (
 from services.accounts.codec.pages import journal_of, page_message
 from services.accounts.codec.plain_calls import (
     PlainTransfers,
-    commands_response,
     read_commands,
     read_transfers,
-    transfers_response,
+    response_bytes,
 )
 from services.accounts.domain.answers import Answer
 from services.accounts.domain.book import Account, Book, Place, Window
@@ -66,8 +66,11 @@ class AccountsApi(accounts_pb2_grpc.AccountsServiceServicer):
 
     def binding(self) -> Binding:
         add = accounts_pb2_grpc.add_AccountsServiceServicer_to_server
-        readers = {"PostTransfers": read_transfers, "PostCommands": read_commands}
-        return Binding(add, self, "hefu.accounts.v1.AccountsService", readers)
+        quick = {
+            "PostTransfers": Quick(read_transfers, self._post_transfers),
+            "PostCommands": Quick(read_commands, self._post_commands),
+        }
+        return Binding(add, self, "hefu.accounts.v1.AccountsService", quick)
 
     async def OpenAccount(
         self, request: pb.OpenAccountRequest, context: "Context"
@@ -206,29 +209,17 @@ class AccountsApi(accounts_pb2_grpc.AccountsServiceServicer):
         )
 
     async def PostTransfers(
-        self, request: pb.PostTransfersRequest | PlainTransfers, context: "Context"
+        self, request: pb.PostTransfersRequest, context: "Context"
     ) -> pb.PostTransfersResponse:
-        if isinstance(request, PlainTransfers):
-            plain, last = await self._plain(request)
-            response = transfers_response(request, plain)
-            response.position = last
-            return response
         asked = [commands.transfer_of(transfer) for transfer in request.transfers]
         items = commands.items_of(asked, [transfer.is_linked for transfer in request.transfers])
         results, position = await self._bulk(asked, items, is_preview=request.validate_only)
         return pb.PostTransfersResponse(results=results, position=position)
 
     async def PostCommands(
-        self, request: pb.PostCommandsRequest | PlainTransfers, context: "Context"
+        self, request: pb.PostCommandsRequest, context: "Context"
     ) -> pb.PostCommandsResponse:
-        barred = _BARRED.get(auth.current_caller().role, frozenset())
-        if isinstance(request, PlainTransfers):
-            if "transfer" in barred:
-                raise _not_for_caller(0)
-            plain, last = await self._plain(request)
-            response = commands_response(request, plain)
-            response.position = last
-            return response
+        barred = _barred()
         for n, command in enumerate(request.commands):
             if command.WhichOneof("command") in barred:
                 raise _not_for_caller(n)
@@ -382,10 +373,15 @@ class AccountsApi(accounts_pb2_grpc.AccountsServiceServicer):
         answer, _ = await self._one(command, is_preview=is_preview)
         return result_of(command[0], answer, is_preview=is_preview)
 
-    async def _plain(self, request: PlainTransfers) -> tuple[list[Answer], int]:
+    async def _post_transfers(self, request: PlainTransfers) -> bytes:
         with _told():
-            answers = await self.writer.submit(_caller(), request.transfers)
-        return answers, self.writer.latest([answer.position for answer in answers])
+            return response_bytes(*await self.writer.submit_plain(_caller(), request))
+
+    async def _post_commands(self, request: PlainTransfers) -> bytes:
+        if "transfer" in _barred():
+            raise _not_for_caller(0)
+        # Both responses are the same in bytes.
+        return await self._post_transfers(request)
 
     async def _bulk(
         self, asked: Sequence[Command], items: Sequence[Item], *, is_preview: bool
@@ -422,6 +418,10 @@ def _edge(refusal: Refusal) -> EdgeRefused:
 def _not_for_caller(place: int) -> EdgeRefused:
     text = "not for this caller"
     return EdgeRefused("PERMISSION_DENIED", text, [FieldViolation(f"commands[{place}]", text)])
+
+
+def _barred() -> frozenset[str]:
+    return _BARRED.get(auth.current_caller().role, frozenset())
 
 
 def _caller() -> Caller:

@@ -9,7 +9,6 @@ import asyncio
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, TypeAlias
-from uuid import UUID
 
 from sqlalchemy import BigInteger, Column, Connection, LargeBinary, MetaData, Table, delete, select
 from sqlalchemy.exc import OperationalError
@@ -19,17 +18,17 @@ from libs.read_model import Database, DatabaseUnavailable
 from libs.telemetry import get_logger
 from services.accounts.codec.replaying import decode_for_replay
 from services.accounts.domain.book import ORDINAL_BITS
-from services.accounts.domain.entries import Entry
 from services.accounts.domain.pages import NO_HASH, PageDamaged, verified_hash
-from services.accounts.domain.recalling import HOLD, ID, Found, Key, keys_of
+from services.accounts.domain.recalling import HOLD, ID, Found, Key, Once, once_of
 
 # Rows are committed this often, or once there are so many: each commit costs a flush to disk.
 COMMIT_EVERY_S = 0.5
 ROWS_MAX = 20_000
-# Entries that wait in memory to be indexed; what comes on top is read back from the store.
+# Keys that wait in memory to be indexed; what comes on top is read back from the store.
 WAITING_MAX = 60_000
 _KEYS_PER_QUERY = 500
 _RETRY_S = 1.0
+_ID_BYTES = 16
 
 log = get_logger()
 
@@ -43,7 +42,7 @@ class IndexBehind(Exception):
 class _Indexed(NamedTuple):
     page_number: int
     page_hash: bytes
-    entries: Sequence[Entry]
+    once: Sequence[Once]
 
 
 class IdIndex:
@@ -83,7 +82,7 @@ class IdIndex:
         self._insert = f"INSERT {columns} VALUES ({mark}, {mark}, {mark})"  # noqa: S608 - marks alone
         self._mark = mark
         self._waiting: deque[_Indexed] = deque()
-        self.waiting_entries = 0
+        self.waiting_keys = 0
         self._head = -1
         self._wake = asyncio.Event()
         self._moved = asyncio.Event()
@@ -114,16 +113,16 @@ class IdIndex:
         except PageDamaged:
             return NO_HASH
 
-    def offer(self, page_number: int, page_hash: bytes, entries: Sequence[Entry]) -> None:
-        """A page that stands in the journal. They come in order."""
+    def offer(self, page_number: int, page_hash: bytes, once: Sequence[Once]) -> None:
+        """A page that stands in the journal, by its keys. They come in order."""
         self.expect(page_number)
         if page_number <= self.position:
             return
-        if self.waiting_entries < WAITING_MAX:
+        if self.waiting_keys < WAITING_MAX:
             follows = not self._waiting or self._waiting[-1].page_number == page_number - 1
             if follows:
-                self._waiting.append(_Indexed(page_number, page_hash, entries))
-                self.waiting_entries += len(entries)
+                self._waiting.append(_Indexed(page_number, page_hash, once))
+                self.waiting_keys += len(once)
 
     def expect(self, page_number: int) -> None:
         """The journal has this page: what was not offered is read from the store."""
@@ -137,7 +136,7 @@ class IdIndex:
                 self._wake.clear()
                 await self._wake.wait()
             try:
-                if self.waiting_entries < ROWS_MAX:
+                if self.waiting_keys < ROWS_MAX:
                     await asyncio.sleep(self._commit_every_s)
                 await self.catch_up()
             except DatabaseUnavailable as error:
@@ -165,7 +164,7 @@ class IdIndex:
         if self.position < floor:
             text = f"the index of {self._journal} is at page {self.position} of {floor}"
             raise IndexBehind(text)
-        names = {_name(key): key for key in keys}
+        names = {_name(*key): key for key in keys}
         try:
             rows = await self._database.read(lambda connection: self._find(connection, list(names)))
         except (DatabaseUnavailable, OperationalError) as error:
@@ -190,15 +189,15 @@ class IdIndex:
     async def _next_pages(self) -> list[_Indexed]:
         """The pages after our position, from memory, else from the store: up to `ROWS_MAX`."""
         while self._waiting and self._waiting[0].page_number <= self.position:
-            self.waiting_entries -= len(self._waiting.popleft().entries)
+            self.waiting_keys -= len(self._waiting.popleft().once)
         pages: list[_Indexed] = []
         rows = 0
         if self._waiting and self._waiting[0].page_number == self.position + 1:
             while self._waiting and rows < ROWS_MAX:
                 page = self._waiting.popleft()
-                self.waiting_entries -= len(page.entries)
+                self.waiting_keys -= len(page.once)
                 pages.append(page)
-                rows += len(page.entries)
+                rows += len(page.once)
             return pages
         end = self._waiting[0].page_number if self._waiting else self._head + 1
         async for stored in self._store.read(self._journal, self.position + 1):
@@ -206,16 +205,16 @@ class IdIndex:
             if page_number >= end or rows >= ROWS_MAX:
                 break
             read = decode_for_replay(stored.data)
-            pages.append(_Indexed(page_number, read.page_hash, read.entries))
-            rows += len(read.entries)
+            once = [one for n, entry in enumerate(read.entries) for one in once_of(entry, n)]
+            pages.append(_Indexed(page_number, read.page_hash, once))
+            rows += len(once)
         return pages
 
     def _store_pages(self, connection: Connection, pages: Sequence[_Indexed]) -> None:
         rows = [
-            (_name(key), page.page_number << ORDINAL_BITS | ordinal, value)
+            (_name(kind, scope, name), page.page_number << ORDINAL_BITS | ordinal, value)
             for page in pages
-            for ordinal, entry in enumerate(page.entries)
-            for key, value in keys_of(entry)
+            for kind, scope, name, value, ordinal in page.once
         ]
         rows.sort()
         if rows:
@@ -226,9 +225,8 @@ class IdIndex:
         connection.execute(self._positions.insert(), position)
 
 
-def _name(key: Key) -> bytes:
+def _name(kind: str, scope: str, name: str) -> bytes:
     """The stored form of a key. What is no UUID in its one form is no id, and never stored."""
-    kind, scope, name = key
     if kind in (ID, HOLD):
         return kind.encode() + _id_bytes(name) + scope.encode()
     return kind.encode() + name.encode()
@@ -236,7 +234,7 @@ def _name(key: Key) -> bytes:
 
 def _id_bytes(id_: str) -> bytes:
     try:
-        found = UUID(id_)
+        found = bytes.fromhex(id_.replace("-", ""))
     except ValueError:
         return id_.encode()
-    return found.bytes
+    return found if len(found) == _ID_BYTES else id_.encode()

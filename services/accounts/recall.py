@@ -3,10 +3,10 @@
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 from services.accounts.calls import Call
-from services.accounts.codec.replaying import StoredPage
+from services.accounts.codec.plain_calls import PlainTransfers
+from services.accounts.codec.replaying import StoredPage, WrittenPage
 from services.accounts.domain.book import Book, End, Hold, place_of
 from services.accounts.domain.commands import Item, Linked
-from services.accounts.domain.entries import Entry
 from services.accounts.domain.pages import ENTRIES_MAX
 from services.accounts.domain.recalling import (
     HOLD,
@@ -24,7 +24,7 @@ class Recall:
     """`page` gives the entries of a page of the journal."""
 
     def __init__(
-        self, index: IdIndex | None, page: Callable[[int], Awaitable[Sequence[Entry] | StoredPage]]
+        self, index: IdIndex | None, page: Callable[[int], Awaitable[WrittenPage | StoredPage]]
     ) -> None:
         self._index = index
         self._page = page
@@ -79,7 +79,10 @@ def _asked(
         if book.floor >= 0:
             caller = call.caller.name
             horizon = book.horizons.get(caller, "")
+            plain = call.items.plain if isinstance(call.items, PlainTransfers) else ()
             for n in range(call.at, call.ready):
+                if plain and plain[n].transfer_id > horizon and plain[n].texts is None:
+                    continue
                 keys = _keys(call.items[n], caller, horizon, book)
                 if keys:
                     asked.append((call, n, keys))

@@ -14,6 +14,7 @@ from services.accounts.domain.book import Book
 from services.accounts.domain.entries import Page
 from services.accounts.domain.forgetting import end_page, forget
 from services.accounts.domain.pages import NO_HASH, PageDamaged, check_link, verified_hash
+from services.accounts.domain.recalling import once_of
 from services.accounts.domain.snapshot import SnapshotUnknown, thaw_columns, thaw_head
 from services.accounts.id_index import ROWS_MAX, IdIndex
 
@@ -90,9 +91,10 @@ async def _read_on(
         head_hash = page.page_hash
         entries += len(page.entries)
         if index is not None:
-            index.offer(page.number, head_hash, page.entries)
+            once = [one for n, entry in enumerate(page.entries) for one in once_of(entry, n)]
+            index.offer(page.number, head_hash, once)
             # What is read faster than it is indexed would pile up; behind a snapshot it must wait.
-            while index.position >= book.floor and index.waiting_entries >= ROWS_MAX:
+            while index.position >= book.floor and index.waiting_keys >= ROWS_MAX:
                 await index.catch_up()
             forget(book, index.position, keep)
     log.info("journal_recovered", journal=journal, page=book.page_number, snapshot=snapshot_page)

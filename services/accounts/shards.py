@@ -23,6 +23,7 @@ from typing import TypeAlias, TypeVar
 
 from libs.ids import named_id
 from libs.telemetry import get_logger
+from services.accounts.codec.plain_calls import PlainTransfers, result_text
 from services.accounts.crossings import SYSTEM, Crossings, Near, crossing_id_of
 from services.accounts.domain.answers import Answer
 from services.accounts.domain.book import ORDINAL_BITS, Account, Book, place_of
@@ -141,6 +142,17 @@ class Shards:
             some, waiting = waiting[:count], waiting[count:]
             await self._decide(caller, some, answers)
         return [answer for each in answers for answer in each]
+
+    async def submit_plain(
+        self, caller: Caller, transfers: PlainTransfers
+    ) -> tuple[list[str], int]:
+        """Items of the response in their order, and the position by which all of them stand."""
+        answers = await self.submit(caller, transfers)
+        results = [
+            result_text(transfer.transfer_id, answer)
+            for transfer, answer in zip(transfers.plain, answers, strict=True)
+        ]
+        return results, self.latest(answer.position for answer in answers)
 
     async def preview(self, caller: Caller, items: Sequence[Item]) -> tuple[list[Answer], Book]:
         """What the answers would be, for commands that all lie on one shard. Raises `Refused`."""

@@ -136,6 +136,11 @@ class Snapshots:
             self._pages = self._entries = 0
             self._due.set()
 
+    @property
+    def keep(self) -> Callable[[Account], None] | None:
+        """Who must see an account before it changes, while a snapshot is in hand."""
+        return None if self._taking is None else self._taking.keep
+
     def before(self, entry: Entry, book: Book) -> None:
         """The entry is about to change the book."""
         taking = self._taking

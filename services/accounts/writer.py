@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TypeAlias, TypeVar
 from uuid import UUID, uuid5
@@ -19,28 +18,29 @@ from libs.clock import Clock
 from libs.event_store import Busy, EventStore, NewEvent, OutcomeUnknown, WrongVersion
 from libs.failure import StartFailed
 from services.accounts.calls import Call
-from services.accounts.codec.entry_bytes import encode_entry
 from services.accounts.codec.pages import (
     JOURNAL,
     PAGE_TYPE,
     encode_page,
 )
-from services.accounts.codec.replaying import StoredPage
+from services.accounts.codec.plain_calls import PlainTransfers, result_text
+from services.accounts.codec.replaying import StoredPage, WrittenPage
 from services.accounts.domain.answers import Answer, answer_of
 from services.accounts.domain.book import Book, Window, place_of
 from services.accounts.domain.callers import Caller
 from services.accounts.domain.commands import Item, Linked
 from services.accounts.domain.entries import Entry
 from services.accounts.domain.forgetting import end_page, forget
-from services.accounts.domain.groups import bytes_of, decide_linked, none_recorded
+from services.accounts.domain.groups import decide_linked, none_recorded
 from services.accounts.domain.journal import Decision, Repeated, decide, expiries
-from services.accounts.domain.pages import ENTRIES_MAX, PAGE_BYTES_MAX
 from services.accounts.domain.previews import Preview, preview
 from services.accounts.domain.recalling import Found, Key, put_back, take_away
 from services.accounts.domain.refusals import Reason, Refusal, Refused
-from services.accounts.domain.terms import differing
+from services.accounts.domain.terms import checks_behind, differing
 from services.accounts.domain.totals import TrialBalance, totals_of
+from services.accounts.draft import Draft
 from services.accounts.id_index import IdIndex
+from services.accounts.posting import post
 from services.accounts.recall import Recall
 from services.accounts.recovery import KEEP_ENTRIES, Recovered
 from services.accounts.snapshots import Snapshots
@@ -59,39 +59,11 @@ _PAGE_IDS = UUID("5b0c2d3e-8a41-5a86-9f0a-6e1b27f5c9d4")
 
 T = TypeVar("T")
 # Of a page just written, or of one read back.
-_Entries: TypeAlias = Sequence[Entry] | StoredPage
+_Entries: TypeAlias = WrittenPage | StoredPage
 
 
 class JournalTaken(StartFailed):
     """Another writer has written the page that was ours to write."""
-
-
-@dataclass(slots=True)
-class _Draft:
-    """A page being filled, and the calls that are complete with it."""
-
-    entries: list[Entry] = field(default_factory=list)
-    encoded: list[bytes] = field(default_factory=list)
-    size: int = 0
-    complete: list[Call] = field(default_factory=list)
-
-    @property
-    def is_full(self) -> bool:
-        return len(self.entries) >= ENTRIES_MAX or self.size >= PAGE_BYTES_MAX
-
-    def has_room_for(self, linked: Linked) -> bool:
-        """Whether a group fits that may not be parted; on a page of its own it always does."""
-        entries, size = len(linked.commands), bytes_of(linked.commands)
-        is_within = self.size + size <= PAGE_BYTES_MAX
-        return not self.entries or (is_within and len(self.entries) + entries <= ENTRIES_MAX)
-
-    def add(self, entry: Entry, book: Book) -> None:
-        ordinal = len(self.entries)
-        book.evolve(entry, ordinal)
-        encoded = encode_entry(entry, ordinal)
-        self.entries.append(entry)
-        self.encoded.append(encoded)
-        self.size += len(encoded) + 4
 
 
 class Writer:
@@ -141,7 +113,7 @@ class Writer:
 
     async def run(self) -> None:
         """For ever. Raises `JournalTaken` where another writer is at work."""
-        draft = _Draft()
+        draft = Draft("")
         try:
             while True:
                 await self._wait_for_work()
@@ -153,14 +125,14 @@ class Writer:
                 put_back(self._book, recalled)
                 draft = self._decide()
                 take_away(self._book, recalled)
-                if draft.entries:
+                if draft.encoded:
                     await self._write(draft)
                 self._is_writing = False
                 self._tell(draft)
         finally:
             self._give_up([*draft.complete, *self._calls])
 
-    def _tell(self, draft: _Draft) -> None:
+    def _tell(self, draft: Draft) -> None:
         for call in draft.complete:
             if not call.done.done():
                 call.done.set_result(call.decided)
@@ -185,24 +157,43 @@ class Writer:
 
         `elsewhere`: facts and business keys of these commands that are taken on another shard.
         """
+        call = await self._decided(caller, items, elsewhere)
+        return [await self._answer(*each) for each in call.decided if not isinstance(each, str)]
+
+    async def submit_plain(
+        self, caller: Caller, transfers: PlainTransfers
+    ) -> tuple[list[str], int]:
+        """Items of the response in their order, and the position by which all of them stand.
+
+        Raises `Refused` (QUEUE_FULL).
+        """
+        call = await self._decided(caller, transfers, _NOTHING)
+        results: list[str] = []
+        last = call.page_number
+        for transfer, each in zip(transfers.plain, call.decided, strict=True):
+            if isinstance(each, str):
+                results.append(each)
+            else:
+                answer = await self._answer(*each)
+                results.append(result_text(transfer.transfer_id, answer))
+                last = max(last, answer.position)
+        return results, last
+
+    async def _decided(
+        self, caller: Caller, items: Sequence[Item], elsewhere: Mapping[Key, Found]
+    ) -> Call:
+        """The call, once all of it stands."""
         if self._is_stopped:
             raise _stopped()
         if self._queued + len(items) > QUEUED_MAX:
             text = f"{QUEUED_MAX} commands are waiting: send it again in a second"
             raise Refused(Reason.QUEUE_FULL, "", text)
-        future: asyncio.Future[list[tuple[int, Decision]]] = (
-            asyncio.get_running_loop().create_future()
-        )
-        call = Call(caller, items, future, elsewhere=elsewhere)
+        call = Call(caller, items, asyncio.get_running_loop().create_future(), elsewhere=elsewhere)
         self._calls.append(call)
         self._queued += len(items)
         self._wake.set()
-        return [
-            answer_of(decision, page_number, is_replayed=False)
-            if isinstance(decision, Entry)
-            else await self._answer(page_number, decision)
-            for page_number, decision in await call.done
-        ]
+        await call.done
+        return call
 
     async def preview(self, caller: Caller, items: Sequence[Item]) -> tuple[list[Answer], Book]:
         """What the answers would be on a page begun now, and the book after it."""
@@ -308,13 +299,15 @@ class Writer:
                 async with asyncio.timeout(min(left_s, LOOK_AGAIN_S)):
                     await self._wake.wait()
 
-    def _decide(self) -> _Draft:
+    def _decide(self) -> Draft:
         """Fill a page: expiries first, then what is queued, in its order."""
-        book, draft = self._book, _Draft()
+        book = self._book
         before = (book.page_number, book.page_us, book.business_date)
         book.begin_page(book.page_number + 1, max(book.page_us, self._clock()))
+        draft = Draft(book.business_date)
         while not draft.is_full and (expiry := expiries(book)) is not None:
-            self._add(expiry, draft)
+            self._snapshots.before(expiry, book)
+            draft.add(expiry, book)
         while self._calls and not draft.is_full:
             call = self._calls[0]
             if call.done.done() and not call.decided:
@@ -326,41 +319,38 @@ class Writer:
             if call.at < len(call.items):
                 break
             draft.complete.append(self._calls.popleft())
-        if not draft.entries:
+        if not draft.encoded:
             book.page_number, book.page_us, book.business_date = before
         return draft
 
-    def _decide_call(self, call: Call, draft: _Draft) -> None:
-        book, decided = self._book, call.decided
-        page_number = book.page_number
-        for n in range(call.at, call.ready):
-            if draft.is_full:
-                return
-            item = call.items[n]
-            if n in call.behind:
-                decisions = _behind(item, call.behind[n])
+    def _decide_call(self, call: Call, draft: Draft) -> None:
+        book, decided, before = self._book, call.decided, call.at
+        plain = call.items.plain if isinstance(call.items, PlainTransfers) else ()
+        while call.at < call.ready and not draft.is_full:
+            if plain and not call.behind and post(call, plain, book, draft, self._snapshots.keep):
+                continue
+            item = call.items[call.at]
+            if call.at in call.behind:
+                decisions = _behind(item, call.behind[call.at])
             elif isinstance(item, Linked):
                 if not draft.has_room_for(item):
-                    return
-                decisions = decide_linked(item, call.caller, book, len(draft.entries))
+                    break
+                decisions = decide_linked(item, call.caller, book, len(draft.encoded))
             else:
                 decisions = (decide(item, call.caller, book),)
             for decision in decisions:
                 if isinstance(decision, Entry):
-                    self._add(decision, draft)
-                decided.append((page_number, decision))
+                    self._snapshots.before(decision, book)
+                    draft.add(decision, book)
+                decided.append((book.page_number, decision))
             call.at += 1
-            self._queued -= 1
+        self._queued -= call.at - before
 
-    def _add(self, entry: Entry, draft: _Draft) -> None:
-        self._snapshots.before(entry, self._book)
-        draft.add(entry, self._book)
-
-    async def _write(self, draft: _Draft) -> None:
+    async def _write(self, draft: Draft) -> None:
         book = self._book
         number = book.page_number
         data, page_hash = encode_page(
-            number, self.head_hash, book.page_us, draft.entries[0].business_date, draft.encoded
+            number, self.head_hash, book.page_us, draft.business_date, draft.encoded
         )
         id_ = uuid5(_PAGE_IDS, f"{self._journal}\x00{number}\x00{page_hash.hex()}")
         event = NewEvent(id_, PAGE_TYPE, data, {"actor": "accounts"}, is_json=False)
@@ -369,11 +359,11 @@ class Writer:
         self._positions[number] = store_position
         if len(self._positions) > POSITIONS_KEPT_MAX:
             self._positions.popitem(last=False)
-        self._keep_page(number, tuple(draft.entries))
-        end_page(book, len(draft.entries))
-        self._snapshots.offer(book, page_hash, len(draft.entries))
+        self._keep_page(number, WrittenPage(draft.encoded))
+        end_page(book, len(draft.encoded))
+        self._snapshots.offer(book, page_hash, len(draft.encoded))
         if self._index is not None:
-            self._index.offer(number, page_hash, draft.entries)
+            self._index.offer(number, page_hash, draft.once)
             forget(book, self._index.position, self._keep)
         moved, self._moved = self._moved, asyncio.Event()
         moved.set()
@@ -406,7 +396,7 @@ class Writer:
                 entry = entries[place.ordinal]
                 if not terms:
                     return answer_of(entry, place.page_number, is_replayed=True)
-                fields = differing(terms, entry.term_checks)
+                fields = differing(terms, checks_behind(entry))
                 text = "the id came first with other terms"
                 refusal = Refusal(Reason.IDEMPOTENCY_KEY_REUSED.name, fields, text)
                 return Answer(self.position, is_replayed=False, refusal=refusal)

@@ -4,8 +4,9 @@ Each stage alone, without a store, a network or other work beside it: CPU time f
 The stages of the general way are what a transfer costs that is not plain.
 """
 
+import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
@@ -19,19 +20,19 @@ from libs.event_store import StoredEvent
 from libs.ids import new_id
 from libs.read_model import Database, apply
 from libs.validation import shape_violations
+from services.accounts.calls import Call
 from services.accounts.codec import commands
 from services.accounts.codec.entry_bytes import encode_entry
-from services.accounts.codec.facts import entry_to_wire
 from services.accounts.codec.pages import JOURNAL, PAGE_TYPE, encode_page
-from services.accounts.codec.plain_calls import read_transfers, transfers_response
-from services.accounts.domain.answers import answer_of
+from services.accounts.codec.plain_calls import read_transfers, response_bytes
 from services.accounts.domain.book import Account, Book
 from services.accounts.domain.callers import caller_of
-from services.accounts.domain.commands import Transfer
 from services.accounts.domain.entries import Entry
-from services.accounts.domain.journal import decide, decide_by_rules
+from services.accounts.domain.journal import decide
 from services.accounts.domain.kinds import Kind
 from services.accounts.domain.pages import NO_HASH
+from services.accounts.draft import Draft
+from services.accounts.posting import post
 from services.accounts.projections import ACCOUNTS_ENTRIES
 from tests.bench.load import FUNDS, Wallets, request_of
 
@@ -85,30 +86,22 @@ def _one_call(stages: Stages, book: Book, raw: bytes, previous: bytes) -> tuple[
     if plain is None:
         raise AssertionError("the load is plain")
     book.begin_page(book.page_number + 1, book.page_us)
-    number = book.page_number
-    entries = stages.take("decide, move the balances", lambda: _decided(plain.transfers, book))
-    encoded = stages.take(
-        "entries to bytes", lambda: [encode_entry(e, n) for n, e in enumerate(entries)]
+    number, draft = book.page_number, Draft(book.business_date)
+    call = Call(caller_of("wallet", "wallet"), plain, asyncio.Future(), ready=len(plain))
+    stages.take(
+        "decide, move the balances, entry and answer in bytes",
+        lambda: post(call, plain.plain, book, draft, None),
     )
+    if call.at != BULK:
+        raise AssertionError("the load is refused")
     page = stages.take(
         "page: Merkle root and chained hash",
-        lambda: encode_page(number, previous, book.page_us, book.business_date, encoded),
+        lambda: encode_page(number, previous, book.page_us, book.business_date, draft.encoded),
     )
-    answers = [answer_of(entry, number, is_replayed=False) for entry in entries]
-    stages.take("answer", lambda: transfers_response(plain, answers).SerializeToString())
-    _general(stages, raw, entries, book)
+    results = [each for each in call.decided if isinstance(each, str)]
+    stages.take("answer", lambda: response_bytes(results, number))
+    _general(stages, raw, book)
     return page
-
-
-def _decided(transfers: Sequence[Transfer], book: Book) -> list[Entry]:
-    caller, entries = caller_of("wallet", "wallet"), []
-    for ordinal, transfer in enumerate(transfers):
-        entry = decide(transfer, caller, book)
-        if not isinstance(entry, Entry):
-            raise TypeError(entry)
-        book.evolve(entry, ordinal)
-        entries.append(entry)
-    return entries
 
 
 def _rows(stages: Stages, event: StoredEvent, connection: Connection) -> None:
@@ -118,7 +111,7 @@ def _rows(stages: Stages, event: StoredEvent, connection: Connection) -> None:
     )
 
 
-def _general(stages: Stages, raw: bytes, entries: Sequence[Entry], book: Book) -> None:
+def _general(stages: Stages, raw: bytes, book: Book) -> None:
     request = pb.PostTransfersRequest.FromString(raw)
     stages.take(f"{_GENERAL}: rules of the proto", lambda: shape_violations(request))
     asked = stages.take(
@@ -127,10 +120,11 @@ def _general(stages: Stages, raw: bytes, entries: Sequence[Entry], book: Book) -
     )
     # Decided by another caller: its ids are its own.
     other = caller_of("another", "wallet")
-    stages.take(
-        f"{_GENERAL}: decide by the rules", lambda: [decide_by_rules(c, other, book) for c in asked]
+    entries = stages.take(
+        f"{_GENERAL}: decide by the rules", lambda: [decide(each, other, book) for each in asked]
     )
+    posted = [entry for entry in entries if isinstance(entry, Entry)]
     stages.take(
         f"{_GENERAL}: entries to bytes",
-        lambda: [entry_to_wire(e, n).SerializeToString() for n, e in enumerate(entries)],
+        lambda: [encode_entry(entry, n) for n, entry in enumerate(posted)],
     )

@@ -4,6 +4,7 @@ The balances after a transfer say what it did; a journal of ten million is read 
 """
 
 import sys
+from collections.abc import Sequence
 
 from hefu.accounts.v1 import events_pb2 as pb
 from libs.wire import time_from_wire
@@ -39,6 +40,19 @@ class StoredPage:
 
     def __getitem__(self, ordinal: int) -> Entry:
         return entry_from_wire(self._entries[ordinal])
+
+
+class WrittenPage:
+    """A page by its entries' stored bytes, of which few are ever read again."""
+
+    def __init__(self, encoded: Sequence[bytes]) -> None:
+        self._encoded = encoded
+
+    def __len__(self) -> int:
+        return len(self._encoded)
+
+    def __getitem__(self, ordinal: int) -> Entry:
+        return entry_from_wire(pb.Entry.FromString(self._encoded[ordinal]))
 
 
 def _entry(message: pb.Entry) -> Entry:

@@ -246,7 +246,7 @@ class Book:
         for account_id, seq, posted, held, incoming in entry.balances:
             account = accounts[account_id]
             if account.day != today:
-                self._end_day_of(account, today)
+                self.end_day_of(account, today)
             if is_dated_back:
                 delta = posted - account.posted
                 account.closings = dated_back(account.closings, entry.value_date, delta)
@@ -260,7 +260,8 @@ class Book:
                 known = self.ids[entry.caller] = {}
             known[entry.command_id] = Known(place, entry.terms_hash)
 
-    def _end_day_of(self, account: Account, today: str) -> None:
+    def end_day_of(self, account: Account, today: str) -> None:
+        """The account's first entry of another day is about to come."""
         if account.day:
             closing = Closing(account.day, account.posted)
             account.closings = closed_day(account.closings, closing, self.horizon)

@@ -32,13 +32,23 @@ from services.accounts.domain.commands import (
     UnfreezeAccount,
 )
 from services.accounts.domain.entries import CommandRefused, Entry
-from services.accounts.domain.plain import ID_AHEAD_MAX_MS, plain_transfer
 from services.accounts.domain.refusals import UNRECORDED, Reason, Refusal, Refused
 from services.accounts.domain.shape import check
-from services.accounts.domain.terms import Digest, canonical, digest
+from services.accounts.domain.terms import (
+    Digest,
+    canonical,
+    checks_of,
+    digest,
+    hash_of,
+    is_told_by_its_entry,
+)
 from services.accounts.domain.transfers import transfer
 from services.accounts.domain.windows import decide_window
 
+# On first use the time inside an id may lie this far after page time.
+ID_AHEAD_MAX_MS = 5 * 60 * 1_000
+# Characters of an id that hold its time, in milliseconds.
+TIME_DIGITS = 13
 _MILLI = 1_000
 
 
@@ -77,29 +87,21 @@ def decide(command: Command, caller: Caller, book: Book, group: str = "") -> Dec
 
     `group`: the digest of the linked group that the command is a member of.
     """
-    if isinstance(command, Transfer) and not group:
-        entry = plain_transfer(command, caller, book)
-        if entry is not None:
-            return entry
-    return decide_by_rules(command, caller, book, group)
-
-
-def decide_by_rules(command: Command, caller: Caller, book: Book, group: str = "") -> Decision:
-    """The same, without looking first whether it is plain."""
     try:
         check(command)
         if isinstance(command, OpenWindow | SealWindow | CloseWindow):
-            terms_digest = digest(canonical(command))
-            return decide_window(command, terms_digest, caller, book)
+            return decide_window(command, digest(canonical(command)), caller, book)
     except Refused as refused:
         return refused.refusal
     terms = canonical(command, group)
-    terms_digest = digest(terms)
+    terms_hash = hash_of(terms)
     known = known_of(command[0], caller, book)
     if known is not None:
-        if known.terms_hash == terms_digest.hash:
+        if known.terms_hash == terms_hash:
             return Repeated(known.place)
         return Repeated(known.place, tuple(terms))
+    is_told = is_told_by_its_entry(command, group)
+    terms_digest = Digest(terms_hash, b"" if is_told else checks_of(terms))
     try:
         not_from_future(command, book)
         return _DECIDE[type(command)](command, terms_digest, caller, book)
@@ -124,10 +126,16 @@ def known_of(command_id: str, caller: Caller, book: Book) -> Known | None:
     return None if ids is None else ids.get(command_id)
 
 
+def last_time_of(book: Book) -> str:
+    """The first digits of the latest id that may be used on the page in hand."""
+    digits = f"{book.page_us // _MILLI + ID_AHEAD_MAX_MS:012x}"
+    return f"{digits[:8]}-{digits[8:]}"
+
+
 def not_from_future(command: Command, book: Book) -> None:
     """Row 17. Raises `Refused`."""
     id_ = command[0]
-    if int(id_[:8] + id_[9:13], 16) > book.page_us // _MILLI + ID_AHEAD_MAX_MS:
+    if id_[:TIME_DIGITS] > last_time_of(book):
         field = type(command)._fields[0]
         raise Refused(Reason.ID_FROM_FUTURE, field, "its time lies more than 5 minutes ahead")
 

@@ -6,8 +6,8 @@ further ahead is refused. Keys without time (facts, business keys, ids made from
 be asked for, unless they are here.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple, TypeAlias
 
 from services.accounts.domain.book import Book, BusinessKey, End, Hold, Known
 from services.accounts.domain.commands import (
@@ -101,31 +101,36 @@ def business_key(owner: str, kind: int, currency: str, ordinal: int) -> Key:
     return Key(BUSINESS_KEY, "", _JOIN.join((owner, str(int(kind)), currency, str(ordinal))))
 
 
-def keys_of(entry: Entry) -> Iterable[tuple[Key, bytes]]:
-    """What the entry gives a place to; `value` beside it."""
+# Kind, scope and name of a key that an entry gives a place to, what comes with it, the entry's
+# ordinal. A plain tuple: there is one for each entry.
+Once: TypeAlias = tuple[str, str, str, bytes, int]
+
+
+def once_of(entry: Entry, ordinal: int) -> Iterator[Once]:
+    """What happens for the only time with this entry."""
     if entry.command_id:
-        yield Key(ID, entry.caller, entry.command_id), entry.terms_hash
+        yield ID, entry.caller, entry.command_id, entry.terms_hash, ordinal
     match entry.fact:
         case TransferPosted(fact_key=fact_key):
             if fact_key:
-                yield Key(FACT, "", fact_key), b""
+                yield FACT, "", fact_key, b"", ordinal
         case HoldCaptured(hold_id=hold_id, fact_key=fact_key, remaining=remaining):
             if fact_key:
-                yield Key(FACT, "", fact_key), b""
+                yield FACT, "", fact_key, b"", ordinal
             if remaining == 0:
-                yield Key(HOLD, entry.caller, hold_id), b"CAPTURED"
+                yield HOLD, entry.caller, hold_id, b"CAPTURED", ordinal
         case HoldReleased(hold_id, _, remaining):
             if remaining == 0:
-                yield Key(HOLD, entry.caller, hold_id), b"RELEASED"
+                yield HOLD, entry.caller, hold_id, b"RELEASED", ordinal
         case HoldExpired(hold_id, _):
-            yield Key(HOLD, entry.caller, hold_id), b"EXPIRED"
-        case AccountOpened(owner=owner, kind=kind, currency=currency, ordinal=ordinal):
-            yield business_key(owner, kind, currency, ordinal), b""
+            yield HOLD, entry.caller, hold_id, b"EXPIRED", ordinal
+        case AccountOpened(owner=owner, kind=kind, currency=currency, ordinal=number):
+            yield *business_key(owner, kind, currency, number), b"", ordinal
         case (
-            WindowOpened(bank_id=bank, currency=currency, ordinal=ordinal)
-            | WindowSealed(bank_id=bank, currency=currency, next_ordinal=ordinal)
+            WindowOpened(bank_id=bank, currency=currency, ordinal=number)
+            | WindowSealed(bank_id=bank, currency=currency, next_ordinal=number)
         ):
-            yield business_key(f"bank:{bank}", Kind.CLEARING, currency, ordinal), b""
+            yield *business_key(f"bank:{bank}", Kind.CLEARING, currency, number), b"", ordinal
         case _:
             pass
 

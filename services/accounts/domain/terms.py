@@ -25,6 +25,7 @@ from services.accounts.domain.commands import (
     Exchange,
     FreezeAccount,
     GiveQuote,
+    Leg,
     LockPeriod,
     MoveBusinessDate,
     ObligationTerms,
@@ -39,8 +40,10 @@ from services.accounts.domain.commands import (
     Transfer,
     UnfreezeAccount,
 )
+from services.accounts.domain.entries import Entry, TransferPosted
 
 SEPARATOR = b"\x1f"
+_JOIN = SEPARATOR.decode()
 _CHECK_BYTES = 4
 _NO_OBLIGATION = ("", "", "", "", "")
 _OBLIGATION = ("bank_id", "favour", "amount", "payment_id", "carried_from_window_id")
@@ -60,6 +63,8 @@ _COMPUTED = (
 )
 _NOT_COMPUTED = ("",) * len(_COMPUTED)
 _NOTHING_LATER = (None, None)
+# No obligation, nothing computed, nothing corrected.
+_NOTHING_FILLED_IN = (None, None, None)
 _NOT_LATER = ("", "", *_NOT_COMPUTED)
 _LATER: dict[str, tuple[str, ...]] = {
     "transfer": ("group", "corrects", "corrects_date", *_COMPUTED),
@@ -117,7 +122,7 @@ _PATHS: dict[str, tuple[str, ...]] = {
 
 
 class Digest(NamedTuple):
-    """SHA-256 over the terms, and a CRC-32 of each, to name those that differ."""
+    """SHA-256 over the terms, and a CRC-32 of each, to name those that differ, where stored."""
 
     hash: bytes
     checks: bytes
@@ -129,14 +134,43 @@ def name_of(command: Command) -> str:
 
 
 def digest(terms: Sequence[str]) -> Digest:
-    encoded = [term.encode() for term in terms]
-    checks = struct.pack(f"<{len(encoded)}I", *map(crc32, encoded))
-    return Digest(hashlib.sha256(SEPARATOR.join(encoded)).digest(), checks)
+    return Digest(hash_of(terms), checks_of(terms))
+
+
+def hash_of(terms: Sequence[str]) -> bytes:
+    return hashlib.sha256(_JOIN.join(terms).encode()).digest()
+
+
+def checks_of(terms: Sequence[str]) -> bytes:
+    return struct.pack(f"<{len(terms)}I", *[crc32(term.encode()) for term in terms])
+
+
+def is_told_by_its_entry(command: Command, group: str = "") -> bool:
+    """Whether the entry that posts it tells all its terms, so that checks of them are not stored.
+
+    What the journal filled in (a clearing account, a day, an amount) cannot be told from it again.
+    """
+    return (
+        isinstance(command, Transfer)
+        and not (group or command.value_date)
+        and command[-3:] == _NOTHING_FILLED_IN
+        and not any(leg.bank_id for leg in command.legs)
+    )
+
+
+def checks_behind(entry: Entry) -> bytes:
+    """The checks of the terms that an entry came with: stored, or made again from what it tells."""
+    fact = entry.fact
+    if entry.term_checks or not isinstance(fact, TransferPosted):
+        return entry.term_checks
+    legs = tuple(Leg(leg[0], "", *leg[1:]) for leg in fact.legs)
+    told = Transfer("", legs, fact.purpose, entry.correlation_id, fact.fact_key, "", None)
+    return checks_of(canonical(told))
 
 
 def differing(terms: Sequence[str], stored_checks: bytes) -> tuple[str, ...]:
     """Names of the terms that differ from those of the stored entry with these checks."""
-    here, there = _by_path(digest(terms).checks), _by_path(stored_checks)
+    here, there = _by_path(checks_of(terms)), _by_path(stored_checks)
     if here is None or there is None or here.pop("") != there.pop(""):
         return ("command",)
     found = [path for path in here if path in there and here[path] != there[path]]

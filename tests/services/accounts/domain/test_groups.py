@@ -11,7 +11,7 @@ from services.accounts.domain.groups import GROUP_MAX, bytes_of, decide_linked
 from services.accounts.domain.journal import Decision, Repeated
 from services.accounts.domain.kinds import Kind
 from services.accounts.domain.refusals import Refusal
-from services.accounts.domain.terms import differing
+from services.accounts.domain.terms import checks_behind, differing
 from tests.services.accounts.desk import CZK, PAYMENTS, Desk, credit, debit
 
 
@@ -41,7 +41,7 @@ def _named(desk: Desk, decision: Decision) -> tuple[str, ...]:
     """The terms that a repeat was refused for."""
     assert isinstance(decision, Repeated)
     page, ordinal = decision.place >> 16, decision.place & 0xFFFF
-    return differing(decision.terms, desk.pages[page][ordinal].term_checks)
+    return differing(decision.terms, checks_behind(desk.pages[page][ordinal]))
 
 
 def test_each_sees_the_effect_of_those_before_it() -> None:

@@ -6,9 +6,11 @@ import pytest
 
 from services.accounts.domain.commands import (
     Amount,
+    Balancing,
     CaptureHold,
     CloseAccount,
     Command,
+    Correction,
     FreezeAccount,
     MoveBusinessDate,
     ObligationTerms,
@@ -20,7 +22,7 @@ from services.accounts.domain.commands import (
 )
 from services.accounts.domain.entries import Entry
 from services.accounts.domain.journal import Repeated
-from services.accounts.domain.terms import canonical, differing, digest
+from services.accounts.domain.terms import canonical, checks_behind, differing, digest
 from tests.services.accounts.desk import CZK, PAYMENTS, Desk, credit, debit
 
 A, B, C = (f"00000000-0000-7000-8000-00000000000{n}" for n in (1, 2, 3))
@@ -71,6 +73,54 @@ def test_all_changed_terms_are_named() -> None:
     assert differing(canonical(changed), digest(canonical(HOLD)).checks) == ("amount", "purpose")
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda first: first._replace(purpose="y"),
+        lambda first: first._replace(correlation_id="d"),
+        lambda first: first._replace(fact_key="g"),
+        lambda first: first._replace(value_date="2026-09-21"),
+        lambda first: first._replace(obligation=OTHER),
+        lambda first: first._replace(legs=(debit(B, 5), *first.legs[1:])),
+        lambda first: first._replace(legs=tuple(reversed(first.legs))),
+    ],
+)
+@pytest.mark.parametrize("legs", [2, 3])
+def test_an_entry_that_tells_its_terms_names_what_differs_without_checks_of_them(
+    change: Callable[[Transfer], Transfer], legs: int
+) -> None:
+    desk = Desk()
+    payer, payee, other = desk.account(funds=100), desk.account(), desk.account()
+    to = [credit(payee, 50)] if legs == 2 else [credit(payee, 20), credit(other, 30)]
+    first = desk.transferring(debit(payer, 50), *to)._replace(purpose="x", correlation_id="c")
+    entry = desk.posted(first)
+
+    changed = canonical(change(first))
+
+    assert entry.term_checks == b""
+    assert differing(changed, checks_behind(entry)) == differing(
+        changed, digest(canonical(first)).checks
+    )
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda first: first._replace(value_date="2026-09-21"),
+        lambda first: first._replace(computed=Balancing(0, 0)),
+        lambda first: first._replace(corrects=Correction("1.0", "")),
+    ],
+)
+def test_what_an_entry_does_not_tell_is_kept_as_checks(
+    change: Callable[[Transfer], Transfer],
+) -> None:
+    desk = Desk()
+    payer, payee = desk.account(funds=100), desk.account()
+    command = change(desk.transferring(debit(payer, 50), credit(payee, 50)))
+
+    assert desk.posted(command).term_checks == digest(canonical(command)).checks
+
+
 REUSES: list[Callable[[Transfer], Transfer]] = [
     lambda first: first._replace(purpose="other"),
     lambda first: first._replace(legs=tuple(reversed(first.legs))),
@@ -117,4 +167,4 @@ def test_every_command_of_one_caller_shares_one_id_space() -> None:
 
 
 def _named(terms: Sequence[str], entries: Sequence[Entry]) -> tuple[str, ...]:
-    return differing(terms, entries[-1].term_checks)
+    return differing(terms, checks_behind(entries[-1]))
