@@ -238,8 +238,9 @@ class Streams(Generic[C, S, E]):
         # The store would answer an append of an earlier life as it did then, and what followed it
         # would not be seen. Where nothing was read, ids of this attempt alone make that a conflict.
         key = f"{cause.command_id}\x00{new_id()}" if is_guess else cause.command_id
+        metadata = _metadata(cause)
         new = tuple(
-            NewEvent(_event_id(stream, key, n, type_, data), type_, data, _metadata(cause))
+            NewEvent(_event_id(stream, key, n, type_, data), type_, data, metadata)
             for n, (type_, data) in enumerate(map(self.codec.encode, events))
         )
         try:
@@ -280,6 +281,7 @@ def _event_id(stream: str, key: str, ordinal: int, type_: str, data: bytes) -> U
 
 
 def _metadata(cause: Cause) -> Mapping[str, str]:
+    """One for all events of an append, which nobody changes."""
     metadata = {
         "correlation_id": cause.correlation_id,
         "causation_id": cause.causation_id,
