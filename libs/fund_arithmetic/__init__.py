@@ -21,7 +21,7 @@ from libs.fund_arithmetic.fee_rules import (
     rate_above_cap,
     rules_on,
 )
-from libs.fund_arithmetic.gating import Flows, is_large, least_accepted, share_out
+from libs.fund_arithmetic.gating import Flows, apportioned, is_large, least_accepted, share_out
 from libs.fund_arithmetic.lots import Lot, TooFewShares, cost, take, total
 from libs.fund_arithmetic.money_fund import (
     Accrued,
@@ -74,6 +74,7 @@ __all__ = [
     "TooFewShares",
     "YearBand",
     "accrue",
+    "apportioned",
     "compound_yield",
     "cost",
     "day_income",

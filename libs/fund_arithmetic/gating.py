@@ -43,14 +43,25 @@ def share_out(requests: Mapping[str, int], accepted: int) -> dict[str, int]:
     asked = sum(requests.values())
     if not 0 <= accepted <= asked:
         raise AssertionError(f"{accepted} of {asked} cannot be accepted")
-    if asked == 0:
-        return dict.fromkeys(requests, 0)
-    parts = {order_id: request * accepted // asked for order_id, request in requests.items()}
-    rest = accepted - sum(parts.values())
-    for order_id in _by_remainder(requests, accepted, asked)[:rest]:
-        parts[order_id] += 1
+    return apportioned(requests, accepted)
+
+
+def apportioned(claims: Mapping[str, int], total: int) -> dict[str, int]:
+    """A total divided by claims, exactly: shares, or money, in whatever unit it is.
+
+    The same rule as `share_out`, where what is divided is not what was asked for.
+    """
+    claimed = sum(claims.values())
+    if claimed == 0:
+        if total:
+            raise AssertionError(f"nobody claims any of {total}")
+        return dict.fromkeys(claims, 0)
+    parts = {id_: claim * total // claimed for id_, claim in claims.items()}
+    rest = total - sum(parts.values())
+    for id_ in _by_remainder(claims, total, claimed)[:rest]:
+        parts[id_] += 1
     return parts
 
 
-def _by_remainder(requests: Mapping[str, int], accepted: int, asked: int) -> Sequence[str]:
-    return sorted(requests, key=lambda id_: (-(requests[id_] * accepted % asked), id_))
+def _by_remainder(claims: Mapping[str, int], total: int, claimed: int) -> Sequence[str]:
+    return sorted(claims, key=lambda id_: (-(claims[id_] * total % claimed), id_))

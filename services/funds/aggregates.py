@@ -16,6 +16,7 @@ from services.funds.domain import (
     holding,
     holding_lifecycle,
     investor,
+    nominee_row,
     order,
     order_lifecycle,
     plan,
@@ -52,6 +53,9 @@ AdvanceStreams: TypeAlias = Streams[advance.Command, advance.Advance, advance.Ev
 TradingDaysStreams: TypeAlias = Streams[
     trading_days.Command, trading_days.TradingDays, trading_days.Event
 ]
+NomineeRowStreams: TypeAlias = Streams[
+    nominee_row.Command, nominee_row.NomineeRow, nominee_row.Event
+]
 
 FUNDS: Final[ShapeCodec[fund.Event]] = ShapeCodec(PACKAGE, _named("Fund", fund.Event))
 HOLDINGS: Final[ShapeCodec[holding_lifecycle.Event]] = ShapeCodec(
@@ -79,6 +83,9 @@ TRADING_DAYS: Final[ShapeCodec[trading_days.Event]] = ShapeCodec(
 REGISTRARS: Final[ShapeCodec[registrar.Event]] = ShapeCodec(
     PACKAGE, {"RegistrarRegistered": registrar.Registered}
 )
+NOMINEE_ROWS: Final[ShapeCodec[nominee_row.Event]] = ShapeCodec(
+    PACKAGE, {"NomineeRowClaimsFixed": nominee_row.ClaimsFixed}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +104,7 @@ class Aggregates:
     facilities: FacilityStreams
     advances: AdvanceStreams
     trading_days: TradingDaysStreams
+    nominee_rows: NomineeRowStreams
 
     @classmethod
     def over(cls, store: EventStore) -> "Aggregates":
@@ -114,6 +122,7 @@ class Aggregates:
             Streams(store, "facility", facility.facility, FACILITIES),
             Streams(store, "advance", advance.advance, ADVANCES),
             Streams(store, "trading_days", trading_days.trading_days, TRADING_DAYS),
+            Streams(store, "nominee_row", nominee_row.nominee_row, NOMINEE_ROWS),
         )
 
 

@@ -35,6 +35,7 @@ from services.funds.reading import (
     status_of,
 )
 from services.funds.serials import order_id_of, trading_account_of
+from services.funds.sharing import Sharing
 
 R = TypeVar("R")
 _ACTOR: Final = "funds"
@@ -48,6 +49,7 @@ class Applying:
     aggregates: Aggregates
     file_room: FileRoom
     desk: BookingDesk
+    sharing: Sharing
     breaking: Breaking
     database: Database
     store: EventStore
@@ -184,11 +186,11 @@ class Applying:
         for row in {row.fund_code: row for row in rows}.values():
             await self._declare(row, key)
         accounts = await self._accounts([row.transaction_account_id for row in rows])
-        answers = []
+        answers: list[Answer] = []
         for number, row in enumerate(rows, 1):
             confirmation = dividend_of(row, key, number)
             known = accounts.get(row.transaction_account_id)
-            answers.append(_begun_by_registrar(registrar.ta_id, confirmation, known))
+            answers += await self._begun(registrar, confirmation, row, known)
         return await self.desk.book(registrar.ta_id, answers)
 
     async def _declare(self, row: DividendRow, key: str) -> None:
@@ -214,12 +216,13 @@ class Applying:
     ) -> Booked:
         begun = [row for row in rows if is_begun_by_registrar(row.business_code)]
         accounts = await self._accounts([row.transaction_account_id for row in begun])
-        answers, unknown_codes = [], 0
+        answers: list[Answer] = []
+        unknown_codes = 0
         for number, row in enumerate(rows, 1):
             confirmation = confirmation_of(row, key, number)
             if is_begun_by_registrar(row.business_code):
                 known = accounts.get(row.transaction_account_id)
-                answers.append(_begun_by_registrar(registrar.ta_id, confirmation, known))
+                answers += await self._begun(registrar, confirmation, row, known)
                 continue
             order_id = order_id_of(row.app_sheet_serial_no) or str(
                 named_id("unknown order", registrar.ta_id, row.app_sheet_serial_no)
@@ -237,6 +240,22 @@ class Applying:
         done = await self.desk.book(registrar.ta_id, answers)
         done.breaks += unknown_codes
         return done
+
+    async def _begun(
+        self,
+        registrar: Registrar,
+        row: Confirmation,
+        told: ConfirmationRow | DividendRow,
+        known: tuple[str, str] | None,
+    ) -> Sequence[Answer]:
+        """Whose it is that the registrar began: one investor's, or all those behind our nominee."""
+        if told.transaction_account_id != NOMINEE:
+            return [_begun_by_registrar(registrar.ta_id, row, known)]
+        try:
+            return await self.sharing.answers(registrar.ta_id, row)
+        except Rejected:
+            # Nobody of ours: the desk finds no order, and that is a break.
+            return [_begun_by_registrar(registrar.ta_id, row, None)]
 
     async def _unknown_code(
         self, registrar: Registrar, order_id: str, row: Confirmation, told: ConfirmationRow

@@ -21,6 +21,7 @@ from services.funds.breaking import Breaking, about
 from services.funds.domain import order_lifecycle as life
 from services.funds.domain.booking import bookings_of
 from services.funds.domain.breaks import BreakType
+from services.funds.domain.expectation import Expected
 from services.funds.domain.order import BeginByRegistrar, Confirm, Record, next_step, would_book
 from services.funds.domain.order_placing import Reason
 from services.funds.domain.order_terms import (
@@ -58,6 +59,8 @@ class Answer:
     begins: Terms | None = None
     # Reason, description and the registrar's own code.
     refusal: tuple[str, str, str] | None = None
+    # What the row ought to say, where that is known before: of a part of a nominee's row.
+    expected: Expected | None = None
 
 
 @dataclass
@@ -164,7 +167,7 @@ class BookingDesk:
     ) -> Confirm | BeginByRegistrar:
         row = answer.row
         if answer.begins is not None:
-            expected = await self.expecting.of_terms(answer.begins, row)
+            expected = answer.expected or await self.expecting.of_terms(answer.begins, row)
             serial = f"TA{named_id('registrar', ta_id, row.row_id).hex[:22]}"
             return BeginByRegistrar(
                 answer.order_id, answer.begins, ta_id, serial, self.clock(), row, expected

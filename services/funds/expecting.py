@@ -1,6 +1,6 @@
 """What the price of its day makes of an order: the expectation that a registrar's row must meet."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 from libs.fund_arithmetic import InvestorKind, TooFewShares
@@ -29,6 +29,7 @@ from services.funds.domain.order_terms import (
     Switching,
     Terms,
 )
+from services.funds.domain.product import RegisterModel
 
 _OFFERING = "120"
 
@@ -62,6 +63,9 @@ class Expecting:
         price = fund.nav_on(row.trade_date)
         if price is None:
             return None
+        if _is_part_of_nominees(terms, fund):
+            # The whole row was measured when it was shared out; its price is what was missing.
+            return replace(as_told(row), nav=price.nav)
         match terms.kind:
             case Subscription():
                 if row.business_code == _OFFERING:
@@ -130,6 +134,11 @@ class Expecting:
         if isinstance(state, funds.Absent):
             raise AssertionError(f"{code} is in no catalogue")  # noqa: TRY004 - a bug of ours
         return state
+
+
+def _is_part_of_nominees(terms: Terms, fund: funds.Listed) -> bool:
+    is_omnibus = fund.terms.register_model is RegisterModel.OMNIBUS
+    return is_omnibus and isinstance(terms.kind, RegistrarMovement)
 
 
 def as_told(row: Confirmation) -> Expected:

@@ -47,6 +47,7 @@ from services.funds.ordering import Ordering
 from services.funds.placing import Placing
 from services.funds.planning import Planning
 from services.funds.repairing import Repairing
+from services.funds.sharing import Sharing
 from services.funds.tying_out import TyingOut
 
 OrderDriver: TypeAlias = ProcessDriver[
@@ -149,10 +150,12 @@ def build(on: Outside, *, steps_at_once: int = 512, watch_every_s: float = 2.0) 
         on.distributor,
     )
     desk = BookingDesk(aggregates, expecting, breaking, database, clock, wakes.order)
+    sharing = Sharing(aggregates, database)
     applying = Applying(
         aggregates,
         file_room,
         desk,
+        sharing,
         breaking,
         database,
         on.store,
@@ -173,7 +176,7 @@ def build(on: Outside, *, steps_at_once: int = 512, watch_every_s: float = 2.0) 
         wakes.order,
         wakes.day,
     )
-    repairing = Repairing(aggregates, file_room, on.distributor, wakes.order)
+    repairing = Repairing(aggregates, file_room, sharing, on.distributor, wakes.order)
     orders: OrderDriver = ProcessDriver(
         aggregates.orders,
         order.next_step,

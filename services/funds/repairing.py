@@ -11,6 +11,8 @@ from libs.decider import Cause, Rejected
 from libs.process import Recorded
 from libs.registrar_files import ConfirmationRow
 from services.funds.aggregates import Aggregates
+from services.funds.batching import NOMINEE
+from services.funds.booking_desk import is_begun_by_registrar
 from services.funds.domain import breaks
 from services.funds.domain.breaks import BreakType, Outcome, Repair
 from services.funds.domain.order import AcceptDifference, Amend, Command
@@ -20,6 +22,7 @@ from services.funds.domain.order_terms import Confirmation
 from services.funds.domain.ta_day import FileType
 from services.funds.file_room import FileRoom
 from services.funds.reading import confirmation_of
+from services.funds.sharing import Sharing
 
 _ACTOR: Final = "funds"
 
@@ -32,6 +35,7 @@ class Repairing:
 
     aggregates: Aggregates
     file_room: FileRoom
+    sharing: Sharing
     distributor: str
     wake: Callable[[str], None]
 
@@ -107,4 +111,10 @@ class Repairing:
         row = rows[int(number) - 1]
         if not isinstance(row, ConfirmationRow):
             raise AssertionError(f"{terms.theirs} is no confirmation")  # noqa: TRY004 - a bug
-        return confirmation_of(row, key, int(number))
+        confirmation = confirmation_of(row, key, int(number))
+        if row.transaction_account_id != NOMINEE or not is_begun_by_registrar(row.business_code):
+            return confirmation
+        part = await self.sharing.part_of(terms.ta_id, confirmation, terms.row_id)
+        if part is None:
+            raise Rejected(breaks.Reason.REPAIR_NOT_POSSIBLE, "nothing of it is this order's")
+        return part

@@ -32,6 +32,7 @@ CODECS: list[ShapeCodec[Any]] = [
     aggregates.FACILITIES,
     aggregates.ADVANCES,
     aggregates.TRADING_DAYS,
+    aggregates.NOMINEE_ROWS,
     fund_clock.codec,
 ]
 TYPES: Mapping[str, tuple[ShapeCodec[Any], type]] = {
@@ -142,6 +143,7 @@ def test_every_event_message_is_one_of_ours() -> None:
         if message not in used and not message.endswith(endings)
     }
     assert parts == {
+        "Claim",
         "FundConfirmation",
         "FundDifference",
         "FundDividendModeChange",
