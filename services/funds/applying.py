@@ -11,9 +11,10 @@ from libs.event_store import EventStore
 from libs.ids import named_id
 from libs.projection import Projection
 from libs.read_model import Database
-from libs.registrar_files import DONE, BalanceRow, ConfirmationRow, DividendRow, PriceRow
+from libs.registrar_files import DONE, ConfirmationRow, DividendRow, PriceRow
 from services.funds import queries
-from services.funds.aggregates import Aggregates, holding_id, ta_day_id
+from services.funds.aggregates import Aggregates, holding_id
+from services.funds.balancing import Balancing
 from services.funds.batching import NOMINEE, ROWS_WITHIN_S, side_by_side
 from services.funds.booking_desk import Answer, Booked, BookingDesk, is_begun_by_registrar
 from services.funds.breaking import Breaking, about
@@ -23,7 +24,7 @@ from services.funds.domain import order_lifecycle as life
 from services.funds.domain.breaks import BreakType
 from services.funds.domain.order import Record
 from services.funds.domain.order_terms import Confirmation, RegistrarMovement, Terms
-from services.funds.domain.product import Carry, FundStatus, FundTerms, RegisterModel
+from services.funds.domain.product import Carry, FundStatus, FundTerms
 from services.funds.domain.registrar import Registrar
 from services.funds.domain.ta_day import FileApplied, FileType, Purpose, Total
 from services.funds.file_room import FileRoom
@@ -34,7 +35,7 @@ from services.funds.reading import (
     nav_of,
     status_of,
 )
-from services.funds.serials import order_id_of, trading_account_of
+from services.funds.serials import order_id_of
 from services.funds.sharing import Sharing
 
 R = TypeVar("R")
@@ -49,6 +50,7 @@ class Applying:
     aggregates: Aggregates
     file_room: FileRoom
     desk: BookingDesk
+    balancing: Balancing
     sharing: Sharing
     breaking: Breaking
     database: Database
@@ -77,8 +79,8 @@ class Applying:
                 told = [row for row in rows if isinstance(row, ConfirmationRow)]
                 done = await self._confirmations(registrar, key, told)
             case FileType.BALANCES:
-                held = [row for row in rows if isinstance(row, BalanceRow)]
-                done.breaks = await self._balances(registrar, trade_date, held)
+                await self._caught_up()
+                done.breaks = await self.balancing.compare(registrar, trade_date, batch)
             case FileType.ORDERS:
                 raise AssertionError("orders are ours to send")
         totals = tuple(Total(p, minor) for p, minor in sorted_by_name(done.cash) if minor)
@@ -276,92 +278,6 @@ class Applying:
             return {}
         await self._caught_up()
         return await self.database.read(lambda c: queries.trading_accounts(c, ids))
-
-    # ---- balances
-
-    async def _balances(
-        self, registrar: Registrar, trade_date: date, rows: Sequence[BalanceRow]
-    ) -> int:
-        """Each account's shares, or of an omnibus fund their sum; no tolerance."""
-        await self._caught_up()
-        theirs: dict[str, Counter[str]] = {}
-        for row in rows:
-            told = theirs.setdefault(row.fund_code, Counter())
-            told[row.transaction_account_id] += row.total_vol_of_distributor_in_ta
-        codes = await self.database.read(lambda c: queries.funds_of_ta(c, registrar.ta_id))
-        found = 0
-        for code in codes:
-            fund = (await self.aggregates.funds.load(code)).state
-            if not isinstance(fund, funds.Listed):
-                continue
-            ours = await self._ours(fund.terms)
-            told = theirs.get(code, Counter())
-            for account in sorted(ours.keys() | told.keys()):
-                if ours[account] != told[account]:
-                    found += 1
-                    await self._share_diff(registrar, trade_date, code, account, ours, told)
-            if fund.terms.is_money_fund:
-                found += await self._buckets(registrar, trade_date, fund.terms, rows)
-        return found
-
-    async def _buckets(
-        self,
-        registrar: Registrar,
-        trade_date: date,
-        terms: FundTerms,
-        rows: Sequence[BalanceRow],
-    ) -> int:
-        """Income that is not a whole cent yet, of each account; four decimals, no tolerance."""
-        held = await self.database.read(lambda c: queries.shares_of_fund(c, terms.code))
-        ours = {trading_account_of(investor): bucket for investor, (_, bucket) in held.items()}
-        found = 0
-        for row in rows:
-            account, theirs = row.transaction_account_id, row.undistribute_monetary_income
-            if row.fund_code != terms.code or account == NOMINEE:
-                continue
-            if ours.get(account, 0) != theirs:
-                found += 1
-                told = about(
-                    registrar.ta_id,
-                    trade_date,
-                    fund_code=terms.code,
-                    ours=str(ours.get(account, 0)),
-                    theirs=str(theirs),
-                    description=f"income of {account} that is not a whole cent yet",
-                )
-                place = f"{ta_day_id(registrar.ta_id, trade_date)}/{terms.code}/{account}/income"
-                await self.breaking.find(BreakType.AMOUNT_DIFF, place, told)
-        return found
-
-    async def _ours(self, terms: FundTerms) -> Counter[str]:
-        held = await self.database.read(lambda c: queries.shares_of_fund(c, terms.code))
-        ours: Counter[str] = Counter()
-        for investor_id, (shares, _) in held.items():
-            is_whole = terms.register_model is RegisterModel.OMNIBUS
-            ours[NOMINEE if is_whole else trading_account_of(investor_id)] += shares
-        return ours
-
-    async def _share_diff(
-        self,
-        registrar: Registrar,
-        trade_date: date,
-        code: str,
-        account: str,
-        ours: Counter[str],
-        theirs: Counter[str],
-    ) -> None:
-        known = await self._accounts([account])
-        terms = about(
-            registrar.ta_id,
-            trade_date,
-            fund_code=code,
-            investor_id=known.get(account, ("", ""))[0],
-            ours=str(ours[account]),
-            theirs=str(theirs[account]),
-            description=f"shares of {account} at the end of the confirm date",
-        )
-        place = f"{ta_day_id(registrar.ta_id, trade_date)}/{code}/{account}"
-        await self.breaking.find(BreakType.SHARE_DIFF, place, terms)
 
     async def _orders(self, ta_id: str, trade_date: date, stages: Sequence[str]) -> Sequence[str]:
         await self._caught_up()

@@ -24,6 +24,7 @@ from services.funds.api.link import RegistrarLinkApi
 from services.funds.api.messages import Reads
 from services.funds.api.wallet import FundsApi
 from services.funds.applying import Applying
+from services.funds.balancing import Balancing
 from services.funds.batching import Batching
 from services.funds.booking_desk import BookingDesk
 from services.funds.breaking import Breaking
@@ -155,6 +156,7 @@ def build(on: Outside, *, steps_at_once: int = 512, watch_every_s: float = 2.0) 
         aggregates,
         file_room,
         desk,
+        Balancing(aggregates, file_room, breaking, database, on.distributor),
         sharing,
         breaking,
         database,
@@ -222,7 +224,7 @@ def build(on: Outside, *, steps_at_once: int = 512, watch_every_s: float = 2.0) 
         watch_every_s=watch_every_s,
     )
     intake = Intake(aggregates, file_room, fund_days, breaking, wakes.day)
-    tying_out = TyingOut(aggregates, file_room, database, on.payments, on.distributor)
+    tying_out = TyingOut(aggregates, applying.balancing, database, on.payments)
     day_desk = Days(aggregates, fund_days, on.accounts, tying_out, reads)
     api = FundsApi(aggregates, placing, reads, clock)
     calendars = Calendars(aggregates)

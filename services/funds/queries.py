@@ -348,18 +348,26 @@ def unit_sums(connection: Connection, fund_code: str) -> UnitSums:
     return UnitSums(int(issued), int(redeemed), int(shares), int(holders_))
 
 
-def last_balances(connection: Connection, ta_id: str) -> tuple[str, int] | None:
-    """(trade date, batches) of a registrar's newest accepted balances."""
+def last_balances(connection: Connection, ta_id: str) -> str | None:
+    """Trade date of a registrar's newest accepted balances."""
+    c = t.files.c
+    query = select(func.max(c.trade_date)).where(
+        c.ta_id == ta_id, c.file_type == "05", c.outcome == "ACCEPTED"
+    )
+    found: str | None = connection.execute(query).scalar_one()
+    return found
+
+
+def balance_files(connection: Connection, ta_id: str, trade_date: str) -> Sequence[tuple[int, int]]:
+    """(batch, rows) of a day's accepted balances, oldest first."""
     c = t.files.c
     query = (
-        select(c.trade_date, func.max(c.batch))
-        .where(c.ta_id == ta_id, c.file_type == "05", c.outcome == "ACCEPTED")
-        .group_by(c.trade_date)
-        .order_by(c.trade_date.desc())
-        .limit(1)
+        select(c.batch, c.rows)
+        .where(c.ta_id == ta_id, c.trade_date == trade_date)
+        .where(c.file_type == "05", c.outcome == "ACCEPTED")
+        .order_by(c.batch)
     )
-    row = connection.execute(query).first()
-    return None if row is None else (row[0], int(row[1]))
+    return [(int(batch), int(rows)) for batch, rows in connection.execute(query)]
 
 
 def fund_codes(connection: Connection) -> Sequence[str]:

@@ -7,17 +7,16 @@ from datetime import date
 from functools import partial
 
 from libs.read_model import Database
-from libs.registrar_files import BalanceRow
 from services.funds import queries
 from services.funds.aggregates import Aggregates
+from services.funds.balancing import Balancing
 from services.funds.booking_desk import purpose_of
 from services.funds.clients.payments import Fate, Payments
 from services.funds.domain import advance as advances
 from services.funds.domain import order_lifecycle as life
 from services.funds.domain import ta_day
 from services.funds.domain.order_terms import FastRedemption, Subscription
-from services.funds.domain.ta_day import CashStage, FileType, Purpose
-from services.funds.file_room import FileRoom
+from services.funds.domain.ta_day import CashStage, Purpose
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +42,9 @@ class TyingOut:
     """Reads; repairs nothing."""
 
     aggregates: Aggregates
-    file_room: FileRoom
+    balancing: Balancing
     database: Database
     payments: Payments
-    distributor: str
 
     async def units(self, ta_id: str) -> Sequence[Units]:
         """Each fund of a registrar."""
@@ -106,22 +104,15 @@ class TyingOut:
 
     async def _registered(self, ta_id: str) -> tuple[str, Counter[str]]:
         """The registrar's shares by fund, of the last balances that were accepted."""
-        last = await self.database.read(lambda c: queries.last_balances(c, ta_id))
         shares: Counter[str] = Counter()
-        if last is None:
-            return "", shares
+        day = await self.database.read(lambda c: queries.last_balances(c, ta_id))
         known = (await self.aggregates.registrars.load(ta_id)).state
-        if known is None:
+        if day is None or known is None:
             return "", shares
-        trade_date, batches = date.fromisoformat(last[0]), last[1]
-        for batch in range(1, batches + 1):
-            rows = await self.file_room.rows(
-                known.registrar, self.distributor, trade_date, FileType.BALANCES.value, batch
-            )
-            for row in rows:
-                if isinstance(row, BalanceRow):
-                    shares[row.fund_code] += row.total_vol_of_distributor_in_ta
-        return last[0], shares
+        told = await self.balancing.told(known.registrar, date.fromisoformat(day))
+        for row in told.rows:
+            shares[row.fund_code] += row.total_vol_of_distributor_in_ta
+        return day, shares
 
 
 def _of_order(order: life.Begun, owed: Counter[Purpose]) -> None:

@@ -20,6 +20,7 @@ from libs.registrar_files import (
     make_package,
     read_package,
 )
+from libs.registrar_files.package import ROWS_PER_FILE
 from libs.suitability import InvestorClass, RiskLevel
 from services.funds.clients.registrar import Answered, Receipt
 from services.funds.domain import fund as funds
@@ -121,12 +122,15 @@ class Scripted:
         read = read_package(self.world.link.sent[-1], PROFILE, Received())
         return [row for each in read for row in each.rows if isinstance(row, OrderRow)]
 
-    def package(self, contents: Mapping[str, object]) -> Package:
+    def package(
+        self, contents: Mapping[str, object], rows_per_file: int = ROWS_PER_FILE
+    ) -> Package:
         """The next package of the day."""
         self.number += 1
         key = PackageKey(TA, "HEFU", self.trade_date, self.number)
         rows = cast("Mapping[str, Sequence[Row]]", contents)
-        made = make_package(key, rows, PROFILE, Received(self.number - 1, self.batches))
+        before = Received(self.number - 1, self.batches)
+        made = make_package(key, rows, PROFILE, before, rows_per_file=rows_per_file)
         self.batches = {**self.batches, **{file.file_type: file.batch for file in made.files}}
         return made
 

@@ -13,7 +13,7 @@ from services.funds.parts import Parts
 from services.funds.queries import breaks_page
 from tests.services.funds.dealing import DAY, FEE, UNITS, cut_off, held, order_of, place
 from tests.services.funds.scripted import PROFILE, REGISTRAR, Scripted, set_up
-from tests.services.funds.worlds import WALLET, World, at
+from tests.services.funds.worlds import OTHER, TA, WALLET, World, at
 
 
 async def standing(parts: Parts) -> list[breaks.Standing]:
@@ -74,21 +74,46 @@ async def test_a_corrected_price_after_booking_is_booked_again_by_two_people() -
         await world.until_order(1, "Settled")
         # 9,920.63 at 1.0030 instead of 1.0025.
         right = 989_096
-        await registrar.hand_in(parts, {"07": [registrar.price(10_030)]})
-        await registrar.hand_in(parts, {"04": [row._replace(nav=10_030, confirmed_vol=right)]})
-        await world.until_many("fund_break-", "FundBreakFound")
-        found = await standing(parts)
-        assert found[0].terms.type is BreakType.AMOUNT_DIFF
-        assert "CONFIRMATION_DIFFERS" in found[0].terms.description
+        amendment = row._replace(nav=10_030, confirmed_vol=right)
+        rows = {"04": [amendment], "05": [registrar.balance(right)]}
+        await registrar.hand_in(parts, {"07": [registrar.price(10_030)], **rows})
+        await world.until_many(DAY, "TaDayFileApplied", 6)
         assert await held(parts) == (UNITS, 0)
-        await repair(parts, found[0], Repair.AMEND)
-        await world.until(f"fund_break-{found[0].terms.break_id}", "FundBreakClosed")
+        found = {each.terms.type: each for each in await standing(parts)}
+        assert set(found) == {BreakType.AMOUNT_DIFF, BreakType.SHARE_DIFF}
+        differs = found[BreakType.AMOUNT_DIFF]
+        assert "CONFIRMATION_DIFFERS" in differs.terms.description
+        await repair(parts, differs, Repair.AMEND)
+        await repair(parts, found[BreakType.SHARE_DIFF], Repair.KEEP_OURS)
+        await world.until_many("fund_break-", "FundBreakClosed", 2)
         await world.until_order(1, "PartBooked")
         assert await held(parts) == (right, 0)
         amended = await order_of(parts)
+        # The registrar has told its balances twice: the later word takes the earlier's place.
+        await parts.projection.wait_for(await world.store.head())
+        (units,) = await parts.tying_out.units(TA)
+        assert (units.registered, units.ties_out) == (right, True)
     assert amended.stage.name == "AMENDED"
     assert amended.parts[0].stage is PartStage.BOOKED
     assert (world.journal.sums(SUB), world.journal.balances[WALLET]) == (0, 0)
+
+
+async def test_balances_in_several_files_are_one_word_and_no_account_is_missed() -> None:
+    world = World()
+    registrar = Scripted(world)
+    async with world.funds() as parts:
+        await ready(world, parts, registrar)
+        (order,) = registrar.orders()
+        contents = {
+            "04": [registrar.bought(order, UNITS, FEE)],
+            "05": [registrar.balance(UNITS), registrar.balance(0, OTHER)],
+        }
+        await parts.intake.take(REGISTRAR, registrar.package(contents, rows_per_file=1))
+        await world.until(DAY, "TaDayReconciled")
+        assert await standing(parts) == []
+        await parts.projection.wait_for(await world.store.head())
+        (units,) = await parts.tying_out.units(TA)
+        assert units.ties_out
 
 
 async def test_a_confirmation_of_an_order_that_nobody_sent_books_nothing() -> None:

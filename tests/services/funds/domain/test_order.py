@@ -169,7 +169,7 @@ def test_a_row_whose_shares_are_booked_already_is_one_record(kind: Kind) -> None
 
 def test_one_record_of_a_booked_row_leaves_what_three_left_before() -> None:
     answer = row(SELL)
-    apart = [Confirmed(answer), PartAgreed(answer.row_id), PartBooked(answer.row_id)]
+    apart: list[Event] = [Confirmed(answer), PartAgreed(answer.row_id), PartBooked(answer.row_id)]
 
     at_once = Confirmed(answer, is_booked=True)
     assert state_of([*sent(SELL), *apart]) == state_of([*sent(SELL), at_once])
