@@ -1,9 +1,11 @@
 """The weights of a proposal held through the prices before it, beside equal weights."""
 
+from array import array
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 
 from services.recommendations.construction.problem import Quotes
+from services.recommendations.domain.features import DAY_US
+from services.recommendations.queries import date_of
 
 MILLION = 1_000_000
 # Days shown at most.
@@ -17,7 +19,7 @@ def growth(
 
     A day counts when every fund has a price; in millionths.
     """
-    last = datetime.fromtimestamp(as_of_us // MILLION, UTC).date().isoformat()
+    last = as_of_us // DAY_US
     series = [_prices(each, last) for each in quotes]
     if not series:
         return []
@@ -31,13 +33,10 @@ def growth(
             moves = [each[day] / each[before] - 1.0 for each in series]
             own *= 1.0 + sum(w * m for w, m in zip(weights, moves, strict=True)) / total
             equal *= 1.0 + sum(moves) / len(moves)
-        points.append((day, round(own * MILLION), round(equal * MILLION)))
+        points.append((date_of(day), round(own * MILLION), round(equal * MILLION)))
     return points
 
 
-def _prices(quotes: Quotes, last: str) -> Mapping[str, float]:
-    found = {day: price for day, price in quotes.fed if day <= last}
-    for day, nav, accumulated, _ in quotes.rows:
-        if day <= last:
-            found[day] = float(accumulated or nav)
-    return found
+def _prices(quotes: Quotes, last: int) -> Mapping[int, float]:
+    days, values = array("i", quotes.days), array("d", quotes.values)
+    return {day: value for day, value in zip(days, values, strict=True) if day <= last}

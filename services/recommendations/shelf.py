@@ -15,6 +15,7 @@ from libs.read_model import Database
 from libs.suitability import InvestorClass
 from services.recommendations import queries
 from services.recommendations.construction.problem import Quotes
+from services.recommendations.construction.quoting import packed
 from services.recommendations.domain.catalogue import Catalogue
 from services.recommendations.domain.features import DAY_US, Features, fund_features
 from services.recommendations.domain.ranking import Crowd, CrowdRanker, Ranker, neighbours_of
@@ -29,8 +30,8 @@ QUOTED_DAYS: Final = 1_000
 BASKET_ROWS_MAX: Final = 200_000
 HALF_LIFE_DAYS: Final = 90
 FEATURES_KEPT: Final = 20_000
-# Funds whose prices are kept in memory, about 100 kB each.
-QUOTES_KEPT: Final = 1_000
+# Funds whose prices are kept in memory, about 12 kB each.
+QUOTES_KEPT: Final = 5_000
 
 logger = structlog.get_logger()
 
@@ -66,7 +67,7 @@ class Shelf:
     marks: queries.Marks = field(default_factory=lambda: queries.Marks(-1, -1, -1))
     _day: int = -1
     _features: dict[tuple[str, int], Features] = field(default_factory=dict, repr=False)
-    _quotes: dict[tuple[str, int, int], Quotes] = field(default_factory=dict, repr=False)
+    _quotes: dict[tuple[str, int, int, bool], Quotes] = field(default_factory=dict, repr=False)
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
 
     async def run(self) -> None:
@@ -136,19 +137,20 @@ class Shelf:
     async def quotes_of(self, codes: Sequence[str], catalogue: Catalogue) -> Sequence[Quotes]:
         """Prices of funds, in the order of codes; read once a price."""
         fed_at = self.marks.prices
-        keys = [
-            (code, catalogue.funds[catalogue.index[code]].nav_position, fed_at) for code in codes
-        ]
+        funds = [catalogue.funds[catalogue.index[code]] for code in codes]
+        keys = [(fund.code, fund.nav_position, fed_at, fund.is_money) for fund in funds]
         missing = [key for key in keys if key not in self._quotes]
         if missing:
-            names = [code for code, _, _ in missing]
+            names = [key[0] for key in missing]
             ours, fed = await self.database.read(
                 lambda c: (queries.quotes(c, names), queries.fed_prices(c, names))
             )
             if len(self._quotes) > QUOTES_KEPT:
                 self._quotes.clear()
             for key in missing:
-                self._quotes[key] = _quotes(key[0], ours.get(key[0], ()), fed.get(key[0], {}))
+                rows = ours.get(key[0], ())[-QUOTED_DAYS:]
+                told = fed.get(key[0])
+                self._quotes[key] = packed(key[0], rows, pays_income=key[3], fed=told)
         kept = [self._quotes.get(key) for key in keys]
         if None not in kept:
             return [each for each in kept if each is not None]
@@ -159,20 +161,6 @@ class Shelf:
         house = CrowdRanker(self.catalogue, self.crowd)
         more = self.load(self.catalogue, self.crowd)
         self.rankers = {ranker.version: ranker for ranker in (house, *more)}
-
-
-def _quotes(code: str, ours: Sequence[queries.Quote], fed: Mapping[str, str]) -> Quotes:
-    """A feed's prices count before the first of ours, scaled so that both meet."""
-    rows = tuple(ours[-QUOTED_DAYS:])
-    if not rows:
-        return Quotes(code, rows, tuple((day, float(price)) for day, price in sorted(fed.items())))
-    first = rows[0][0]
-    earlier = {day: float(price) for day, price in fed.items() if day <= first}
-    if not earlier:
-        return Quotes(code, rows)
-    scale = (rows[0][2] or rows[0][1]) / earlier[max(earlier)]
-    told = tuple((day, price * scale) for day, price in sorted(earlier.items()) if day < first)
-    return Quotes(code, rows, told)
 
 
 def crowd_of(

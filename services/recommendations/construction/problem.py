@@ -104,9 +104,9 @@ class Unsolved:
 
 @dataclass(frozen=True, slots=True)
 class Quotes:
-    """(date, price, accumulated price or 0, income of ten thousand shares), oldest first."""
+    """What one unit of a fund was worth by day, with what was paid out."""
 
     code: str
-    rows: tuple[tuple[str, int, int, int], ...]
-    # Earlier prices that a feed brought, before the first of ours.
-    fed: tuple[tuple[str, float], ...] = ()
+    # Days since 1970, rising (32-bit integers), and the value at each (64-bit floats).
+    days: bytes
+    values: bytes

@@ -1,6 +1,6 @@
 """Prices of funds as one matrix of daily returns, with what had to be filled in told."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -8,11 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from services.recommendations.construction.problem import Problem, Quotes, Unsolved
-from services.recommendations.domain.constraints import MONEY_MARKET
 
 Array = npt.NDArray[np.float64]
-# Income of ten thousand shares has four decimals.
-_INCOME_SCALE: Final = 1e8
+Days = npt.NDArray[np.int32]
 # A price that never moves has no risk, and no strategy can weigh it: this is far below any fund's.
 _LEAST_RISK: Final = 1e-6
 
@@ -20,7 +18,6 @@ _LEAST_RISK: Final = 1e-6
 @dataclass(frozen=True, slots=True)
 class Prepared:
     problem: Problem
-    dates: tuple[str, ...]
     # Funds whose kind's mean return stands for the days they have no own price.
     filled: tuple[str, ...]
     # Funds left out: code, and days missing.
@@ -30,9 +27,12 @@ class Prepared:
 def prepare(problem: Problem, quotes: Sequence[Quotes]) -> Prepared | Unsolved:
     """The problem with its returns. Funds that nothing can stand for are left out, by name."""
     limits = problem.limits
-    series = [_series(each, problem.assets[n].asset_class) for n, each in enumerate(quotes)]
-    dates = _calendar(series, limits.history_max + 1)
-    columns = [_returns(each, dates) for each in series]
+    series = [
+        (np.frombuffer(each.days, dtype=np.int32), np.frombuffer(each.values, dtype=np.float64))
+        for each in quotes
+    ]
+    calendar = _calendar([days for days, _ in series], limits.history_max + 1)
+    columns = [_returns(days, values, calendar) for days, values in series]
     own = [int(np.isfinite(column).sum()) for column in columns]
     filled, short, kept = [], [], []
     for n, asset in enumerate(problem.assets):
@@ -47,7 +47,7 @@ def prepare(problem: Problem, quotes: Sequence[Quotes]) -> Prepared | Unsolved:
         columns[n] = np.where(np.isfinite(columns[n]), columns[n], stand_in)
         filled.append(asset.code)
         kept.append(n)
-    if not kept or len(dates) - 1 < limits.history_min:
+    if not kept or len(calendar) - 1 < limits.history_min:
         names = tuple(
             f"{asset.code}:{limits.history_min - own[n]}" for n, asset in enumerate(problem.assets)
         )
@@ -60,40 +60,27 @@ def prepare(problem: Problem, quotes: Sequence[Quotes]) -> Prepared | Unsolved:
         returns=np.ascontiguousarray(_with_risk(matrix)).tobytes(),
         days=len(matrix),
     )
-    return Prepared(chosen, dates[1:], tuple(filled), tuple(short))
+    return Prepared(chosen, tuple(filled), tuple(short))
 
 
-def _series(quotes: Quotes, asset_class: str) -> Mapping[str, float]:
-    """Value of one unit by day, with what was paid out."""
-    found = dict(quotes.fed)
-    value = 1.0
-    for day, nav, accumulated, income in quotes.rows:
-        if asset_class == MONEY_MARKET:
-            value *= 1.0 + income / _INCOME_SCALE
-            found[day] = value * nav
-        else:
-            found[day] = float(accumulated or nav)
-    return found
-
-
-def _calendar(series: Sequence[Mapping[str, float]], most: int) -> tuple[str, ...]:
+def _calendar(days: Sequence[Days], most: int) -> Days:
     """The last days on which a third of the funds or more had a price."""
-    counts: dict[str, int] = {}
-    for each in series:
-        for day in each:
-            counts[day] = counts.get(day, 0) + 1
-    least = max(1, len(series) // 3)
-    return tuple(sorted(day for day, count in counts.items() if count >= least)[-most:])
+    found, counts = np.unique(np.concatenate(days), return_counts=True)
+    least = max(1, len(days) // 3)
+    chosen: Days = found[counts >= least][-most:]
+    return chosen
 
 
-def _returns(series: Mapping[str, float], dates: Sequence[str]) -> Array:
+def _returns(days: Days, values: Array, calendar: Days) -> Array:
     """Daily; a day without a price of a fund that has begun moves nothing; before, NaN."""
-    prices = np.array([series.get(day, np.nan) for day in dates])
-    last = np.nan
-    for n, price in enumerate(prices):
-        if np.isfinite(price) and price > 0:
-            last = price
-        prices[n] = last
+    prices = np.full(len(calendar), np.nan)
+    places = np.searchsorted(calendar, days)
+    counts = (places < len(calendar)) & np.isfinite(values) & (values > 0)
+    counts[counts] = calendar[places[counts]] == days[counts]
+    prices[places[counts]] = values[counts]
+    # Each place, or the last one before it that has a price.
+    latest = np.maximum.accumulate(np.where(np.isfinite(prices), np.arange(len(prices)), 0))
+    prices = prices[latest]
     found: Array = prices[1:] / prices[:-1] - 1.0
     return found
 

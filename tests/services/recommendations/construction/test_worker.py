@@ -9,6 +9,7 @@ from contextlib import closing
 import pytest
 
 from services.recommendations.construction.problem import Problem, Quotes, Solution, Unsolved
+from services.recommendations.construction.quoting import packed
 from services.recommendations.construction.worker import SolverAway, Worker, solve
 from tests.services.recommendations.construction.problems import random_problem
 from tests.services.recommendations.worlds import TODAY, weekdays
@@ -20,14 +21,14 @@ def worker() -> Iterator[Worker]:
         yield worker
 
 
-def quoted(problem: Problem, days: int = 300) -> list[Quotes]:
+def quoted(problem: Problem, days: int = 300, last: int = 300) -> list[Quotes]:
     found = []
     for n, asset in enumerate(problem.assets):
         rows = [
             (day, 10_000 + (d * (n + 3)) % 97, 0, 5_000)
             for d, day in enumerate(weekdays(days, TODAY))
         ]
-        found.append(Quotes(asset.code, tuple(rows)))
+        found.append(packed(asset.code, rows[-last:], pays_income=asset.is_money))
     return found
 
 
@@ -59,7 +60,7 @@ def test_a_young_fund_takes_its_kinds_series_and_a_stranger_is_left_out_by_name(
     kinds = [asset.asset_class for asset in problem.assets]
     common = max(set(kinds), key=kinds.count)
     young = kinds.index(common)
-    quotes[young] = Quotes(quotes[young].code, quotes[young].rows[-20:])
+    quotes[young] = quoted(problem, last=20)[young]
 
     found = solve(problem, tuple(quotes))
 
@@ -69,7 +70,7 @@ def test_a_young_fund_takes_its_kinds_series_and_a_stranger_is_left_out_by_name(
 
 def test_without_any_history_there_is_no_advice() -> None:
     problem = random_problem(5)
-    quotes = [Quotes(each.code, each.rows[-100:]) for each in quoted(problem)]
+    quotes = quoted(problem, last=100)
 
     found = solve(problem, tuple(quotes))
 
