@@ -50,7 +50,8 @@ class Advancing:
         order_id = state.terms.order_id
         if isinstance(fact, advances.Paid | advances.Refused):
             self.wake_order(order_id)
-        name = f"{advance_id}/{step.name}/{len(state.failed_repays)}"
+        tries = len(state.failed_repays) + len(state.failed_incomes)
+        name = f"{advance_id}/{step.name}/{tries}"
         return Recorded(advances.Record(fact), Cause(name, correlation_id=order_id, actor=_ACTOR))
 
     async def _fact(self, advance: advances.Begun, step: Action) -> advances.Fact | None:
@@ -72,6 +73,16 @@ class Advancing:
                 release = facilities.Release(advance.advance_id)
                 await self._of_facility(advance, release, "release")
                 return advances.HeadroomReleased()
+            case Action.REQUEST_INCOME:
+                id_ = _id(advance, "income", len(advance.failed_incomes))
+                return advances.IncomeRequested(id_, advance.income_due_minor)
+            case Action.AWAIT_INCOME:
+                return await self._collect_income(advance)
+            case Action.PAY_INCOME:
+                id_ = _id(advance, "income paid", len(advance.failed_incomes))
+                return advances.IncomePayRequested(id_, advance.income_due_minor)
+            case Action.AWAIT_INCOME_PAID:
+                return await self._pay_income(advance)
             case _:
                 assert_never(step)
 
@@ -148,6 +159,33 @@ class Advancing:
             case _:
                 assert_never(carried.fate)
 
+    async def _collect_income(self, advance: advances.Begun) -> advances.Fact | None:
+        known = (await self.aggregates.registrars.load(advance.terms.ta_id)).state
+        if known is None:
+            raise AssertionError("an order's registrar was registered before it")
+        registrar = known.registrar
+        payer = BankAccount(registrar.bank_id, registrar.bank_account, registrar.name)
+        id_, amount = advance.income_pull_id, _income(advance)
+        self.awaited.expect(id_, lambda: self.wake(advance.advance_id))
+        carried = await self.payments.collect(id_, _account(advance), payer, amount)
+        return self._of_income(id_, carried, advances.IncomeArrived(id_))
+
+    async def _pay_income(self, advance: advances.Begun) -> advances.Fact | None:
+        id_, amount = advance.income_payout_id, _income(advance)
+        bank = await self._bank(advance)
+        self.awaited.expect(id_, lambda: self.wake(advance.advance_id))
+        carried = await self.payments.pay(id_, _account(advance), bank, amount)
+        return self._of_income(id_, carried, advances.IncomePaid(id_))
+
+    def _of_income(
+        self, payment_id: str, carried: Carried, done: advances.Fact
+    ) -> advances.Fact | None:
+        if carried.fate is Fate.UNDER_WAY:
+            return None
+        self.awaited.forget(payment_id)
+        is_done = carried.fate is Fate.DONE
+        return done if is_done else advances.IncomeFailed(payment_id, carried.reason)
+
     async def _bank(self, advance: advances.Begun) -> BankAccount:
         id_ = facility_id(advance.terms.bank_id, advance.terms.currency)
         state = (await self.aggregates.facilities.load(id_)).state
@@ -175,6 +213,14 @@ def advance_id_of(order: life.Begun) -> str:
 
 def _id(advance: advances.Begun, purpose: str, ordinal: int = 0) -> str:
     return str(derived_id(advance.advance_id, purpose, ordinal))
+
+
+def _account(advance: advances.Begun) -> str:
+    return cash.advance(advance.terms.bank_id, advance.terms.currency).account_id
+
+
+def _income(advance: advances.Begun) -> Money:
+    return Money(advance.terms.currency, advance.income_due_minor)
 
 
 def _amount(advance: advances.Begun) -> Money:

@@ -10,7 +10,7 @@ from libs.clock import Clock, system_clock
 from libs.decider import Cause, Rejected
 from libs.fund_arithmetic import value_of
 from libs.ids import derived_id
-from libs.money import Money
+from libs.money import Money, exponent
 from libs.process import Recorded
 from libs.trading_calendar import CalendarUnknown
 from services.funds import days
@@ -57,6 +57,8 @@ from services.funds.expecting import Expecting
 from services.funds.fund_day import FundDays
 
 _ACTOR: Final = "funds"
+# Decimals of the currency's unit in which a day's income is counted.
+INCOME_SCALE: Final = 4
 # What a wallet refuses to take is tried again under another id, once in so many microseconds.
 RETRY_EVERY_US: Final = 10 * 60 * 1_000_000
 
@@ -316,11 +318,29 @@ class Ordering:
 
     async def _repay_advance(self, order: life.Begun, part: life.Part, owes: int) -> Command:
         """The wallet has had its money long since: what came goes back to the bank."""
+        await self._tell_income(order, part)
         arrived = advances.Record(advances.ProceedsArrived(owes, part.payment_id))
         cause = _cause(order.placed.order_id, f"arrived/{part.row_id}")
         await self.aggregates.advances.transact(order.advance_id, arrived, cause)
         self.wake_advance(order.advance_id)
         return Record(life.PartPaid(part.row_id, owes, 0))
+
+    async def _tell_income(self, order: life.Begun, part: life.Part) -> None:
+        """What the earmarked shares have earned so far is the bank's; parts of a cent are not."""
+        code, investor_id = order.terms.kind.fund_code, order.terms.investor_id
+        holding = (await self.aggregates.holdings.load(holding_id(investor_id, code))).state
+        earned = holding.bank_income.get(order.placed.order_id, 0)
+        currency = (await self._fund(code)).currency
+        minor = earned * 10 ** exponent(currency) // 10**INCOME_SCALE
+        known = (await self.aggregates.advances.load(order.advance_id)).state
+        if not isinstance(known, advances.Begun) or minor <= known.income_minor:
+            return
+        if known.stage is not advances.Stage.PAID:
+            logger.error("fund_income_after_repayment", advance=order.advance_id, minor=minor)
+            return
+        owed = advances.Record(advances.IncomeOwed(minor))
+        cause = _cause(order.placed.order_id, f"income/{part.row_id}")
+        await self.aggregates.advances.transact(order.advance_id, owed, cause)
 
     async def _insist(self, move: Move) -> Posted | None:
         """Post what must come to the investor; None: refused for now (a frozen wallet).

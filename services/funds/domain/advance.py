@@ -77,6 +77,47 @@ class IncomeOwed:
 
 
 @dataclass(frozen=True, slots=True)
+class IncomeDue:
+    """All that the shares have earned is known: it is collected, and paid on to the bank."""
+
+    amount_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class IncomeRequested:
+    """From the registrar, into what we owe the bank."""
+
+    payment_id: str
+    amount_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class IncomeArrived:
+    payment_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class IncomePayRequested:
+    """To the bank."""
+
+    payment_id: str
+    amount_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class IncomePaid:
+    payment_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class IncomeFailed:
+    """A payment of it, from the registrar or to the bank, came to nothing."""
+
+    payment_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class RepayRequested:
     payment_id: str
     amount_minor: int
@@ -110,8 +151,13 @@ Fact: TypeAlias = (
     | RepayFailed
     | Repaid
     | HeadroomReleased
+    | IncomeRequested
+    | IncomeArrived
+    | IncomePayRequested
+    | IncomePaid
+    | IncomeFailed
 )
-Event: TypeAlias = Requested | Fact
+Event: TypeAlias = Requested | Fact | IncomeDue
 
 
 # States.
@@ -149,6 +195,13 @@ class Begun:
     repay: RepayRequested | None = None
     # Repayments that came to nothing: each is asked for anew under another id.
     failed_repays: frozenset[str] = frozenset()
+    # What the bank is still to have of the income, and the payments that bring and take it.
+    income_due_minor: int = 0
+    income_pull_id: str = ""
+    is_income_here: bool = False
+    income_payout_id: str = ""
+    is_income_paid: bool = False
+    failed_incomes: frozenset[str] = frozenset()
 
     @property
     def repay_minor(self) -> int:
@@ -167,7 +220,9 @@ def evolve(advance: Advance, event: Event) -> Advance:
     raise AssertionError(f"{event} cannot follow {advance}")
 
 
-def may_follow(advance: Begun, fact: Fact) -> bool:
+def may_follow(  # noqa: C901, PLR0911, PLR0912 - a case a fact
+    advance: Begun, fact: Fact | IncomeDue
+) -> bool:
     """The one table of what follows what."""
     stage = advance.stage
     match fact:
@@ -186,7 +241,9 @@ def may_follow(advance: Begun, fact: Fact) -> bool:
         case ProceedsArrived(_, payment_id):
             return stage is Stage.PAID and payment_id not in advance.arrivals
         case IncomeOwed(amount):
-            return advance.is_paid and amount > advance.income_minor
+            # Once the repayment is under way, all of it has been told.
+            is_open = stage in (Stage.PAID, Stage.ARRIVED)
+            return advance.is_paid and is_open and amount > advance.income_minor
         case RepayRequested(payment_id, amount):
             is_new = payment_id not in advance.failed_repays
             return stage is Stage.ARRIVED and is_new and amount == advance.repay_minor
@@ -195,11 +252,33 @@ def may_follow(advance: Begun, fact: Fact) -> bool:
             return stage is Stage.REPAYING and is_it
         case HeadroomReleased():
             return stage in (Stage.REPAID, Stage.REFUSED)
+        case IncomeDue(amount):
+            return stage is Stage.CLOSED and 0 < amount == advance.income_minor
+        case IncomeRequested(payment_id, amount):
+            is_free = not advance.income_pull_id and payment_id not in advance.failed_incomes
+            return is_free and 0 < amount == advance.income_due_minor
+        case IncomeArrived(payment_id):
+            return advance.income_pull_id == payment_id and not advance.is_income_here
+        case IncomePayRequested(payment_id, amount):
+            is_free = not advance.income_payout_id and payment_id not in advance.failed_incomes
+            return advance.is_income_here and is_free and amount == advance.income_due_minor
+        case IncomePaid(payment_id):
+            return advance.income_payout_id == payment_id and not advance.is_income_paid
+        case IncomeFailed(payment_id):
+            return payment_id in _incomes_under_way(advance)
         case _:
             assert_never(fact)
 
 
-def _after(advance: Begun, event: Fact) -> Begun:  # noqa: C901, PLR0912 - a case a fact
+def _incomes_under_way(advance: Begun) -> frozenset[str]:
+    pull = "" if advance.is_income_here else advance.income_pull_id
+    payout = "" if advance.is_income_paid else advance.income_payout_id
+    return frozenset({pull, payout} - {""})
+
+
+def _after(  # noqa: C901, PLR0911, PLR0912 - a case a fact
+    advance: Begun, event: Fact | IncomeDue
+) -> Begun:
     match event:
         case HeadroomReserved():
             return replace(advance, stage=Stage.RESERVED, is_reserved=True)
@@ -234,6 +313,21 @@ def _after(advance: Begun, event: Fact) -> Begun:  # noqa: C901, PLR0912 - a cas
             return replace(advance, stage=Stage.REPAID)
         case HeadroomReleased():
             return replace(advance, stage=Stage.CLOSED)
+        case IncomeDue(amount):
+            return replace(advance, income_due_minor=amount)
+        case IncomeRequested(payment_id):
+            return replace(advance, income_pull_id=payment_id)
+        case IncomeArrived():
+            return replace(advance, is_income_here=True)
+        case IncomePayRequested(payment_id):
+            return replace(advance, income_payout_id=payment_id)
+        case IncomePaid():
+            return replace(advance, is_income_paid=True)
+        case IncomeFailed(payment_id):
+            failed = advance.failed_incomes | {payment_id}
+            if payment_id == advance.income_payout_id:
+                return replace(advance, income_payout_id="", failed_incomes=failed)
+            return replace(advance, income_pull_id="", failed_incomes=failed)
         case _:
             assert_never(event)
 
@@ -276,14 +370,17 @@ def decide(command: Command, advance: Advance) -> Sequence[Event]:
 
 def _record(fact: Fact, advance: Begun) -> Sequence[Event]:
     if may_follow(advance, fact):
-        return [fact]
+        is_earned = isinstance(fact, HeadroomReleased) and advance.income_minor > 0
+        return [fact, IncomeDue(advance.income_minor)] if is_earned else [fact]
     if _is_known(fact, advance):
         return []
     told = f"{type(fact).__name__} at {advance.stage.name}"
     raise Rejected(Reason.ADVANCE_STATE, told)
 
 
-def _is_known(fact: Fact, advance: Begun) -> bool:  # noqa: C901, PLR0912 - a case a fact
+def _is_known(  # noqa: C901, PLR0911, PLR0912 - a case a fact
+    fact: Fact, advance: Begun
+) -> bool:
     stage = advance.stage
     match fact:
         case HeadroomReserved():
@@ -312,6 +409,16 @@ def _is_known(fact: Fact, advance: Begun) -> bool:  # noqa: C901, PLR0912 - a ca
             return is_it and stage in (Stage.REPAID, Stage.CLOSED)
         case HeadroomReleased():
             return stage is Stage.CLOSED
+        case IncomeRequested(payment_id):
+            return payment_id in {advance.income_pull_id, *advance.failed_incomes}
+        case IncomeArrived(payment_id):
+            return advance.is_income_here and payment_id == advance.income_pull_id
+        case IncomePayRequested(payment_id):
+            return payment_id in {advance.income_payout_id, *advance.failed_incomes}
+        case IncomePaid(payment_id):
+            return advance.is_income_paid and payment_id == advance.income_payout_id
+        case IncomeFailed(payment_id):
+            return payment_id in advance.failed_incomes
         case _:
             assert_never(fact)
 
@@ -325,6 +432,11 @@ class Action(Enum):
     REPAY = auto()
     AWAIT_REPAY = auto()
     RELEASE_HEADROOM = auto()
+    # What earmarked shares have earned: from the registrar, then to the bank.
+    REQUEST_INCOME = auto()
+    AWAIT_INCOME = auto()
+    PAY_INCOME = auto()
+    AWAIT_INCOME_PAID = auto()
 
 
 def next_step(advance: Advance) -> Action | None:
@@ -341,8 +453,16 @@ def next_step(advance: Advance) -> Action | None:
         Stage.REPAYING: Action.AWAIT_REPAY,
         Stage.REPAID: Action.RELEASE_HEADROOM,
         Stage.REFUSED: Action.RELEASE_HEADROOM,
-        Stage.CLOSED: None,
+        Stage.CLOSED: _income_step(advance),
     }[advance.stage]
+
+
+def _income_step(advance: Begun) -> Action | None:
+    if not advance.income_due_minor or advance.is_income_paid:
+        return None
+    if advance.is_income_here:
+        return Action.AWAIT_INCOME_PAID if advance.income_payout_id else Action.PAY_INCOME
+    return Action.AWAIT_INCOME if advance.income_pull_id else Action.REQUEST_INCOME
 
 
 advance: Decider[Command, Advance, Event] = Decider(Absent(), decide, evolve)

@@ -1,12 +1,13 @@
 """The life of a holding: lots that come and go, shares set aside, income and dividends."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from types import MappingProxyType
 from typing import TypeAlias, assert_never
 
-from libs.fund_arithmetic import DividendMode, Lot, cost, total
+from libs.fund_arithmetic import DividendMode, Lot, apportioned, cost, total
 
 # Days of which purchases and removals are remembered: longer than any registrar's answer takes.
 REMEMBERED_DAYS = 60
@@ -160,6 +161,7 @@ class Removal:
     shares: int
     # From this day on what they earned was an advancing bank's.
     fast_day: date | None = None
+    order_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +176,8 @@ class Holding:
     modes: tuple[DividendModeSet, ...] = ()
     bucket: int = 0
     accrued_until: date | None = None
+    # By fast redemption: what its shares have earned for the bank that advanced it, 4 decimals.
+    bank_income: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
     def shares(self) -> int:
@@ -217,9 +221,18 @@ class Holding:
 
     def earmarked_on(self, day: date) -> int:
         """Of these, shares whose income of that day is an advancing bank's."""
-        fast = [f for f in self.freezes.values() if f.fast_day is not None and f.fast_day <= day]
-        gone = (r for r in self._gone_since(day) if r.fast_day is not None and r.fast_day <= day)
-        return sum(freeze.left for freeze in fast) + sum(removal.shares for removal in gone)
+        return sum(self.earmarks_on(day).values())
+
+    def earmarks_on(self, day: date) -> Mapping[str, int]:
+        """The same by the fast redemption that has earmarked them."""
+        found: Counter[str] = Counter()
+        for order_id, freeze in self.freezes.items():
+            if freeze.fast_day is not None and freeze.fast_day <= day and freeze.left:
+                found[order_id] += freeze.left
+        for removal in self._gone_since(day):
+            if removal.fast_day is not None and removal.fast_day <= day:
+                found[removal.order_id] += removal.shares
+        return found
 
     def _gone_since(self, day: date) -> Sequence[Removal]:
         return [r for r in self.removals if r.registered_date <= day < r.confirm_date]
@@ -298,7 +311,10 @@ def _without_parts(holding: Holding, event: SharesRedeemed) -> Holding:
     recent = [r for r in holding.removals if _is_recent(r.confirm_date, event.confirm_date)]
     freeze = holding.freezes.get(event.order_id) if event.unfrozen else None
     fast_day = freeze.fast_day if freeze is not None else None
-    new = [Removal(p.registered_date, event.confirm_date, p.shares, fast_day) for p in event.parts]
+    new = [
+        Removal(part.registered_date, event.confirm_date, part.shares, fast_day, event.order_id)
+        for part in event.parts
+    ]
     after = replace(
         holding,
         lots=tuple(lot for lot in lots if lot.shares),
@@ -334,7 +350,13 @@ def _with_parts_back(holding: Holding, booking: SharesRedeemed) -> Holding:
         known = lots.get(part.lot_id)
         shares, paid = (known.shares, known.cost) if known is not None else (0, 0)
         lots[part.lot_id] = replace(part, shares=shares + part.shares, cost=paid + part.cost)
-        removal = Removal(part.registered_date, booking.confirm_date, part.shares, fast_day)
+        removal = Removal(
+            part.registered_date,
+            booking.confirm_date,
+            part.shares,
+            fast_day,
+            booking.order_id,
+        )
         if removal in removals:
             removals.remove(removal)
     holding = replace(holding, lots=_sorted(tuple(lots.values())), removals=tuple(removals))
@@ -345,6 +367,10 @@ def _with_parts_back(holding: Holding, booking: SharesRedeemed) -> Holding:
 
 
 def _with_income(holding: Holding, event: IncomeAccrued) -> Holding:
+    if event.bank_accrued:
+        earned = apportioned(holding.earmarks_on(event.accrual_date), event.bank_accrued)
+        income = Counter(holding.bank_income) + Counter(earned)
+        holding = replace(holding, bank_income=MappingProxyType(dict(income)))
     holding = replace(holding, bucket=event.bucket, accrued_until=event.accrual_date)
     if not event.credited_shares:
         return holding

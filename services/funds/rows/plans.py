@@ -53,7 +53,9 @@ def of_advance(stored: StoredEvent) -> Iterator[Write]:
     match event:
         case advance.Requested(_, terms):
             yield Put(t.advances, {**key, "bank_id": terms.bank_id, "is_over": False})
-        case advance.HeadroomReleased():
+        case advance.HeadroomReleased() | advance.IncomePaid():
             yield Patch(t.advances, key, {"is_over": True})
+        case advance.IncomeDue():
+            yield Patch(t.advances, key, {"is_over": False})
         case _:
             pass

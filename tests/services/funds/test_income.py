@@ -101,6 +101,32 @@ async def test_money_is_in_the_wallet_at_once_and_the_redemption_repays_the_bank
     assert (world.journal.balances[ADVANCED], world.journal.sums(FAST)) == (0, 0)
 
 
+async def test_what_the_advanced_shares_earn_meanwhile_is_collected_for_the_bank() -> None:
+    world = World()
+    registrar = Scripted(world)
+    async with world.funds() as parts:
+        await own_money(world, parts, registrar)
+        await place(world, parts, FastRedemption(FUND, 600_000), 2)
+        await cut_off(world, parts, NEXT)
+        registrar.begin(NEXT, AFTER)
+        (order,) = registrar.orders()
+        assert order.take_income_flag == "1"
+        # 6,000.00 / 10,000 * 0.9582 = 0.5749 is the bank's, 0.57 of it in whole cents.
+        await registrar.hand_in(parts, {"07": [income(CONFIRM, 9_582)]})
+        row = registrar.sold(order, 600_000, 0, nav=10_000)
+        world.now_us = at("2026-09-30 09:00")
+        await registrar.hand_in(parts, {"04": [row], "05": [registrar.balance(400_038)]})
+        await world.until_order(2, "Settled")
+        await world.until_many("advance-", "AdvanceIncomePaid")
+        # Of the 4,000.00 that stay, 0.3832: 0.38 is credited, 0.0032 stays.
+        assert await held(parts) == (400_038, 0)
+    paid = [(way, bank.number, amount.minor) for way, _, bank, amount in world.banks.asked.values()]
+    assert ("collect", "TA0001", 57) in paid
+    assert ("pay", "CD00ADVANCE", 57) in paid
+    assert ("pay", "CD00ADVANCE", 600_000) in paid
+    assert (world.journal.balances[ADVANCED], world.journal.sums(FAST)) == (0, 0)
+
+
 async def test_above_the_days_limit_nothing_is_advanced() -> None:
     world = World()
     registrar = Scripted(world)

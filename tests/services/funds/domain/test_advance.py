@@ -121,14 +121,14 @@ def test_an_advance_goes_from_the_banks_money_to_its_repayment(place: int) -> No
     assert adv.next_step(story.given(history).state) == STEPS[place]
     if place + 1 < len(LIFE):
         fact = LIFE[place + 1]
-        assert not isinstance(fact, adv.Requested)
+        assert not isinstance(fact, adv.Requested | adv.IncomeDue)
         story.given(history).when(adv.Record(fact)).then([fact])
 
 
 @pytest.mark.parametrize("place", range(1, len(LIFE)))
 def test_what_is_told_again_later_records_nothing(place: int) -> None:
     fact = LIFE[place]
-    assert not isinstance(fact, adv.Requested)
+    assert not isinstance(fact, adv.Requested | adv.IncomeDue)
     for end in range(place + 1, len(LIFE) + 1):
         story.given(LIFE[:end]).when(adv.Record(fact)).then_nothing()
 
@@ -187,3 +187,62 @@ def test_an_advance_has_one_outcome_for_ever() -> None:
     other = adv.Request("o1", replace(ASK, amount_minor=1))
     story.given(LIFE).when(other).then_rejected(adv.Reason.IDEMPOTENCY_KEY_REUSED)
     story.when(adv.Record(PAID)).then_rejected(adv.Reason.ADVANCE_NOT_FOUND)
+
+
+INCOME = adv.IncomeOwed(57)
+EARNED: list[adv.Event] = [
+    *LIFE[:5],
+    INCOME,
+    *LIFE[5:],
+    adv.IncomeDue(57),
+    adv.IncomeRequested("i1", 57),
+    adv.IncomeArrived("i1"),
+    adv.IncomePayRequested("i2", 57),
+    adv.IncomePaid("i2"),
+]
+EARNED_STEPS = [
+    adv.Action.REQUEST_INCOME,
+    adv.Action.AWAIT_INCOME,
+    adv.Action.PAY_INCOME,
+    adv.Action.AWAIT_INCOME_PAID,
+    None,
+]
+
+
+@pytest.mark.parametrize("back", range(5))
+def test_what_the_earmarked_shares_have_earned_comes_and_goes_to_the_bank(back: int) -> None:
+    history = EARNED[: len(EARNED) - 4 + back]
+
+    assert adv.next_step(story.given(history).state) == EARNED_STEPS[back]
+    if back < 4:
+        fact = EARNED[len(history)]
+        assert not isinstance(fact, adv.Requested | adv.IncomeDue)
+        story.given(history).when(adv.Record(fact)).then([fact])
+        story.given(EARNED).when(adv.Record(fact)).then_nothing()
+
+
+def test_with_the_headroom_free_again_the_income_is_due() -> None:
+    history = [*LIFE[:5], INCOME, *LIFE[5:8]]
+
+    story.given(history).when(adv.Record(adv.HeadroomReleased())).then(
+        [adv.HeadroomReleased(), adv.IncomeDue(57)]
+    )
+
+
+@pytest.mark.parametrize(("places", "payment_id"), [(3, "i1"), (1, "i2")])
+def test_a_payment_of_income_that_fails_is_asked_for_anew(places: int, payment_id: str) -> None:
+    history, failed = EARNED[:-places], adv.IncomeFailed(payment_id, "AC04")
+    again = adv.Action.REQUEST_INCOME if payment_id == "i1" else adv.Action.PAY_INCOME
+
+    after = story.given(history).when(adv.Record(failed)).then([failed])
+
+    assert adv.next_step(after) is again
+    same = adv.IncomeRequested("i1", 57) if places == 3 else adv.IncomePayRequested("i2", 57)
+    story.given([*history, failed]).when(adv.Record(same)).then_nothing()
+
+
+def test_once_repaid_no_more_income_is_told() -> None:
+    more = adv.Record(adv.IncomeOwed(58))
+
+    story.given([*LIFE[:5], INCOME]).when(more).then([adv.IncomeOwed(58)])
+    story.given([*LIFE[:5], INCOME, *LIFE[5:7]]).when(more).then_rejected(adv.Reason.ADVANCE_STATE)
