@@ -121,6 +121,7 @@ def order_view(order: life.Begun, change_us: int = 0) -> pb.FundOrder:
     """An order as the API shows it."""
     placed, accepted, refusal = order.placed, order.accepted, order.refusal
     rows = [part.confirmation for part in order.parts]
+    iso_request, iso_confirmation = iso_names.message_names(placed.terms.kind) or ("", "")
     shown = pb.FundOrder(
         order_id=placed.order_id,
         terms=to_wire(placed.terms, events_pb.FundOrderTerms()),
@@ -146,6 +147,8 @@ def order_view(order: life.Begun, change_us: int = 0) -> pb.FundOrder:
         recommendation_id=placed.terms.recommendation_id,
         iso_status=iso_names.status_code(order) or "",
         iso_reason=iso_names.reject_code(refusal.reason) if refusal is not None else "",
+        iso_request=iso_request,
+        iso_confirmation=iso_confirmation,
     )
     if accepted is not None:
         shown.cut_off_time.CopyFrom(time_to_wire(accepted.cut_off_us))

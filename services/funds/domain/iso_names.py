@@ -69,8 +69,6 @@ _MESSAGES: Mapping[type, tuple[str, str]] = MappingProxyType(
         Switching: ("setr.013.001.04", "setr.015.001.04"),
     }
 )
-STATUS_REPORT = "setr.016.001.04"
-REDEMPTION_AMENDED = "setr.052"
 
 
 def status_code(order: Begun) -> str | None:

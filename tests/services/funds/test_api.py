@@ -42,7 +42,10 @@ async def test_an_investor_buys_sees_the_holding_and_sells(served: Served) -> No
     assert (line.movement, line.shares_after, line.amount_minor) == ("ADDED", 989_589, -1_000_000)
     sold = await served.wallet.place(order_id(2), redeem(INVESTOR, WALLET, FUND, 100_000))
     assert sold.business_code == "024"
-    assert (await served.wallet.get(order_id(1))).iso_status == "SETT"
+    settled = await served.wallet.get(order_id(1))
+    assert settled.iso_status == "SETT"
+    assert (settled.iso_request, settled.iso_confirmation) == ("setr.010.001.04", "setr.012.001.04")
+    assert sold.iso_request == "setr.004.001.04"
     assert [nav.nav.nav async for nav in served.wallet.navs(FUND, T, T)] == [10_025]
     assert [fund.terms.code async for fund in served.wallet.funds()] == [FUND]
 

@@ -269,9 +269,11 @@ class World:
         self.banks = Banks(self.journal)
 
     @asynccontextmanager
-    async def funds(self, *, is_simulated: bool = False) -> AsyncIterator[Parts]:
-        """A funds process with an empty memory and a new database; killed at the end."""
-        database = Database.open("sqlite://")
+    async def funds(
+        self, *, is_simulated: bool = False, rows_at: str = "sqlite://"
+    ) -> AsyncIterator[Parts]:
+        """A funds process with an empty memory and a database of its own; killed at the end."""
+        database = Database.open(rows_at)
         on = Outside(
             self.store,
             self.bus,
