@@ -26,6 +26,8 @@ RETRY_FIRST_S = 0.1
 RETRY_MAX_S = 5.0
 # How often parked streams are tried again.
 PARKED_RETRY_S = 60.0
+# The position is committed so often at most: what is heard once more after a crash does nothing.
+KEEP_EVERY_S = 1.0
 
 React = Callable[[Sequence[StoredEvent]], Awaitable[None]]
 
@@ -64,6 +66,8 @@ class Inbox:
         self._parked: set[str] = set()
         self._head = 0
         self._tried_parked_at_s = 0.0
+        self._kept = 0
+        self._kept_at_s = 0.0
 
     @property
     def parked(self) -> int:
@@ -76,7 +80,7 @@ class Inbox:
 
     async def run(self) -> None:
         """For ever."""
-        self.position = await self._database.write(self._prepared)
+        self.position = self._kept = await self._database.write(self._prepared)
         feed = hear(
             self.source,
             self.name.replace(":", "-"),
@@ -96,16 +100,20 @@ class Inbox:
     async def _take(self, batch: Batch) -> None:
         events = [event for event in batch.events if event.position > self.position]
         waiting = Counter(event.stream for event in events if event.stream in self._parked)
+        parked = len(self._parked)
         await self._react_to([event for event in events if event.stream not in self._parked])
-        if batch.position > self.position:
-            position = batch.position
+        position = max(batch.position, self.position)
+        now = asyncio.get_running_loop().time()
+        is_due = position > self._kept and now - self._kept_at_s >= KEEP_EVERY_S
+        if is_due or waiting or len(self._parked) > parked:
 
             def work(connection: Connection) -> None:
                 positions.wait_behind(connection, self.name, waiting)
                 apply(connection, [Put(inboxes, {"name": self.name, "position": position})])
 
             await self._written(work)
-            self.position = position
+            self._kept, self._kept_at_s = position, now
+        self.position = position
 
     async def _react_to(self, events: Sequence[StoredEvent]) -> None:
         if not events:

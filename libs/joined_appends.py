@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import structlog
@@ -24,6 +25,10 @@ APPENDS_MAX = 256
 BYTES_MAX = 1 << 20
 # Calls under way at once; what comes meanwhile is the next call.
 LANES = 2
+# While one call is under way another leaves only with so many, or after so long: each call has a
+# price of its own, here and at the store.
+APART_AT = 64
+APART_AFTER_S = 0.005
 ALONE_AT_ONCE_MAX = 32
 RESENDS_MAX = 6
 RESEND_FIRST_S = 0.05
@@ -82,6 +87,7 @@ class JoinedAppends:
         self._pending: deque[Append] = deque()
         self._filled = asyncio.Event()
         self._busy: set[str] = set()
+        self._landed = asyncio.Event()
         self._joins = True
         self._alone = asyncio.Semaphore(ALONE_AT_ONCE_MAX)
         self._lanes = [asyncio.create_task(self._run_lane()) for _ in range(lanes)]
@@ -109,6 +115,8 @@ class JoinedAppends:
         while True:
             await self._filled.wait()
             await asyncio.sleep(0)  # all that is ready to append now comes along
+            if self._busy and len(self._pending) < APART_AT:
+                await self._wait_for_landing()
             group = self._take()
             if not group:
                 self._filled.clear()
@@ -125,8 +133,15 @@ class JoinedAppends:
                 for append in group:
                     append.fail(OutcomeUnknown("the store was closed"))
                 self._busy.difference_update(append.stream for append in group)
+                self._landed.set()
                 if self._pending:
                     self._filled.set()
+
+    async def _wait_for_landing(self) -> None:
+        self._landed.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(APART_AFTER_S):
+                await self._landed.wait()
 
     def _take(self) -> list[Append]:
         group: list[Append] = []

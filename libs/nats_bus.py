@@ -36,6 +36,10 @@ PUBLISH_TIMEOUT_S = 3.0
 CONNECT_TIMEOUT_S = 30.0
 PENDING_BYTES_MAX = 32 << 20
 ACK_WAIT_S = 60.0
+# What was taken is acknowledged so often, or once it is so many: what comes again is known by its
+# position.
+ACK_EVERY_S = 1.0
+UNACKED_MAX = 1_000
 
 _ID = "Nats-Msg-Id"
 _EXPECTED = "Nats-Expected-Last-Sequence"
@@ -280,6 +284,9 @@ class _Pull:
         self._ended: str | None = None
         self._inbox = client.new_inbox()
         self._subscription: Subscription | None = None
+        self._done: Msg | None = None
+        self._unacked = 0
+        self._acked_at_s = 0.0
 
     async def start(self) -> None:
         self._subscription = await self._client.subscribe(self._inbox, cb=self._on_message)
@@ -289,7 +296,15 @@ class _Pull:
     async def close(self) -> None:
         if self._subscription is not None:
             with suppress(nats.errors.Error):
+                await self._acknowledge()
                 await self._subscription.unsubscribe()
+
+    async def _acknowledge(self) -> None:
+        """All up to the last are done with."""
+        self._acked_at_s = asyncio.get_running_loop().time()
+        done, self._done, self._unacked = self._done, None, 0
+        if done is not None:
+            await self._client.publish(done.reply, b"+ACK")
 
     async def batches(self) -> AsyncIterator[Sequence[Delivered]]:
         """Give what came; ends where the pull is of no use any more."""
@@ -299,12 +314,13 @@ class _Pull:
             taken = [self._ready.popleft() for _ in range(min(len(self._ready), TAKEN_MAX))]
             if taken:
                 yield [_delivered(message) for message in taken]
-                # All up to the last are done with.
-                await self._client.publish(taken[-1].reply, b"+ACK")
+                self._done, self._unacked = taken[-1], self._unacked + len(taken)
                 idle_since_s = loop.time()
             elif loop.time() - idle_since_s >= IDLE_S:
                 yield ()
                 idle_since_s = loop.time()
+            if self._unacked >= UNACKED_MAX or loop.time() - self._acked_at_s >= ACK_EVERY_S:
+                await self._acknowledge()
             if self._wanted <= PULLED_MAX // 2 and self._ended is None:
                 await self._ask()
             if self._ready:

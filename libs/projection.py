@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import cast
 
 import structlog
@@ -13,7 +13,7 @@ from libs import positions
 from libs.bus import Bus
 from libs.cancelling import heed_cancellation
 from libs.event_store import EventStore, StoredEvent, StoreUnavailable
-from libs.feed import Batch, batches, between
+from libs.feed import BATCH_EVENTS_MAX, Batch, batches, between
 from libs.hearing import hear
 from libs.positions import positions as table
 from libs.read_model import Database, Erase, Put, ReadModel, apply
@@ -21,6 +21,8 @@ from libs.transient import is_transient
 
 # A position without rows is kept in memory for so long before it is worth a commit.
 BARE_POSITION_EVERY_S = 1.0
+# Rows that nobody waits for are committed so often at most: a commit costs what many rows cost.
+COMMIT_EVERY_S = 0.05
 RETRY_S = 0.5
 # While others are busy, rows rest so many times as long as they worked.
 GIVE_WAY_TIMES = 4.0
@@ -76,6 +78,7 @@ class Projection:
         self._is_busy = is_busy
         self._give_way_times = give_way_times
         self._awaited = 0
+        self._wanted = asyncio.Event()
 
     @property
     def parked(self) -> int:
@@ -139,6 +142,8 @@ class Projection:
                 await self._take(batch)
                 self.is_caught_up = batch.is_caught_up
                 await self._give_way(begun)
+                if self._kept_at_s >= begun and len(batch.events) < BATCH_EVENTS_MAX:
+                    await self._gather(begun + COMMIT_EVERY_S)
 
     async def _give_way(self, begun: float) -> None:
         """Leave the processor to who is busy, several times as long as the last rows took."""
@@ -150,9 +155,21 @@ class Projection:
                 return
             await asyncio.sleep(min(left_s, _LOOK_UP_S))
 
+    async def _gather(self, until_s: float) -> None:
+        """Let more come along, unless somebody waits for it."""
+        if self._awaited:
+            return
+        self._wanted.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(until_s):
+                await self._wanted.wait()
+
     async def wait_for(self, position: int, timeout_s: float = 5.0) -> None:
         """Return once everything up to the position is in the rows. Raises `Behind`."""
+        if self.position >= position:
+            return
         self._awaited += 1
+        self._wanted.set()
         try:
             async with asyncio.timeout(timeout_s):
                 while self.position < position:
@@ -202,7 +219,10 @@ class Projection:
 
     async def _take(self, batch: Batch) -> None:
         now = asyncio.get_running_loop().time()
-        events = [event for event in batch.events if event.position > self.position]
+        concerns = self.model.concerns
+        events = [
+            event for event in batch.events if event.position > self.position and concerns(event)
+        ]
         if not events and now - self._kept_at_s < BARE_POSITION_EVERY_S:
             if batch.position > self.position:
                 self._reach(batch.position)

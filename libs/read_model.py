@@ -54,6 +54,10 @@ class DatabaseUnavailable(Unavailable):
     """The database does not answer, or is held by another; the transaction left nothing."""
 
 
+def _always(_: StoredEvent) -> bool:
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class ReadModel:
     """Tables made from one service's events. Disposable: another `version` means it is made anew.
@@ -69,6 +73,8 @@ class ReadModel:
     project: Callable[[StoredEvent], Iterable[Write]]
     # The one type of event it takes, where it takes but one: then the bus brings no other.
     only: str = ""
+    # Whether an event has rows at all: quickly told, it saves a commit.
+    concerns: Callable[[StoredEvent], bool] = _always
 
 
 def refuse_old_sqlite(version: Sequence[int]) -> None:

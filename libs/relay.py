@@ -15,6 +15,8 @@ from libs.hearing import name_of, position_of, to_message
 
 BATCH_BYTES_MAX = 4 << 20
 BATCH_MESSAGES_MAX = 500
+# Publishes that follow one another come so long apart: one message alone costs as much as many.
+GATHER_S = 0.05
 RETRY_FIRST_S = 0.2
 RETRY_MAX_S = 5.0
 # How long a relay that was fenced off leaves the bus to the other one, before it looks again.
@@ -120,8 +122,10 @@ class Relay:
         before = previous = self.position
         last_of_name: dict[str, int] = {}
         feed = batches(self._store, self._prefixes, self.position or None)
+        loop = asyncio.get_running_loop()
         async with aclosing(feed):
             async for batch in feed:
+                begun = loop.time()
                 self._head = max(self._head, batch.position)
                 heed_cancellation()
                 told = [each for each in batch.events if name_of(each) not in self._kept_in]
@@ -136,6 +140,8 @@ class Relay:
                     self._reach(previous)
                 self._reach(max(self.position, batch.position))
                 self.is_caught_up = batch.is_caught_up
+                if told and len(told) < BATCH_MESSAGES_MAX:
+                    await asyncio.sleep(begun + GATHER_S - loop.time())
 
     def _reach(self, position: int) -> None:
         self.position = position

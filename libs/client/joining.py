@@ -14,6 +14,10 @@ Result = TypeVar("Result")
 
 BATCH_MAX: Final = 500
 IN_FLIGHT_MAX: Final = 4
+# While a call is in flight another leaves only with so many items, or after so long: each call has
+# a price of its own, at both ends.
+APART_AT: Final = 64
+APART_AFTER_S: Final = 0.02
 # Whole-call refusals that one item may have caused.
 _OF_ONE_ITEM: Final = frozenset(
     {"FIELD_INVALID", "FIELD_NOT_ALLOWED", "FIELD_REQUIRED", "TOO_LARGE"}
@@ -30,8 +34,9 @@ class _Asked(Generic[Item, Result]):
 class Joiner(Generic[Item, Result]):
     """`send` answers a result for each item, in order; `refusal_of` is a result's reason, or "".
 
-    Nothing waits on purpose: a lone call leaves at once. A batch refused whole is sent again in
-    halves, so that a bad item hurts only itself. One refused for the moment is sent again.
+    A lone call leaves at once; those that come while it is in flight leave together. A batch
+    refused whole is sent again in halves, so that a bad item hurts only itself. One refused for the
+    moment is sent again.
     """
 
     send: Callable[[Sequence[Item]], Awaitable[Sequence[Result]]]
@@ -42,6 +47,7 @@ class Joiner(Generic[Item, Result]):
     _waiting: deque[_Asked[Item, Result]] = field(default_factory=deque, repr=False)
     _running: set[asyncio.Task[None]] = field(default_factory=set, repr=False)
     _is_flush_due: bool = field(default=False, repr=False)
+    _later: asyncio.TimerHandle | None = field(default=None, repr=False)
     _is_closed: bool = field(default=False, repr=False)
 
     async def submit(self, item: Item) -> Result:
@@ -65,12 +71,19 @@ class Joiner(Generic[Item, Result]):
 
     def _flush_soon(self, loop: asyncio.AbstractEventLoop) -> None:
         # After all that is ready to run has run, so that calls made together leave together.
-        if not self._is_flush_due and len(self._running) < self.in_flight_max:
+        if self._is_flush_due or len(self._running) >= self.in_flight_max:
+            return
+        if not self._running or len(self._waiting) >= APART_AT:
             self._is_flush_due = True
             loop.call_soon(self._flush)
+        elif self._later is None:
+            self._later = loop.call_later(APART_AFTER_S, self._flush)
 
     def _flush(self) -> None:
         self._is_flush_due = False
+        if self._later is not None:
+            self._later.cancel()
+            self._later = None
         while self._waiting and len(self._running) < self.in_flight_max:
             size = min(self.batch_max, len(self._waiting))
             batch = [self._waiting.popleft() for _ in range(size)]

@@ -16,19 +16,26 @@ from libs.client.errors import error_of, is_transient
 STREAM_S: Final = 300.0
 AGAIN_AFTER_S: Final = 0.2
 KEPT_MAX: Final = 10_000
+# The stream outlives the last who waited by so much: mostly somebody waits again soon.
+LINGER_S: Final = 2.0
 
 
 class Watching:
-    """Opened with the first who waits, closed with the last.
+    """Opened with the first who waits, closed some time after the last.
 
     While it is open, what came last of each payment is kept: who comes later need not ask for it.
     """
 
     def __init__(
-        self, stub: "payments_pb2_grpc.PaymentsServiceAsyncStub", kept_max: int = KEPT_MAX
+        self,
+        stub: "payments_pb2_grpc.PaymentsServiceAsyncStub",
+        kept_max: int = KEPT_MAX,
+        linger_s: float = LINGER_S,
     ) -> None:
         self._stub = stub
         self._kept_max = kept_max
+        self._linger_s = linger_s
+        self._closing: asyncio.TimerHandle | None = None
         # Everything behind this position has passed here or will; None: nothing has.
         self._from: int | None = None
         self._latest: OrderedDict[str, pb.Payment] = OrderedDict()
@@ -40,6 +47,7 @@ class Watching:
         """What the payment becomes, from now on. A look at it after entering misses nothing."""
         queue: asyncio.Queue[pb.Payment] = asyncio.Queue()
         self._waiting[payment_id].add(queue)
+        self._stay()
         if self._task is None or self._task.done():
             self._latest.clear()
             self._from = after
@@ -51,7 +59,8 @@ class Watching:
             if not self._waiting[payment_id]:
                 del self._waiting[payment_id]
             if not self._waiting:
-                await self.close()
+                loop = asyncio.get_running_loop()
+                self._closing = loop.call_later(self._linger_s, self._leave)
 
     async def follow(
         self, after: int, payment_ids: Sequence[str] = (), *, public_only: bool = False
@@ -81,11 +90,22 @@ class Watching:
 
     async def close(self) -> None:
         """Close the stream."""
+        self._stay()
+        task = self._leave()
+        if task is not None:
+            await asyncio.gather(task, return_exceptions=True)
+
+    def _stay(self) -> None:
+        if self._closing is not None:
+            self._closing.cancel()
+            self._closing = None
+
+    def _leave(self) -> asyncio.Task[None] | None:
         self._from = None
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+        return task
 
     async def _run(self, after: int) -> None:
         async for change in self.follow(after):

@@ -10,7 +10,15 @@ from libs.event_store import StoredEvent
 from libs.money import Money
 from libs.read_model import Patch, Put, ReadModel, Write
 from services.settlement import tables
-from services.settlement.codec.heard import Movement, OnBankSide, Seal, Window, page_of, payee_of
+from services.settlement.codec.heard import (
+    Movement,
+    OnBankSide,
+    Seal,
+    Window,
+    may_be_payout,
+    page_of,
+    payee_of,
+)
 from services.settlement.codec.own import EventUnknown, everything
 from services.settlement.domain import (
     bank_transfer,
@@ -443,5 +451,6 @@ PAYOUT_DETAILS = ReadModel(
     tables.orders,
     _payout_details,
     only="hefu.payments.v1.PaymentRequested",
+    concerns=may_be_payout,
 )
 READ_MODELS = (OWN, MOVEMENTS, PAYOUT_DETAILS)

@@ -112,6 +112,11 @@ def _movement(obligation: journal.Obligation) -> Movement:
     )
 
 
+def may_be_payout(stored: StoredEvent) -> bool:
+    """Whether it is worth reading: most payments have no payee at a bank."""
+    return b'"payout"' in stored.data
+
+
 def payee_of(stored: StoredEvent) -> Payee | None:
     """Where a payout goes; None for every other event."""
     if not stored.type.endswith(".PaymentRequested"):
