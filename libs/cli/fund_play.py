@@ -105,7 +105,7 @@ class FundPlay:
         has_plans: bool = True,
     ) -> None:
         self._link = link
-        self._market = market
+        self.market = market
         self._ta_id = ta_id
         self._currency = currency
         self._settling = settling
@@ -209,7 +209,7 @@ class FundPlay:
         bar = progress.add_task("cash settled with the banks", total=len(left))
         last = sessions[-1]
         for _ in range(QUIET_MAX):
-            last = self._market.sessions(last.confirm, last.confirm)[0]
+            last = self.market.sessions(last.confirm, last.confirm)[0]
             await self._quiet(last)
             left = await self._unsettled([*left, last.day], is_patient=False)
             progress.update(bar, completed=len(sessions) - len(set(left) - {last.day}))
@@ -226,8 +226,8 @@ class FundPlay:
         request = registrar.RunDayRequest(
             trade_date=session.day.isoformat(),
             confirm_date=session.confirm.isoformat(),
-            prices=self._market.prices(session.day),
-            incomes=self._market.incomes(session),
+            prices=self.market.prices(session.day),
+            incomes=self.market.incomes(session),
         )
         await patiently(lambda: self._registrar.RunDay(request))
         await self.clock(instant(session.confirm, EARLY))
@@ -288,7 +288,7 @@ class FundPlay:
     async def _wishes(
         self, day: Day, investors: Sequence[Investor], buyers: Sequence[Investor]
     ) -> list[Wish]:
-        market_funds = self._market.funds
+        market_funds = self.market.funds
         run = day.run_on(market_funds)
         wanting: dict[str, tuple[Investor, str]] = {}
         for name, chosen in (
@@ -415,7 +415,7 @@ class FundPlay:
 
     async def _run_registrar(self, day: Day, session: Session) -> None:
         market, request = (
-            self._market,
+            self.market,
             registrar.RunDayRequest(
                 trade_date=session.day.isoformat(),
                 confirm_date=session.confirm.isoformat(),

@@ -1,6 +1,7 @@
 """A whole system with funds and a registrar, and fund days played on it part by part."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -92,6 +93,23 @@ class FundWorld:
         """The registrar tells right what it told wrong."""
         request = registrar.CorrectRowsRequest(trade_date=session.day.isoformat())
         await self.registrar.CorrectRows(request)
+
+    async def price_corrected(self, session: Session) -> str:
+        """The registrar has priced the fund of most orders wrongly, and says so after all is done.
+
+        Answers the fund.
+        """
+        orders = [o for o in self.play.orders.values() if o.trade_date == session.day.isoformat()]
+        kinds = [getattr(o.terms, o.terms.WhichOneof("kind")) for o in orders if o.confirmed_shares]
+        dealt = Counter(kind.fund_code for kind in kinds)
+        prices = {each.fund_code: each.nav for each in self.play.market.prices(session.day)}
+        code = max(prices, key=lambda each: dealt[each])
+        request = registrar.CorrectPriceRequest(
+            fund_code=code, trade_date=session.day.isoformat(), nav=prices[code] * 102 // 100
+        )
+        done = await self.registrar.CorrectPrice(request)
+        assert done.amended > 0
+        return code
 
     async def breaks(self) -> list[funds.FundBreak]:
         """What stands open."""

@@ -76,6 +76,17 @@ async def test_every_script_of_the_registrar_ends_right_or_as_a_break_that_two_r
     await _missing_order(world)
     await _wrong_units(world)
     await _wrong_price(world)
+    await _corrected_price(world)
+
+
+@pytest.mark.full
+async def test_a_price_corrected_after_booking_ends_with_units_and_cash_even(
+    world: FundWorld,
+) -> None:
+    await world.day()
+    await _corrected_price(world)
+    await world.day()
+    await world.ties_out()
 
 
 async def _late_file(world: FundWorld) -> None:
@@ -140,6 +151,16 @@ async def _wrong_price(world: FundWorld) -> None:
     await world.reconciled(session)
     assert await world.some_breaks()
     await world.corrected(session)
+    await _repaired(world)
+    await world.ties_out()
+
+
+async def _corrected_price(world: FundWorld) -> None:
+    """After all was booked: units and money are put right, order by order, by two people."""
+    session = await world.day()
+    code = await world.price_corrected(session)
+    amended = [each for each in await world.some_breaks() if each.fund_code == code]
+    assert amended
     await _repaired(world)
     await world.ties_out()
 
