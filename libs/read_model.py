@@ -17,7 +17,7 @@ from sqlalchemy.pool import QueuePool, StaticPool
 from libs.event_store import StoredEvent
 from libs.failure import StartFailed
 from libs.transient import Unavailable
-from libs.writes import Added, Erase, Patch, Put, Write, apply
+from libs.writes import Added, Erase, Patch, Put, PutRows, Write, apply
 
 __all__ = [
     "Added",
@@ -27,6 +27,7 @@ __all__ = [
     "Erase",
     "Patch",
     "Put",
+    "PutRows",
     "ReadModel",
     "Write",
     "apply",

@@ -1,7 +1,7 @@
 """What a projection writes: whole rows, changed columns, rows erased; in few statements."""
 
 import operator
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -46,6 +46,14 @@ class Put:
 
 
 @dataclass(frozen=True, slots=True)
+class PutRows:
+    """Whole rows, each as by `Put`: all values in the order of the table's columns."""
+
+    table: Table
+    rows: Sequence[tuple[object, ...]]
+
+
+@dataclass(frozen=True, slots=True)
 class Added:
     """In a patch: the column's value and so much more. As `table.c.n + 1`, and cheaper to say."""
 
@@ -73,7 +81,7 @@ class Erase:
     key: Mapping[str, object]
 
 
-Write: TypeAlias = Put | Patch | Erase
+Write: TypeAlias = Put | PutRows | Patch | Erase
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +153,10 @@ class _Plan:
 
     def add(self, write: Write) -> None:
         table = write.table
+        if isinstance(write, PutRows):
+            if write.rows:
+                self._add_rows(table, write.rows)
+            return
         if not isinstance(write, Put):
             self._keep_in_mind(table)
         elif table in self.puts or table not in self.table_last:
@@ -168,13 +180,25 @@ class _Plan:
         else:
             self.row_last[table, row] = index
 
+    def _add_rows(self, table: Table, rows: Sequence[tuple[object, ...]]) -> None:
+        if table in self.puts or table not in self.table_last:
+            self._rows_of(_put_shape(table)).extend(rows)
+            return
+        for row in rows:
+            self.add(Put(table, dict(zip(_names(table), row, strict=True))))
+
     def _put(self, write: Put) -> None:
-        shape, parameters = _shaped(write)
-        index = self.puts.get(write.table)
+        _, parameters = _shaped(write)
+        self._rows_of(_put_shape(write.table)).append(parameters)
+
+    def _rows_of(self, shape: _PutShape) -> list[Any]:
+        """What is put into a table that is given whole rows only."""
+        table = shape.table
+        index = self.puts.get(table)
         if index is None:
-            index = self.puts[write.table] = len(self.batches)
+            index = self.puts[table] = len(self.batches)
             self.batches.append((shape, []))
-        self.batches[index][1].append(parameters)
+        return self.batches[index][1]
 
     def _keep_in_mind(self, table: Table) -> None:
         """From here on it matters which rows the table was given."""
@@ -210,10 +234,36 @@ def _put(connection: Connection, table: Table, rows: list[tuple[object, ...]]) -
         named = [dict(zip(_names(table), row, strict=True)) for row in rows]
         connection.execute(_put_statement(table, connection.dialect.name), named)
     elif connection.dialect.positional:
-        connection.exec_driver_sql(statement, rows)
+        binary = _binary(table)
+        connection.exec_driver_sql(statement, for_driver(rows, binary) if binary else rows)
     else:
         named = [dict(zip(_names(table), row, strict=True)) for row in rows]
         connection.exec_driver_sql(statement, named)
+
+
+def for_driver(
+    rows: Iterable[Sequence[object]], binary: Collection[int]
+) -> list[tuple[object, ...]]:
+    """Rows with their binary columns as bytearrays.
+
+    SQLite's driver looks for ways to adapt whatever is bytes, which takes longer than writing the
+    row; a bytearray it takes as it is.
+    """
+    found: list[tuple[object, ...]] = []
+    for row in rows:
+        values = list(row)
+        for place in binary:
+            value = values[place]
+            if isinstance(value, bytes):
+                values[place] = bytearray(value)
+        found.append(tuple(values))
+    return found
+
+
+@lru_cache(maxsize=_SHAPES_KEPT)
+def _binary(table: Table) -> tuple[int, ...]:
+    columns = enumerate(table.columns)
+    return tuple(n for n, column in columns if isinstance(column.type, LargeBinary))
 
 
 @lru_cache(maxsize=_SHAPES_KEPT)
@@ -235,7 +285,7 @@ def _put_shape(table: Table) -> _PutShape:
     return _PutShape(table)
 
 
-def _shaped(write: Write) -> tuple[_Shape, Any]:
+def _shaped(write: Put | Patch | Erase) -> tuple[_Shape, Any]:
     match write:
         case Put(table, row):
             names = _names(table)
@@ -281,7 +331,7 @@ def _change(table: Table, value: ClauseElement) -> tuple[_Change, object] | None
     return _Change(left.name, value.operator), value.right.value
 
 
-def _row_of(write: Write) -> tuple[object, ...] | None:
+def _row_of(write: Put | Patch | Erase) -> tuple[object, ...] | None:
     key = write.row if isinstance(write, Put) else write.key
     names = _primary(write.table)
     if isinstance(write, Put) or (len(key) == len(names) and all(name in key for name in names)):

@@ -31,6 +31,8 @@ from services.accounts.shards import Shards
 from services.accounts.snapshots import Snapshots
 from services.accounts.writer import Writer
 
+# New objects until the collector looks at the youngest; at how many looks it looks at the older.
+GC_THRESHOLDS = (50_000, 20, 50)
 _Work: TypeAlias = Writer | Snapshots | IdIndex | Shards
 
 
@@ -40,6 +42,8 @@ async def main(settings: AccountsSettings) -> None:
         gc.disable()
         writers, indexes, works = await _journals(settings, on.store, tidy)
         gc.freeze()
+        # What an entry makes is never part of a cycle: looked for less often, they cost less.
+        gc.set_threshold(*GC_THRESHOLDS)
         gc.enable()
         writer = writers[0] if settings.shards == 1 else Shards(writers, indexes)
         # Who asks for rows as new as a page gets them first; else they follow when there is time.

@@ -16,6 +16,7 @@ from sqlalchemy.exc import OperationalError
 from libs.event_store import EventStore
 from libs.read_model import Database, DatabaseUnavailable
 from libs.telemetry import get_logger
+from libs.writes import for_driver
 from services.accounts.codec.replaying import decode_for_replay
 from services.accounts.domain.book import ORDINAL_BITS
 from services.accounts.domain.pages import NO_HASH, PageDamaged, verified_hash
@@ -218,7 +219,7 @@ class IdIndex:
         ]
         rows.sort()
         if rows:
-            connection.exec_driver_sql(self._insert, rows)
+            connection.exec_driver_sql(self._insert, for_driver(rows, (0, 2)))
         last = pages[-1]
         connection.execute(delete(self._positions))
         position = {"page_number": last.page_number, "page_hash": last.page_hash}

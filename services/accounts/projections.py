@@ -25,17 +25,15 @@ from sqlalchemy import (
 )
 
 from libs.event_store import StoredEvent
-from libs.read_model import Patch, Put, ReadModel, Write
+from libs.read_model import Patch, Put, PutRows, ReadModel, Write
 from services.accounts.codec.pages import PAGE_TYPE, shard_of_stream
 from services.accounts.codec.rows import (
     Bounds,
     Change,
     Closed,
-    EntryRow,
     Frozen,
     Opened,
-    PageRow,
-    Touched,
+    PageRows,
     Unfrozen,
     page_rows,
 )
@@ -143,83 +141,31 @@ def project(event: StoredEvent) -> Iterable[Write]:
     """The rows a page makes."""
     if event.type != PAGE_TYPE:
         return ()
-    page, found = page_rows(event.data)
     # A shard's pages are numbered from its own base on; those of shard 0 are as they are.
-    number = position_of(shard_of_stream(event.stream), page.number)
-    return _rows(page._replace(number=number), found)
+    shard = shard_of_stream(event.stream)
+    return _rows(page_rows(event.data, lambda number: position_of(shard, number)))
 
 
 ACCOUNTS_ENTRIES = ReadModel("accounts_entries", 3, "accounts", ("journal-",), metadata, project)
 
 
-def _rows(page: PageRow, found: Iterable[EntryRow]) -> Iterator[Write]:
-    newest: dict[str, Touched] = {}
-    yield Put(
-        pages,
-        {
-            "page_number": page.number,
-            "written_us": page.written_us,
-            "business_date": page.business_date,
-            "entries": page.entries,
-            "page_hash": page.page_hash,
-            "entries_root": page.entries_root,
-        },
-    )
-    for entry in found:
-        if entry.change is not None:
-            yield _changed(entry.change)
-        yield _entry_row(page, entry)
-        if entry.is_past_day_negative:
-            place = {"page_number": page.number, "ordinal": entry.ordinal}
-            yield Put(past_day_negatives, place)
-        for touched in entry.touched:
-            newest[touched.account_id] = touched
-            yield _touched_row(page, entry, touched)
-    for account_id, seq, posted, held, incoming, _ in newest.values():
+def _rows(found: PageRows) -> Iterator[Write]:
+    page = found.page
+    yield PutRows(pages, [page])
+    for change in found.changes:
+        yield _changed(change)
+    yield PutRows(entries, found.entries)
+    yield PutRows(past_day_negatives, [(page.number, each) for each in found.past_day_negatives])
+    yield PutRows(entry_accounts, found.touched)
+    newest = {each.account_id: each for each in found.touched}
+    for account_id, touched in newest.items():
         figures = {
-            "account_seq": seq,
-            "posted_minor": posted,
-            "held_minor": held,
-            "incoming_minor": incoming,
-        }
-        yield Patch(accounts, {"account_id": account_id}, figures)
-
-
-def _entry_row(page: PageRow, entry: EntryRow) -> Put:
-    return Put(
-        entries,
-        {
-            "page_number": page.number,
-            "ordinal": entry.ordinal,
-            "written_us": page.written_us,
-            "fact": entry.fact,
-            "caller": entry.caller,
-            "command_id": entry.command_id,
-            "correlation_id": entry.correlation_id,
-            "window_id": entry.window_id,
-            "value_date": entry.value_date,
-            "business_date": entry.business_date,
-            "data": entry.data,
-        },
-    )
-
-
-def _touched_row(page: PageRow, entry: EntryRow, touched: Touched) -> Put:
-    return Put(
-        entry_accounts,
-        {
-            "account_id": touched.account_id,
-            "account_seq": touched.seq,
-            "page_number": page.number,
-            "ordinal": entry.ordinal,
-            "value_date": entry.value_date,
-            "business_date": entry.business_date,
-            "moved_minor": touched.moved,
+            "account_seq": touched.account_seq,
             "posted_minor": touched.posted,
             "held_minor": touched.held,
             "incoming_minor": touched.incoming,
-        },
-    )
+        }
+        yield Patch(accounts, {"account_id": account_id}, figures)
 
 
 def _changed(change: Change) -> Write:

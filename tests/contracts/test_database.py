@@ -14,7 +14,7 @@ from sqlalchemy import JSON, BigInteger, Column, MetaData, Row, Table, Text, fun
 from libs.event_store import StoredEvent, StoreUnavailable
 from libs.memory_store import MemoryStore
 from libs.projection import Behind, Projection
-from libs.read_model import Added, Database, Erase, Patch, Put, ReadModel, Write, apply
+from libs.read_model import Added, Database, Erase, Patch, Put, PutRows, ReadModel, Write, apply
 from libs.replay import ReplayProgress, replay
 from tests.events import event, fill, number_of
 
@@ -157,6 +157,11 @@ _WRITES = st.one_of(
     st.builds(lambda k: Patch(rows, {"id": k}, {"n": rows.c.n * 3}), _KEYS),
     st.builds(lambda k, n: Patch(rows, {"id": k}, {"n": Added(n)}), _KEYS, st.integers(-3, 3)),
     st.builds(lambda k: Patch(totals, {"day": k}, {"n": totals.c.n + 7}), _KEYS),
+    st.builds(
+        lambda ks, n: PutRows(rows, [(k, n, "of many", None) for k in ks]),
+        st.lists(_KEYS, max_size=2),
+        st.integers(0, 9),
+    ),
     st.builds(lambda k: Erase(rows, {"id": k}), _KEYS),
     st.builds(lambda n: Erase(rows, {"n": n}), st.integers(0, 3)),
     st.builds(lambda k: Erase(totals, {"day": k, "kind": k}), _KEYS),

@@ -1,6 +1,6 @@
 """A page as the rows it makes: read once, entries kept in their stored bytes."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import NamedTuple, TypeAlias
 
 from hefu.accounts.v1 import events_pb2 as pb
@@ -18,15 +18,38 @@ class PageRow(NamedTuple):
     entries_root: bytes
 
 
-class Touched(NamedTuple):
-    """An account after an entry. `moved`: credits minus debits of this entry, in minor units."""
+class EntryRow(NamedTuple):
+    """A row of the table of entries, in the order of its columns. `data`: as it is stored."""
+
+    page_number: int
+    ordinal: int
+    written_us: int
+    fact: str
+    caller: str
+    command_id: str
+    correlation_id: str
+    window_id: str
+    value_date: str
+    business_date: str
+    data: bytes
+
+
+class TouchedRow(NamedTuple):
+    """An account after an entry, in the order of the columns of its table.
+
+    `moved`: credits minus debits of this entry; all in minor units.
+    """
 
     account_id: str
-    seq: int
+    account_seq: int
+    page_number: int
+    ordinal: int
+    value_date: str
+    business_date: str
+    moved: int
     posted: int
     held: int
     incoming: int
-    moved: int
 
 
 class Opened(NamedTuple):
@@ -67,19 +90,14 @@ class Unfrozen(NamedTuple):
 Change: TypeAlias = Opened | Bounds | Closed | Frozen | Unfrozen
 
 
-class EntryRow(NamedTuple):
-    ordinal: int
-    fact: str
-    caller: str
-    command_id: str
-    correlation_id: str
-    window_id: str
-    value_date: str
-    business_date: str
-    data: bytes
-    touched: tuple[Touched, ...]
-    change: Change | None
-    is_past_day_negative: bool
+class PageRows(NamedTuple):
+    """What a page makes; `past_day_negatives` are ordinals."""
+
+    page: PageRow
+    entries: list[EntryRow]
+    touched: list[TouchedRow]
+    changes: list[Change]
+    past_day_negatives: list[int]
 
 
 _FACTS = pb.Entry.DESCRIPTOR.oneofs_by_name["fact"].fields
@@ -88,56 +106,70 @@ _NAMES = {fact.name: fact.message_type.name for fact in _FACTS if fact.message_t
 _NO_LEGS: dict[str, int] = {}
 
 
-def page_rows(stored: bytes) -> tuple[PageRow, Iterator[EntryRow]]:
-    """What a stored page holds. Whether it is damaged was for its reader to find out."""
+def page_rows(stored: bytes, number_of: Callable[[int], int]) -> PageRows:
+    """What a stored page holds. Whether it is damaged was for its reader to find out.
+
+    `number_of`: what the rows call a page of its shard.
+    """
     page, parts = pb.PageWritten.FromString(stored), split(stored)
+    number, written_us = number_of(page.page_number), time_from_wire(page.written_time)
     row = PageRow(
-        page.page_number,
-        time_from_wire(page.written_time),
+        number,
+        written_us,
         page.business_date,
         len(parts.entries),
         page.page_hash,
         parts.stated_root or parts.entries_root,
     )
-    pairs = zip(page.entries, parts.entries, strict=True)
-    return row, (_entry(n, entry, data) for n, (entry, data) in enumerate(pairs))
-
-
-def _entry(ordinal: int, entry: pb.Entry, data: bytes) -> EntryRow:
-    fact = entry.WhichOneof("fact")
-    moved, change = _NO_LEGS, None
-    if fact == "transfer_posted":
-        moved = _moved(entry.transfer_posted.legs)
-    elif fact == "hold_captured":
-        moved = _moved(entry.hold_captured.legs)
-    elif fact == "crossing_ended":
-        moved = _moved(entry.crossing_ended.legs)
-    else:
-        change = _change(fact, entry)
-    return EntryRow(
-        ordinal,
-        _NAMES.get(fact or "", ""),
-        entry.caller,
-        entry.command_id,
-        entry.correlation_id,
-        entry.obligation.window_id,
-        entry.value_date,
-        entry.business_date,
-        data,
-        tuple(
-            Touched(
-                after.account_id,
-                after.account_seq,
-                after.posted_minor,
-                after.held_minor,
-                after.incoming_minor,
-                moved.get(after.account_id, 0),
+    found = PageRows(row, [], [], [], [])
+    for ordinal, (entry, data) in enumerate(zip(page.entries, parts.entries, strict=True)):
+        fact = entry.WhichOneof("fact")
+        moved = _NO_LEGS
+        if fact == "transfer_posted":
+            moved = _moved(entry.transfer_posted.legs)
+        elif fact == "hold_captured":
+            moved = _moved(entry.hold_captured.legs)
+        elif fact == "crossing_ended":
+            moved = _moved(entry.crossing_ended.legs)
+        else:
+            change = _change(fact, entry)
+            if change is not None:
+                found.changes.append(change)
+        value_date, business_date = entry.value_date, entry.business_date
+        found.entries.append(
+            EntryRow(
+                number,
+                ordinal,
+                written_us,
+                _NAMES.get(fact or "", ""),
+                entry.caller,
+                entry.command_id,
+                entry.correlation_id,
+                entry.obligation.window_id if entry.HasField("obligation") else "",
+                value_date,
+                business_date,
+                data,
             )
-            for after in entry.balances
-        ),
-        change,
-        entry.is_past_day_negative,
-    )
+        )
+        for after in entry.balances:
+            account_id = after.account_id
+            found.touched.append(
+                TouchedRow(
+                    account_id,
+                    after.account_seq,
+                    number,
+                    ordinal,
+                    value_date,
+                    business_date,
+                    moved.get(account_id, 0),
+                    after.posted_minor,
+                    after.held_minor,
+                    after.incoming_minor,
+                )
+            )
+        if entry.is_past_day_negative:
+            found.past_day_negatives.append(ordinal)
+    return found
 
 
 def _moved(legs: Iterable[pb.PostedLeg]) -> dict[str, int]:

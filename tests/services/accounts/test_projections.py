@@ -7,10 +7,17 @@ from libs.memory_store import MemoryStore
 from libs.projection import Projection
 from libs.read_model import Database
 from libs.replay import replay
+from services.accounts.codec.rows import EntryRow, PageRow, TouchedRow
 from services.accounts.domain.book import Account
 from services.accounts.domain.commands import FreezeAccount, SealWindow
 from services.accounts.domain.kinds import FreezeSide, Kind
-from services.accounts.projections import ACCOUNTS_ENTRIES, list_accounts
+from services.accounts.projections import (
+    ACCOUNTS_ENTRIES,
+    entries,
+    entry_accounts,
+    list_accounts,
+    pages,
+)
 from tests.services.accounts.desk import (
     BANK,
     OPERATOR,
@@ -78,3 +85,10 @@ def _row(account: Account) -> tuple[object, ...]:
         account.is_closed,
         sorted(account.freezes),
     )
+
+
+def test_rows_come_in_the_order_of_their_tables_columns() -> None:
+    assert EntryRow._fields == tuple(entries.c.keys())
+    told = [column.name.removesuffix("_minor") for column in entry_accounts.c]
+    assert TouchedRow._fields == tuple(told)
+    assert PageRow._fields[1:] == tuple(pages.c.keys())[1:]
