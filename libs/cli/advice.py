@@ -15,7 +15,7 @@ from rich.table import Table
 
 from hefu.recommendations.v1 import recommendations_pb2 as pb
 from hefu.type.v1.suitability_pb2 import InvestorClass, RiskLevel
-from libs.cli.advice_rankers import compare, promote, train
+from libs.cli.advice_rankers import card, compare, promote, train, value_logged
 from libs.cli.connections import RUN_DIR
 from libs.client.errors import HefuError
 from libs.client.recommendations import RecommendationsClient
@@ -30,6 +30,7 @@ _OUT = Path("build/advice")
 
 app = typer.Typer(help="Advice: proposals and why, strategies on history.", no_args_is_help=True)
 app.command()(train)
+app.command()(card)
 app.command()(promote)
 console = Console()
 
@@ -115,6 +116,11 @@ def _print_proposal(proposal: pb.Proposal, language: str) -> None:
         console.print(f"at its limit: {bound.name} (dual {bound.dual_millionths / _MILLION:.6f})")
     if issued.fallbacks:
         console.print(f"given up: {', '.join(issued.fallbacks)}")
+    for outcome in proposal.outcomes:
+        console.print(
+            f"followed, {outcome.days} days later: {_percent(outcome.return_millionths)}, equal "
+            f"weights {_percent(outcome.equal_weight_return_millionths)}"
+        )
     for refused in issued.refused:
         console.print(f"refused {len(refused.fund_codes)}: {refused.code}")
 
@@ -151,8 +157,15 @@ def evaluate(
     ] = False,
     dates: Annotated[int, typer.Option(help="Test dates of the rankings.", min=2)] = 9,
     askers: Annotated[int, typer.Option(help="Investors asked at each.", min=1)] = 400,
+    logged: Annotated[
+        str, typer.Option(help="Value this version, in the shadow, from the live log instead.")
+    ] = "",
+    run_dir: Annotated[Path, typer.Option(help="Where the system keeps its files.")] = RUN_DIR,
 ) -> None:
     """Walk strategies and baselines over real prices, net of fees, and say who wins."""
+    if logged:
+        value_logged(logged, run_dir)
+        return
     if rankers:
         compare(dates, askers, out)
         return

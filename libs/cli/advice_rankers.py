@@ -72,6 +72,61 @@ def train(
     _run(arguments)
 
 
+def card(
+    version: Annotated[str, typer.Argument(help="The version whose model card is to be read.")],
+    artifacts: Annotated[
+        Path | None, typer.Option(help="Folder of artifacts; else the running system's.")
+    ] = None,
+    run_dir: Annotated[Path, typer.Option(help="Where the system keeps its files.")] = RUN_DIR,
+) -> None:
+    """Show a ranking's model card: what it learnt from, until when, and what it is not good for."""
+    folder = artifacts or run_dir.absolute() / "data" / "recommendations" / "artifacts"
+    file = folder / Path(version).name / "card.json"
+    try:
+        told_card = json.loads(file.read_text())
+    except (OSError, ValueError):
+        console.print(f"[red]hefu: no model card of {version} in {folder}[/]")
+        raise typer.Exit(2) from None
+    for name, value in told_card.items():
+        console.print(f"{name}: {value}", highlight=False, soft_wrap=True)
+
+
+def value_logged(version: str, run_dir: Path) -> None:
+    """What a version in the shadow would have earned, from the log of the live one."""
+    raise typer.Exit(told(lambda: _value(version, run_dir)))
+
+
+async def _value(version: str, run_dir: Path) -> int:
+    async with open_channel(_address(run_dir), run_dir / "identities" / "operator") as channel:
+        client = RecommendationsClient(channel)
+        found = await client.value_shadow(version)
+    if not found.lists:
+        console.print(
+            f"{version} has answered no list in the shadow: `hefu advice promote --shadow`"
+        )
+        return 1
+    title = f"{found.lists:,} lists that {version} answered too, {found.items:,} items shown"
+    table = Table("reward of an item", "live", "IPS", "SNIPS", "effective items", title=title)
+    for each in found.values:
+        rates = (each.live_millionths, each.ips_millionths, each.snips_millionths)
+        effective = each.effective_items_millionths / _MILLION
+        table.add_row(
+            each.reward.lower(), *(f"{rate / _MILLION:.4f}" for rate in rates), f"{effective:,.1f}"
+        )
+    console.print(table)
+    unseen = found.unseen_millionths / _MILLION
+    console.print(f"{unseen:.0%} of its items were never shown: of those the log tells nothing")
+    return 0
+
+
+def _address(run_dir: Path) -> str:
+    system = running_or_none(run_dir)
+    address = None if system is None else system.addresses.get("recommendations")
+    if address is None:
+        raise StartFailed(f"no advice runs in {run_dir}: `make up` starts it")
+    return address
+
+
 def promote(
     version: Annotated[str, typer.Argument(help="The version to serve; house@1 is always there.")],
     *,
@@ -85,12 +140,8 @@ def promote(
 
 
 async def _promote(version: str, run_dir: Path, *, is_shadow: bool) -> int:
-    system = running_or_none(run_dir)
-    address = None if system is None else system.addresses.get("recommendations")
-    if address is None:
-        raise StartFailed(f"no advice runs in {run_dir}: `make up` starts it")
     request_id = str(new_id())
-    async with open_channel(address, run_dir / "identities" / "operator") as channel:
+    async with open_channel(_address(run_dir), run_dir / "identities" / "operator") as channel:
         client = RecommendationsClient(channel)
         if is_shadow:
             shadow = pb.SetShadowRequest(

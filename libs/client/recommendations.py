@@ -14,6 +14,8 @@ from libs.money import Money
 from libs.wire import money_to_wire
 
 CALL_S: Final = 30.0
+# Thousands of lists are read again.
+VALUE_S: Final = 120.0
 
 
 class RecommendationsClient:
@@ -147,6 +149,14 @@ class RecommendationsClient:
         check_shape(request)
         return await patiently(
             lambda: self.stub.GetProposal(request, timeout=CALL_S), self._patience_s
+        )
+
+    async def value_shadow(self, version: str, since_us: int = 0) -> pb.ValueShadowResponse:
+        """What a version in the shadow would have earned: off-policy, from the log (operators)."""
+        request = pb.ValueShadowRequest(version=version, since_us=since_us)
+        check_shape(request)
+        return await patiently(
+            lambda: self.stub.ValueShadow(request, timeout=VALUE_S), self._patience_s
         )
 
     async def accept(

@@ -42,6 +42,7 @@ from services.recommendations.domain.feed import feed
 from services.recommendations.domain.investor import investor
 from services.recommendations.domain.proposal import PlaceOrder, next_step, proposal
 from services.recommendations.domain.release import release
+from services.recommendations.measuring import Measuring
 from services.recommendations.ranking.serving import Artifacts
 from services.recommendations.reactions import (
     Expiring,
@@ -135,6 +136,7 @@ def build(  # noqa: PLR0913 - all that it stands on
     advice = Advice(investors, proposals, database, own, paid, shelf, releases, clock)
     portfolios = Portfolios(advice, worker)
     expiring = Expiring(proposals, clock)
+    measuring = Measuring(proposals, shelf, database, clock)
 
     async def open_ids() -> Sequence[str]:
         with suppress(Behind):
@@ -192,7 +194,7 @@ def build(  # noqa: PLR0913 - all that it stands on
         inboxes,
         relay,
         driver,
-        Sweeping(investors, expiring, database, clock),
+        Sweeping(investors, expiring, measuring, database, clock),
         shelf,
         worker,
         keys,

@@ -251,8 +251,10 @@ class Advice:
     async def _ranker(self) -> Ranker:
         released = await self.releases.of(Slot.RANKER)
         found = self.shelf.rankers.get(released.version)
-        # A version whose artifact is gone or broken serves nobody: the house's own does.
-        return found or self.shelf.rankers[HOUSE]
+        # A version whose artifact is gone, broken or another than was promoted serves nobody.
+        if found is None or found.artifact_hash != released.artifact_hash:
+            return self.shelf.rankers[HOUSE]
+        return found
 
     def _shadow(
         self,

@@ -426,6 +426,14 @@ def ordering(connection: Connection, most: int = 1_000) -> Sequence[str]:
     return list(connection.execute(query).scalars())
 
 
+def due_outcomes(connection: Connection, now_us: int, most: int) -> Sequence[str]:
+    """Proposals that were followed and whose next span is over."""
+    t = o.proposals.c
+    query = select(t.proposal_id).where(t.outcome_due_us <= now_us)
+    ordered = query.order_by(t.outcome_due_us, t.proposal_id).limit(most)
+    return list(connection.execute(ordered).scalars())
+
+
 def due_reviews(connection: Connection, now_us: int, most: int) -> Sequence[str]:
     t = o.investors.c
     query = select(t.investor_id).where(t.review_us <= now_us).order_by(t.review_us).limit(most)

@@ -33,6 +33,7 @@ from services.recommendations.domain.proposal import (
     OrderLinked,
     PlaceOrder,
 )
+from services.recommendations.measuring import Measuring
 from services.recommendations.rows.own import INVESTOR
 from services.recommendations.shelf import Shelf
 
@@ -227,10 +228,11 @@ class Ordering:
 
 @dataclass(frozen=True, slots=True)
 class Sweeping:
-    """What happens because time passes: classes come to their review, proposals to their end."""
+    """What happens because time passes: reviews, ends of proposals, outcomes of those followed."""
 
     investors: InvestorStreams
     expiring: Expiring
+    measuring: Measuring
     database: Database
     clock: Clock
 
@@ -260,3 +262,4 @@ class Sweeping:
             await self.investors.transact(investor_id, command, cause)
         for proposal_id in over:
             await self.expiring.expire(proposal_id, "VALIDITY_ENDED")
+        await self.measuring.sweep()

@@ -108,6 +108,7 @@ def proposal_to_wire(state: what.State) -> pb.Proposal:
         "orders": [as_message(order) for order in state.orders.values()],
         "texts": texts,
         "issued_us": issued.as_of_us,
+        "outcomes": [as_message(outcome) for outcome in state.outcomes],
     }
     return pb.Proposal(**fields)
 

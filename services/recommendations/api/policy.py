@@ -52,6 +52,7 @@ POLICY: Final[Policy] = {
                 "ListReleases",
                 "PromoteVersion",
                 "SetShadow",
+                "ValueShadow",
             )
         ),
         _OPERATOR,

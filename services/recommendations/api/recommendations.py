@@ -31,6 +31,7 @@ from services.recommendations.domain import release
 from services.recommendations.domain.questionnaire_2026 import QUESTIONNAIRE, QUESTIONNAIRES
 from services.recommendations.domain.reasons import warning
 from services.recommendations.domain.release import Slot
+from services.recommendations.valuing import MILLION, value_shadow
 
 if TYPE_CHECKING:
     import grpc
@@ -369,6 +370,26 @@ class RecommendationsApi(recommendations_pb2_grpc.RecommendationsServiceServicer
         )
         done = await self._advice.releases.change(slot, command)
         return pb.SetShadowResponse(release=await self._release(slot), position=done.position)
+
+    async def ValueShadow(
+        self, request: pb.ValueShadowRequest, _context: "Context"
+    ) -> pb.ValueShadowResponse:
+        found = await value_shadow(self._advice.proposals, request.version, request.since_us)
+        return pb.ValueShadowResponse(
+            lists=found.lists,
+            items=found.items,
+            values=[
+                pb.PolicyValue(
+                    reward=each.reward,
+                    live_millionths=round(each.live * MILLION),
+                    ips_millionths=round(each.ips * MILLION),
+                    snips_millionths=round(each.snips * MILLION),
+                    effective_items_millionths=round(each.effective_items * MILLION),
+                )
+                for each in found.values
+            ],
+            unseen_millionths=round(found.unseen * MILLION),
+        )
 
     # ---- what they have in common
 

@@ -219,7 +219,9 @@ class Proposal:
     shadows: frozenset[str] = frozenset()
     is_shown: bool = False
     requests: frozenset[str] = frozenset()
-    measured_days: frozenset[int] = frozenset()
+    # Funds that were looked at closer, and what came of it all, the shortest span first.
+    opened: frozenset[str] = frozenset()
+    outcomes: tuple[OutcomeMeasured, ...] = ()
 
 
 State: TypeAlias = Absent | Proposal
@@ -235,8 +237,9 @@ def evolve(state: State, event: Event) -> State:
             return replace(state, shadows=state.shadows | {version})
         case Shown(request_id=request_id):
             return replace(state, is_shown=True, requests=state.requests | {request_id})
-        case ItemOpened(request_id=request_id):
-            return replace(state, requests=state.requests | {request_id})
+        case ItemOpened(request_id, fund_code):
+            opened = state.opened | {fund_code}
+            return replace(state, requests=state.requests | {request_id}, opened=opened)
         case Accepted():
             return replace(state, status=Status.ACCEPTED, accepted=event)
         case Dismissed(cause=cause):
@@ -245,8 +248,8 @@ def evolve(state: State, event: Event) -> State:
             return replace(state, status=Status.EXPIRED, cause=cause)
         case OrderLinked(order_id=order_id):
             return replace(state, orders={**state.orders, order_id: event})
-        case OutcomeMeasured(days=days):
-            return replace(state, measured_days=state.measured_days | {days})
+        case OutcomeMeasured():
+            return replace(state, outcomes=(*state.outcomes, event))
         case Issued():
             raise AssertionError("a proposal is issued once")
         case _:
@@ -365,7 +368,7 @@ def decide(command: Command, state: State) -> Sequence[Event]:
         case LinkOrder(linked):
             return _link(linked, state)
         case MeasureOutcome(measured):
-            return [] if measured.days in state.measured_days else [measured]
+            return _measure(measured, state)
         case _:
             assert_never(command)
 
@@ -472,6 +475,13 @@ def _link(linked: OrderLinked, proposal: Proposal) -> Sequence[Event]:
         raise Rejected(Reason.PROPOSAL_STATE, "nothing is ordered before it is accepted")
     known = proposal.orders.get(linked.order_id)
     return [] if known is not None else [linked]
+
+
+def _measure(measured: OutcomeMeasured, proposal: Proposal) -> Sequence[Event]:
+    if proposal.accepted is None:
+        raise Rejected(Reason.PROPOSAL_STATE, "what nobody followed has no outcome")
+    is_known = any(outcome.days == measured.days for outcome in proposal.outcomes)
+    return [] if is_known else [measured]
 
 
 @dataclass(frozen=True, slots=True)

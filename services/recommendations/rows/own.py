@@ -11,6 +11,7 @@ from libs.read_model import Added, Erase, Patch, Put, ReadModel, Write
 from services.recommendations.codec import any_codec
 from services.recommendations.domain import feed, investor, proposal, release
 from services.recommendations.domain.features import Kind
+from services.recommendations.domain.outcome import DAY_US, SPANS_DAYS, next_span
 
 metadata = MetaData()
 
@@ -46,8 +47,13 @@ proposals = Table(
     Column("issued_us", BigInteger, nullable=False),
     Column("valid_until_us", BigInteger, nullable=False),
     Column("orders_open", Integer, nullable=False),
+    # Spans of its outcome that are measured, and when the next is due; null: nobody followed it,
+    # or all are.
+    Column("spans_measured", Integer, nullable=False),
+    Column("outcome_due_us", BigInteger),
     Column("position", BigInteger, nullable=False),
 )
+Index("proposals_by_outcome", proposals.c.outcome_due_us)
 Index("proposals_of_investor", proposals.c.investor_id, proposals.c.position)
 Index("proposals_by_status", proposals.c.status, proposals.c.valid_until_us)
 # Items of proposals that are still open: what a fund's change makes expire.
@@ -213,7 +219,11 @@ def _proposal(stored: StoredEvent, event: object) -> Iterator[Write]:
             yield from _closed(key, "EXPIRED")
         case proposal.Accepted(items=items):
             yield from _closed(key, "ACCEPTED")
-            yield Patch(proposals, key, {"orders_open": len(items)})
+            followed = {"orders_open": len(items), "outcome_due_us": _due(0)}
+            yield Patch(proposals, key, followed)
+        case proposal.OutcomeMeasured(days=days):
+            done = SPANS_DAYS.index(days) + 1
+            yield Patch(proposals, key, {"spans_measured": done, "outcome_due_us": _due(done)})
         case proposal.OrderLinked():
             yield Patch(proposals, key, {"orders_open": proposals.c.orders_open - 1})
 
@@ -229,12 +239,19 @@ def _issued(stored: StoredEvent, issued: Mapping[str, Any]) -> Iterator[Write]:
         "issued_us": int(issued["as_of_us"]),
         "valid_until_us": int(issued["valid_until_us"]),
         "orders_open": 0,
+        "spans_measured": 0,
         "position": stored.position,
     }
     yield Put(proposals, row)
     highest = int(str(issued["suitability"]["highest_level"]).removeprefix("RISK_LEVEL_R"))
     for item in issued.get("items", ()):
         yield Put(open_items, {**key, "code": item["fund_code"], "highest_level": highest})
+
+
+def _due(measured: int) -> object:
+    """From the time of the advice, which stands in the same row."""
+    span = next_span(measured)
+    return None if span is None else proposals.c.issued_us + span * DAY_US
 
 
 def _closed(key: dict[str, str], status: str) -> Iterator[Write]:
@@ -316,4 +333,4 @@ def _feed(stored: StoredEvent, event: object) -> Iterator[Write]:
         yield Put(quarantined, {**apart, **at})
 
 
-model = ReadModel("advice", 1, "recommendations", PREFIXES, metadata, project)
+model = ReadModel("advice", 2, "recommendations", PREFIXES, metadata, project)

@@ -338,3 +338,27 @@ async def test_funds_are_told_the_class_an_investor_has(served: Served) -> None:
 
     in_a_year = (TODAY + timedelta(days=365)).isoformat()
     assert (found, until, version) == (InvestorClass.C3, in_a_year, "2026-1")
+
+
+async def test_what_came_of_a_followed_proposal_is_measured_when_prices_come(
+    served: Served,
+) -> None:
+    name = await served.investor("anna")
+    proposed = await served.wallet.ProposePortfolio(portfolio(name, 2, 10_000_000))
+    held = {i.fund_code: i.weight for i in proposed.proposal.issued.items if i.weight}
+    await served.wallet.AcceptProposal(
+        pb.AcceptProposalRequest(
+            proposal_id=proposal_id(2), request_id=str(uuid4()), account_id=WALLET_ACCOUNT
+        )
+    )
+    served.world.now_us += 31 * 86_400_000_000
+    for code in held:
+        nav = {"nav_date": (TODAY + timedelta(days=30)).isoformat(), "nav": "10000"}
+        await served.world.told.again(code, "FundNavPublished", {"nav": nav, "source": "test"})
+
+    await served.world.until(f"proposal-{proposal_id(2)}", "ProposalOutcomeMeasured")
+    found = await served.wallet.GetProposal(pb.GetProposalRequest(proposal_id=proposal_id(2)))
+
+    (outcome,) = found.proposal.outcomes
+    assert outcome.days == 30
+    assert outcome.return_millionths != 0
