@@ -53,6 +53,8 @@ WAIT_FOR_POSITION_S = 5.0
 # The timer looks at the clock at least this often, so that a clock that was set is noticed.
 LOOK_AGAIN_S = 30.0
 GATHER_S = 0.005
+# So long after a page who gives way to the writer still does.
+BUSY_FOR_S = 0.1
 _MICRO = 1_000_000
 _NOTHING: Mapping[Key, Found] = MappingProxyType({})
 _PAGE_IDS = UUID("5b0c2d3e-8a41-5a86-9f0a-6e1b27f5c9d4")
@@ -95,6 +97,7 @@ class Writer:
         self._moved = asyncio.Event()
         self._is_writing = False
         self._is_stopped = False
+        self._told_at_s = -BUSY_FOR_S
         self._pages: OrderedDict[int, _Entries] = OrderedDict()
         self._entries_kept = 0
         self.position = recovered.book.page_number
@@ -108,8 +111,13 @@ class Writer:
 
     @property
     def is_busy(self) -> bool:
-        """Whether a page is being written, or will be at once."""
-        return self._is_writing or bool(self._calls)
+        """Whether a page is being written, will be at once, or was a moment ago.
+
+        Callers who wait for their answers come back with the next: between two pages is no rest.
+        """
+        if self._is_writing or self._calls:
+            return True
+        return asyncio.get_running_loop().time() - self._told_at_s < BUSY_FOR_S
 
     async def run(self) -> None:
         """For ever. Raises `JournalTaken` where another writer is at work."""
@@ -133,6 +141,7 @@ class Writer:
             self._give_up([*draft.complete, *self._calls])
 
     def _tell(self, draft: Draft) -> None:
+        self._told_at_s = asyncio.get_running_loop().time()
         for call in draft.complete:
             if not call.done.done():
                 call.done.set_result(call.decided)
