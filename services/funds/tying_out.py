@@ -1,10 +1,12 @@
 """Whether units and cash are where the books say: beside the register, and beside the days."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
+from typing import TypeAlias
 
 from libs.read_model import Database
 from services.funds import queries
@@ -17,6 +19,9 @@ from services.funds.domain import order_lifecycle as life
 from services.funds.domain import ta_day
 from services.funds.domain.order_terms import FastRedemption, Subscription
 from services.funds.domain.ta_day import CashStage, Purpose
+
+# A registrar, a day, and the batches of its balances with their rows.
+_Files: TypeAlias = tuple[str, str, tuple[tuple[int, int], ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +50,8 @@ class TyingOut:
     balancing: Balancing
     database: Database
     payments: Payments
+    # Of the last files that were added up: they never change, and are asked about again and again.
+    sums: dict[_Files, Counter[str]] = field(default_factory=dict)
 
     async def units(self, ta_id: str) -> Sequence[Units]:
         """Each fund of a registrar."""
@@ -90,17 +97,19 @@ class TyingOut:
     async def _of_day(self, day: ta_day.Begun, owed: Counter[Purpose]) -> None:
         """What is confirmed and not paid out yet, or has come and is not told to its orders."""
         owed[Purpose.SUB] += day.total(Purpose.SUB) - day.requested(Purpose.SUB)
-        for each in day.cash:
-            if each.stage is not CashStage.REQUESTED:
-                continue
-            purpose, amount = each.request.purpose, each.request.amount_minor
-            carried = await self.payments.look(each.request.payment_id)
+        asked = [each.request for each in day.cash if each.stage is CashStage.REQUESTED]
+        found = await asyncio.gather(*(self.payments.look(each.payment_id) for each in asked))
+        for request, carried in zip(asked, found, strict=True):
+            purpose, amount = request.purpose, request.amount_minor
             is_done = carried is not None and carried.fate is Fate.DONE
+            has_moved = is_done
+            if (purpose is Purpose.SUB) == (amount > 0):
+                # It leaves us: sooner than it arrives.
+                has_moved = carried is not None and (carried.has_left or is_done)
             if purpose is Purpose.SUB:
-                has_left = carried is not None and (carried.has_left or is_done)
-                owed[purpose] += 0 if has_left else amount
+                owed[purpose] += 0 if has_moved else amount
             else:
-                owed[purpose] += amount if is_done else 0
+                owed[purpose] += amount if has_moved else 0
 
     async def _registered(self, ta_id: str) -> tuple[str, Counter[str]]:
         """The registrar's shares by fund, of the last balances that were accepted."""
@@ -109,20 +118,25 @@ class TyingOut:
         known = (await self.aggregates.registrars.load(ta_id)).state
         if day is None or known is None:
             return "", shares
-        told = await self.balancing.told(known.registrar, date.fromisoformat(day))
-        for row in told.rows:
-            shares[row.fund_code] += row.total_vol_of_distributor_in_ta
-        return day, shares
+        found = partial(queries.balance_files, ta_id=ta_id, trade_date=day)
+        files = ta_id, day, tuple(await self.database.read(found))
+        if files not in self.sums:
+            told = await self.balancing.told(known.registrar, date.fromisoformat(day))
+            for row in told.rows:
+                shares[row.fund_code] += row.total_vol_of_distributor_in_ta
+            self.sums.clear()
+            self.sums[files] = shares
+        return day, self.sums[files]
 
 
 def _of_order(order: life.Begun, owed: Counter[Purpose]) -> None:
     kind = order.terms.kind
     if isinstance(kind, Subscription):
         # Not answered by the registrar, or on its way back.
-        if order.is_funded and order.returned is None:
-            owed[Purpose.SUB] += kind.amount.minor - order.confirmed_minor
+        if order.is_funded:
+            returned = order.returned.amount_minor if order.returned is not None else 0
+            owed[Purpose.SUB] += kind.amount.minor - order.confirmed_minor - returned
         return
     for part in order.parts:
-        if part.is_covered:
-            left = part.confirmation.amount_minor - part.paid_minor
-            owed[purpose_of(order, part.confirmation)] += max(0, left)
+        left = part.carried_minor - part.paid_minor
+        owed[purpose_of(order, part.confirmation)] += max(0, left)
