@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import time
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from libs.registrar_files.records import ROW_OF, Row
 
@@ -62,6 +63,8 @@ class Profile:
     layouts: Mapping[str, Layout]
     # Local time of the confirm date by which each type is due; what is not named is never late.
     due: Mapping[str, time] = field(default_factory=dict)
+    # An investor's account is asked for in 01 and answered in 02; otherwise an order opens it.
+    opens_accounts: bool = False
 
     def layout(self, file_type: str) -> Layout:
         """The layout of a type. Raises `KeyError`."""
@@ -85,7 +88,7 @@ def load_profile(name: str = STANDARD, folder: Path = FOLDER) -> Profile:
         raise ProfileWrong(f"{name!r} is no name of a profile")
     file = folder / f"{name}.toml"
     try:
-        told = tomllib.loads(file.read_text(encoding="utf-8"))
+        told = _told(name, folder)
         version, encoding, files = told["version"], told["encoding"], told["files"]
         if encoding not in _ENCODINGS:
             raise ProfileWrong(f"{file.name}: encoding: {encoding!r} is not known")
@@ -99,7 +102,21 @@ def load_profile(name: str = STANDARD, folder: Path = FOLDER) -> Profile:
         raise ProfileWrong(f"{file.name}: {error}") from error
     if absent := sorted(set(ROW_OF) - set(layouts)):
         raise ProfileWrong(f"{file.name}: no layout of {', '.join(absent)}")
-    return Profile(name, str(version), encoding, layouts, due)
+    opens_accounts = told.get("opens_accounts", False)
+    if not isinstance(opens_accounts, bool):
+        raise ProfileWrong(f"{file.name}: opens_accounts: {opens_accounts!r} is not true or false")
+    return Profile(name, str(version), encoding, layouts, due, opens_accounts)
+
+
+def _told(name: str, folder: Path) -> dict[str, Any]:
+    """What a file says; what it does not say, the one that it extends does."""
+    told = tomllib.loads((folder / f"{name}.toml").read_text(encoding="utf-8"))
+    base = told.pop("extends", None)
+    if base is None:
+        return told
+    if not isinstance(base, str) or _NAME.fullmatch(base) is None or base == name:
+        raise ProfileWrong(f"{name}.toml: extends: {base!r} is no name of another profile")
+    return {**tomllib.loads((folder / f"{base}.toml").read_text(encoding="utf-8")), **told}
 
 
 def attribute_of(name: str) -> str:

@@ -32,9 +32,10 @@ class AccountConfirmation(NamedTuple):
     ta_serial_no: str
     business_code: str
     transaction_account_id: str
-    ta_account_id: str
     transaction_date: date
     transaction_cfm_date: date
+    # Empty where no account was opened.
+    ta_account_id: str = ""
     # "0000": done.
     return_code: str = "0000"
     error_detail: str = ""

@@ -21,6 +21,7 @@ from services.funds.domain import (
     order_lifecycle,
     plan,
     registrar,
+    registrar_account,
     ta_day,
     trading_days,
 )
@@ -56,6 +57,9 @@ TradingDaysStreams: TypeAlias = Streams[
 NomineeRowStreams: TypeAlias = Streams[
     nominee_row.Command, nominee_row.NomineeRow, nominee_row.Event
 ]
+RegistrarAccountStreams: TypeAlias = Streams[
+    registrar_account.Command, registrar_account.RegistrarAccount, registrar_account.Event
+]
 
 FUNDS: Final[ShapeCodec[fund.Event]] = ShapeCodec(PACKAGE, _named("Fund", fund.Event))
 HOLDINGS: Final[ShapeCodec[holding_lifecycle.Event]] = ShapeCodec(
@@ -77,6 +81,10 @@ FACILITIES: Final[ShapeCodec[facility.Event]] = ShapeCodec(
 ADVANCES: Final[ShapeCodec[advance.Event]] = ShapeCodec(PACKAGE, _named("Advance", advance.Event))
 TRADING_DAYS: Final[ShapeCodec[trading_days.Event]] = ShapeCodec(
     PACKAGE, _named("TradingDays", trading_days.Event)
+)
+
+REGISTRAR_ACCOUNTS: Final[ShapeCodec[registrar_account.Event]] = ShapeCodec(
+    PACKAGE, _named("RegistrarAccount", registrar_account.Event)
 )
 
 # One kind of event is no union.
@@ -105,6 +113,7 @@ class Aggregates:
     advances: AdvanceStreams
     trading_days: TradingDaysStreams
     nominee_rows: NomineeRowStreams
+    registrar_accounts: RegistrarAccountStreams
 
     @classmethod
     def over(cls, store: EventStore) -> "Aggregates":
@@ -123,6 +132,12 @@ class Aggregates:
             Streams(store, "advance", advance.advance, ADVANCES),
             Streams(store, "trading_days", trading_days.trading_days, TRADING_DAYS),
             Streams(store, "nominee_row", nominee_row.nominee_row, NOMINEE_ROWS),
+            Streams(
+                store,
+                "registrar_account",
+                registrar_account.registrar_account,
+                REGISTRAR_ACCOUNTS,
+            ),
         )
 
 

@@ -11,7 +11,7 @@ from libs.event_store import EventStore
 from libs.fund_arithmetic import DividendMode
 from libs.projection import Projection
 from libs.read_model import Database
-from libs.registrar_files import OrderRow, Package, PackageKey, build_index, make_package
+from libs.registrar_files import OrderRow, Package, PackageKey, Row, build_index, make_package
 from libs.registrar_files.package import ROWS_PER_FILE
 from libs.trading_calendar import local_time
 from services.funds import queries
@@ -32,13 +32,16 @@ from services.funds.domain.order_terms import (
     Subscription,
     Switching,
 )
+from services.funds.domain.product import FundTerms
 from services.funds.domain.registrar import Registrar
 from services.funds.file_room import FileRoom
+from services.funds.opening import Opening
 from services.funds.reading import profile_of
 from services.funds.serials import trading_account_of
 
 T = TypeVar("T")
 _ACTOR: Final = "funds"
+ACCOUNTS: Final = "01"
 ORDERS: Final = "03"
 AT_ONCE: Final = 256
 ROWS_WITHIN_S: Final = 60.0
@@ -55,6 +58,7 @@ class Batching:
     file_room: FileRoom
     link: RegistrarLink
     breaking: Breaking
+    opening: Opening
     database: Database
     store: EventStore
     projection: Projection
@@ -64,12 +68,18 @@ class Batching:
         """Keep the file, then mark its orders; done again it is the same file."""
         orders = await self._orders(registrar.ta_id, trade_date)
         rows = [await self._row(order, trade_date) for order in orders]
+        contents: dict[str, Sequence[Row]] = {ORDERS: rows}
+        profile = profile_of(registrar.profile)
+        if profile.opens_accounts:
+            traded = [(await self._terms(order), order.terms.investor_id) for order in orders]
+            if wanted := await self.opening.requests(registrar, trade_date, traded):
+                contents[ACCOUNTS] = wanted
         key = PackageKey(self.distributor, registrar.ta_id, trade_date, PACKAGE_NUMBER)
-        package = make_package(key, {ORDERS: rows}, profile_of(registrar.profile))
-        for number, file in enumerate(package.files):
-            at = file_key(registrar.ta_id, trade_date, ORDERS, file.batch)
+        package = make_package(key, contents, profile)
+        for file in package.files:
+            at = file_key(registrar.ta_id, trade_date, file.file_type, file.batch)
             await self.file_room.keep(at, file.body, is_outgoing=True)
-            left = len(rows) - number * ROWS_PER_FILE
+            left = len(contents[file.file_type]) - (file.batch - 1) * ROWS_PER_FILE
             await self.file_room.accept(at, min(left, ROWS_PER_FILE))
         first = file_key(registrar.ta_id, trade_date, ORDERS, 1)
         marks = [
@@ -79,9 +89,8 @@ class Batching:
         await self._mark(marks, "BATCHED")
         amounts = (row.application_amount for row in rows)
         shares = (row.application_vol for row in rows)
-        return ta_day.OrdersBatched(
-            first, package.files[0].sha256.hex(), len(rows), sum(amounts), sum(shares)
-        )
+        sent = next(file for file in package.files if file.file_type == ORDERS)
+        return ta_day.OrdersBatched(first, sent.sha256.hex(), len(rows), sum(amounts), sum(shares))
 
     async def send(self, registrar: Registrar, trade_date: date) -> ta_day.Fact | None:
         """Hand the day's file over; None: not now."""
@@ -145,7 +154,11 @@ class Batching:
         return [state for state in states if isinstance(state, life.Begun)]
 
     async def _package(self, registrar: Registrar, trade_date: date) -> Package:
-        kept = await self.file_room.outgoing(registrar.ta_id, self.distributor, trade_date, ORDERS)
+        ta_id, us = registrar.ta_id, self.distributor
+        kept = [
+            *await self.file_room.outgoing(ta_id, us, trade_date, ACCOUNTS),
+            *await self.file_room.outgoing(ta_id, us, trade_date, ORDERS),
+        ]
         key = PackageKey(self.distributor, registrar.ta_id, trade_date, PACKAGE_NUMBER)
         profile = profile_of(registrar.profile)
         return Package(key, build_index(key, kept, profile), tuple(file for file, _ in kept))
@@ -158,12 +171,14 @@ class Batching:
 
         await side_by_side(marks, mark)
 
-    async def _row(self, order: life.Begun, trade_date: date) -> OrderRow:
-        placed, kind = order.placed, order.terms.kind
-        fund = (await self.aggregates.funds.load(kind.fund_code)).state
+    async def _terms(self, order: life.Begun) -> FundTerms:
+        fund = (await self.aggregates.funds.load(order.terms.kind.fund_code)).state
         if isinstance(fund, funds.Absent):
             raise AssertionError("an order is for a fund of the catalogue")  # noqa: TRY004 - a bug
-        terms = fund.terms
+        return fund.terms
+
+    async def _row(self, order: life.Begun, trade_date: date) -> OrderRow:
+        placed, kind, terms = order.placed, order.terms.kind, await self._terms(order)
         local = local_time(placed.place_us, terms.dealing.time_zone)
         is_whole = terms.register_model.name == "OMNIBUS"
         row = OrderRow(

@@ -26,10 +26,13 @@ from services.funds.domain.registrar import Registrar
 from services.funds.domain.ta_day import FileType
 from services.funds.file_room import INDEX, FileRoom
 from services.funds.fund_day import FundDays
+from services.funds.opening import Opening
 from services.funds.reading import profile_of
 
 _ACTOR: Final = "funds"
-# What moves a day; confirmations of accounts (02) are kept, and nothing waits for them.
+# Confirmations of accounts: orders may wait for them, the day does not.
+_ACCOUNTS: Final = "02"
+# What moves a day.
 _OF_DAYS: Final = frozenset(type_.value for type_ in FileType) - {FileType.ORDERS.value}
 
 
@@ -41,6 +44,7 @@ class Intake:
     file_room: FileRoom
     fund_days: FundDays
     breaking: Breaking
+    opening: Opening
     wake: Callable[[str], None]
     _turns: dict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
 
@@ -90,6 +94,8 @@ class Intake:
             await self.file_room.accept(key, len(read.rows))
             if file.file_type in _OF_DAYS:
                 await self._tell(registrar.ta_id, package, FileType(file.file_type), key, read)
+            elif file.file_type == _ACCOUNTS:
+                await self.opening.take(registrar, trade_date, key, read.rows)
         return Receipt(
             file.file_type,
             file.batch,

@@ -55,6 +55,7 @@ from services.funds.domain.order_terms import (
 from services.funds.domain.product import FundTerms
 from services.funds.expecting import Expecting
 from services.funds.fund_day import FundDays
+from services.funds.opening import Opening
 
 _ACTOR: Final = "funds"
 # Decimals of the currency's unit in which a day's income is counted.
@@ -73,6 +74,7 @@ class Ordering:
     accounts: Accounts
     expecting: Expecting
     fund_days: FundDays
+    opening: Opening
     clock: Clock
     wake_advance: Callable[[str], None]
     real_clock: Clock = system_clock
@@ -240,6 +242,8 @@ class Ordering:
                     found = days.dealing_after(traded, found.trade, is_buying=is_buying)
             except CalendarUnknown as error:
                 return Record(life.Refused("CALENDAR_UNKNOWN", str(error)))
+            if await self.opening.waits(traded[0], order.terms.investor_id, found.trade):
+                return None
             closing = days.closing_us(traded, found.trade)
             accepted = life.Accepted(found.trade, found.confirm, found.settle, now_us, closing)
             order_id = order.placed.order_id

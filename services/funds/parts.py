@@ -44,6 +44,7 @@ from services.funds.fund_day import FundDays
 from services.funds.hearing import Awaited
 from services.funds.intake import Intake
 from services.funds.lateness import Lateness
+from services.funds.opening import Opening
 from services.funds.ordering import Ordering
 from services.funds.placing import Placing
 from services.funds.planning import Planning
@@ -139,12 +140,18 @@ def build(on: Outside, *, steps_at_once: int = 512, watch_every_s: float = 2.0) 
     file_room = FileRoom(aggregates)
     breaking = Breaking(aggregates, clock)
     expecting = Expecting(aggregates)
-    ordering = Ordering(aggregates, on.accounts, expecting, fund_days, clock, wakes.advance)
+    opening = Opening(
+        aggregates, breaking, database, on.store, projection, on.distributor, wakes.order
+    )
+    ordering = Ordering(
+        aggregates, on.accounts, expecting, fund_days, opening, clock, wakes.advance
+    )
     batching = Batching(
         aggregates,
         file_room,
         on.link,
         breaking,
+        opening,
         database,
         on.store,
         projection,
@@ -223,7 +230,7 @@ def build(on: Outside, *, steps_at_once: int = 512, watch_every_s: float = 2.0) 
         concurrency=FEW_AT_ONCE,
         watch_every_s=watch_every_s,
     )
-    intake = Intake(aggregates, file_room, fund_days, breaking, wakes.day)
+    intake = Intake(aggregates, file_room, fund_days, breaking, opening, wakes.day)
     tying_out = TyingOut(aggregates, applying.balancing, database, on.payments)
     day_desk = Days(aggregates, fund_days, on.accounts, tying_out, reads)
     api = FundsApi(aggregates, placing, reads, clock)

@@ -196,6 +196,16 @@ def orders_of_day(
     return list(connection.execute(query.order_by(_O.place_position)).scalars())
 
 
+def orders_open_of(
+    connection: Connection, wanted: tuple[str, str], stages: Sequence[str]
+) -> Sequence[str]:
+    """Orders at a registrar of an investor in some stages, oldest first."""
+    ta_id, investor_id = wanted
+    query = select(_O.order_id).where(_O.investor_id == investor_id, _O.ta_id == ta_id)
+    query = query.where(_O.stage.in_(stages)).order_by(_O.place_position)
+    return list(connection.execute(query).scalars())
+
+
 def trading_accounts(connection: Connection, ids: Sequence[str]) -> dict[str, tuple[str, str]]:
     """(investor, wallet) by trading account; unknown ones are left out."""
     c, found = t.trading_accounts.c, {}

@@ -53,6 +53,7 @@ REASONS: Mapping[str, str] = MappingProxyType(
         "FEE_MISMATCH": "FEEE",
         "ACCOUNT_FROZEN_DEBIT": "BLTR",
         "INVESTOR_NOT_IDENTIFIED": "IDNA",
+        "ACCOUNT_REFUSED": "IDNA",
         "IDEMPOTENCY_KEY_REUSED": "ORRF",
         "ALREADY_CONFIRMED": "COSE",
     }

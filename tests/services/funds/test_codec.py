@@ -33,6 +33,7 @@ CODECS: list[ShapeCodec[Any]] = [
     aggregates.ADVANCES,
     aggregates.TRADING_DAYS,
     aggregates.NOMINEE_ROWS,
+    aggregates.REGISTRAR_ACCOUNTS,
     fund_clock.codec,
 ]
 TYPES: Mapping[str, tuple[ShapeCodec[Any], type]] = {
