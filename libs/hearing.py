@@ -1,20 +1,22 @@
 """Another service's facts, heard over the bus in order; what is missing is read from the store."""
 
 import asyncio
-import json
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from typing import cast
 from uuid import UUID
 
+import orjson
 import structlog
 
 from libs.bus import Bus, BusUnavailable, Delivered, Message
 from libs.event_store import EventStore, StoredEvent, StoreUnavailable
 from libs.feed import BATCH_BYTES_MAX, BATCH_EVENTS_MAX, Batch, between
 
-# With nothing new for so long, the store is asked.
+# With nothing new for so long, the store is asked; where it has nothing either, half as often each
+# time.
 SILENCE_S = 1.0
+SILENCE_MAX_S = 4.0
 RETRY_S = 0.5
 _PREVIOUS, _PREVIOUS_OF_NAME = "Hefu-Previous", "Hefu-Previous-Of-Name"
 _JSON, _BINARY = "application/json", "application/protobuf"
@@ -36,7 +38,7 @@ def to_message(source: str, event: StoredEvent, previous: int, previous_of_name:
         _PREVIOUS: str(previous),
         _PREVIOUS_OF_NAME: str(previous_of_name),
         "Hefu-Recorded-Us": str(event.recorded_us),
-        "Hefu-Metadata": json.dumps(dict(event.metadata), separators=(",", ":")),
+        "Hefu-Metadata": orjson.dumps(dict(event.metadata)).decode(),
         "ce-specversion": "1.0",
         "ce-id": str(event.id),
         "ce-source": f"/hefu/{source}",
@@ -56,7 +58,7 @@ def to_event(message: Message) -> StoredEvent:
         UUID(headers["ce-id"]),
         headers["ce-type"],
         message.data,
-        json.loads(headers["Hefu-Metadata"]),
+        orjson.loads(headers["Hefu-Metadata"]),
         headers["ce-subject"],
         int(headers["Hefu-Revision"]),
         position_of(message),
@@ -120,6 +122,7 @@ class _Ear:
         self._previous = _PREVIOUS_OF_NAME if only else _PREVIOUS
         self._heard = after
         self._news_at_s = 0.0
+        self._silence_s = SILENCE_S
 
     async def listen(self, delivered: Sequence[Delivered]) -> AsyncIterator[Batch]:
         """Give what is new of these messages, in the store's order, and what is missing between."""
@@ -143,16 +146,19 @@ class _Ear:
                 heard.append(to_event(each.message))
         if reached > self._heard:
             yield self._batch(heard, reached)
-            self._news_at_s = loop.time()
-        elif loop.time() - self._news_at_s >= SILENCE_S:
+            self._news_at_s, self._silence_s = loop.time(), SILENCE_S
+        elif loop.time() - self._news_at_s >= self._silence_s:
             async for batch in self.ask():
                 yield batch
 
     async def ask(self) -> AsyncIterator[Batch]:
         """Give what the store has and the bus did not bring."""
         head = await self._store.head()
+        self._silence_s = min(2 * self._silence_s, SILENCE_MAX_S)
         if head > self._heard:
             async for batch in self._fill(head):
+                if batch.events:
+                    self._silence_s = SILENCE_S
                 yield batch
         else:
             yield Batch((), self._heard, is_caught_up=True)

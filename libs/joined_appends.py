@@ -80,9 +80,14 @@ class JoinedAppends:
     """A queue, and a few lanes that empty it. A stream is in one lane at a time, once a call."""
 
     def __init__(
-        self, send: Send, lanes: int = LANES, resend_first_s: float = RESEND_FIRST_S
+        self,
+        send: Send,
+        lanes: int = LANES,
+        resend_first_s: float = RESEND_FIRST_S,
+        apart_after_s: float = APART_AFTER_S,
     ) -> None:
         self._send = send
+        self._apart_after_s = apart_after_s
         self._resend_first_s = resend_first_s
         self._pending: deque[Append] = deque()
         self._filled = asyncio.Event()
@@ -140,7 +145,7 @@ class JoinedAppends:
     async def _wait_for_landing(self) -> None:
         self._landed.clear()
         with suppress(TimeoutError):
-            async with asyncio.timeout(APART_AFTER_S):
+            async with asyncio.timeout(self._apart_after_s):
                 await self._landed.wait()
 
     def _take(self) -> list[Append]:

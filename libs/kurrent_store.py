@@ -1,7 +1,6 @@
 """The event store over the wire: EventStoreDB, KurrentDB, or our embedded one."""
 
 import asyncio
-import json
 from base64 import b64encode
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
@@ -9,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar, cast
 
 import kurrentdbclient as kurrent
+import orjson
 import structlog
 from kurrentdbclient import exceptions as errors
 from kurrentdbclient.events import ContentType
@@ -479,7 +479,7 @@ def _content_type(event: NewEvent) -> ContentType:
 
 
 def _metadata(event: NewEvent) -> bytes:
-    return json.dumps(dict(event.metadata), separators=(",", ":")).encode()
+    return orjson.dumps(dict(event.metadata))
 
 
 def _stored(event: kurrent.RecordedEvent) -> StoredEvent:
@@ -499,7 +499,7 @@ def _stored(event: kurrent.RecordedEvent) -> StoredEvent:
 
 def _read_metadata(data: bytes) -> Mapping[str, str]:
     try:
-        found = json.loads(data) if data else {}
+        found = orjson.loads(data) if data else {}
     except ValueError:
         return {}
     if not isinstance(found, dict):

@@ -44,6 +44,7 @@ class Joiner(Generic[Item, Result]):
     batch_max: int = BATCH_MAX
     in_flight_max: int = IN_FLIGHT_MAX
     patience_s: float = PATIENCE_S
+    apart_after_s: float = APART_AFTER_S
     _waiting: deque[_Asked[Item, Result]] = field(default_factory=deque, repr=False)
     _running: set[asyncio.Task[None]] = field(default_factory=set, repr=False)
     _is_flush_due: bool = field(default=False, repr=False)
@@ -77,7 +78,7 @@ class Joiner(Generic[Item, Result]):
             self._is_flush_due = True
             loop.call_soon(self._flush)
         elif self._later is None:
-            self._later = loop.call_later(APART_AFTER_S, self._flush)
+            self._later = loop.call_later(self.apart_after_s, self._flush)
 
     def _flush(self) -> None:
         self._is_flush_due = False

@@ -235,7 +235,8 @@ class PaymentsApi(payments_pb2_grpc.PaymentsServiceServicer):
     async def _request(self, request: Request) -> Done:
         id_ = request.payment_id
         cause = Cause(f"{id_}/REQUEST", correlation_id=id_, actor=request.caller)
-        done = await self._streams.transact(id_, request, cause, is_new=True)
+        # No task of its own: a call goes on to its end, whoever leaves it.
+        done = await self._streams.record(id_, request, cause, is_new=True)
         if done.events:
             self._wake(id_)
         return done

@@ -1,13 +1,22 @@
-"""Rows give way to who is busy, and come at once where somebody waits for them."""
+"""Rows, positions and messages that nobody waits for go together, and give way to who is busy."""
 
 import asyncio
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
-from sqlalchemy import BigInteger, Column, MetaData, Table
+from sqlalchemy import BigInteger, Column, Connection, MetaData, Table
 
+from libs.bus import Message
+from libs.event_store import StoredEvent
+from libs.inbox import KEEP_EVERY_S, Inbox
+from libs.memory_bus import MemoryBus
 from libs.memory_store import MemoryStore
-from libs.projection import Projection
+from libs.projection import COMMIT_EVERY_S, Projection
 from libs.read_model import Database, Put, ReadModel
+from libs.relay import GATHER_S, Relay
 from tests.events import fill
+
+T = TypeVar("T")
 
 metadata = MetaData()
 places = Table("places", metadata, Column("position", BigInteger, primary_key=True))
@@ -56,3 +65,91 @@ async def test_rows_rest_while_others_are_busy_unless_somebody_waits_for_them() 
         running.cancel()
         await asyncio.wait([running])
         database.close()
+
+
+class Counting(Database):
+    """A database that counts its commits."""
+
+    commits = 0
+
+    async def write(self, work: Callable[[Connection], T]) -> T:
+        self.commits += 1
+        return await super().write(work)
+
+
+class CountingBus(MemoryBus):
+    """A bus that counts what is published at once."""
+
+    publishes = 0
+
+    async def publish(self, source: str, messages: Sequence[Message], expected_last: int) -> int:
+        self.publishes += 1
+        return await super().publish(source, messages, expected_last)
+
+
+async def one_by_one(store: MemoryStore, reached: Callable[[], int]) -> tuple[int, float]:
+    """Events one after another, each seen by who follows; how many, and how long it took."""
+    loop = asyncio.get_running_loop()
+    begun, count, last = loop.time(), 0, 0
+    async with asyncio.timeout(60):
+        while loop.time() - begun < 4 * COMMIT_EVERY_S or count < 100:
+            last = await fill(store, f"a-{count}", 1)
+            count += 1
+            for _ in range(20):
+                await asyncio.sleep(0)
+        while reached() < last:  # noqa: ASYNC110 - as a looker-on, who hurries nobody
+            await asyncio.sleep(0.001)
+    return count, loop.time() - begun
+
+
+async def test_rows_that_nobody_waits_for_are_committed_together() -> None:
+    store, database = MemoryStore(), Counting.open("sqlite://")
+    assert isinstance(database, Counting)
+    projection = Projection(MODEL, database, store)
+    await projection.prepare()
+    running = asyncio.create_task(projection.run())
+    database.commits = 0
+    try:
+        count, lasted_s = await one_by_one(store, lambda: projection.position)
+    finally:
+        running.cancel()
+        await asyncio.wait([running])
+        database.close()
+
+    assert database.commits <= lasted_s / COMMIT_EVERY_S + 2 < count
+
+
+async def test_a_relay_carries_together_what_comes_one_by_one() -> None:
+    store, bus = MemoryStore(), CountingBus()
+    relay = Relay("test", ("a-",), store, bus)
+    running = asyncio.create_task(relay.run())
+    try:
+        count, lasted_s = await one_by_one(store, lambda: relay.position)
+    finally:
+        running.cancel()
+        await asyncio.wait([running])
+
+    assert bus.publishes <= lasted_s / GATHER_S + 2 < count
+
+
+async def test_an_inbox_keeps_its_position_now_and_then() -> None:
+    store, bus, database = MemoryStore(), MemoryBus(idle_s=0.01), Counting.open("sqlite://")
+    assert isinstance(database, Counting)
+    heard: list[StoredEvent] = []
+
+    async def react(events: Sequence[StoredEvent]) -> None:
+        heard.extend(events)
+
+    one = Inbox("one", "test", ("a-",), store=store, bus=bus, database=database, react=react)
+    works = (one.run(), Relay("test", ("a-",), store, bus).run())
+    running = [asyncio.ensure_future(work) for work in works]
+    try:
+        count, lasted_s = await one_by_one(store, lambda: one.position)
+    finally:
+        for task in running:
+            task.cancel()
+        await asyncio.wait(running)
+        database.close()
+
+    assert len(heard) == count
+    assert database.commits <= lasted_s / KEEP_EVERY_S + 3

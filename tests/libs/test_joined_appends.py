@@ -65,6 +65,53 @@ async def joined(server: Server) -> AsyncIterator[JoinedAppends]:
     await appends.close()
 
 
+class Held(Server):
+    """Answers its first call when it is let."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun, self.gate = asyncio.Event(), asyncio.Event()
+
+    async def send(self, group: Sequence[Append]) -> Sequence[Appended]:
+        is_first = not self.calls
+        done = await super().send(group)
+        if is_first:
+            self.begun.set()
+            await self.gate.wait()
+        return done
+
+
+async def during_a_call(server: Held, apart_after_s: float, count: int) -> None:
+    """Appends that come one after another while the first call is under way."""
+    appends = JoinedAppends(server.send, apart_after_s=apart_after_s)
+    made = [asyncio.create_task(appends.append("first", [event()], NO_STREAM))]
+    async with asyncio.timeout(30):
+        await server.begun.wait()
+        for n in range(count):
+            made.append(asyncio.create_task(appends.append(f"s-{n}", [event()], NO_STREAM)))
+            for _ in range(5):
+                await asyncio.sleep(0)
+        if apart_after_s < 1:
+            await asyncio.gather(*made[1:])
+        server.gate.set()
+        await asyncio.gather(*made)
+    await appends.close()
+
+
+async def test_what_comes_one_by_one_during_a_call_leaves_together_after_it() -> None:
+    server = Held()
+    await during_a_call(server, 1_000.0, 20)
+
+    assert [len(call) for call in server.calls] == [1, 20]
+
+
+async def test_a_call_that_lasts_does_not_hold_up_what_comes_after_it() -> None:
+    server = Held()
+    await during_a_call(server, 0.001, 3)
+
+    assert sum(map(len, server.calls)) == 4
+
+
 async def test_what_comes_during_a_call_goes_with_the_next() -> None:
     server = Server()
     async with joined(server) as appends:

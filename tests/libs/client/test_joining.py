@@ -166,3 +166,34 @@ async def test_closing_tells_whoever_waits_that_nothing_is_known() -> None:
     await joined.close()
     answers = await asyncio.gather(*asked, return_exceptions=True)
     assert [type(each) for each in answers] == [Unanswered, Unanswered]
+
+
+async def one_by_one(
+    joined: Joiner[int, tuple[str, int]], count: int
+) -> list[asyncio.Task[object]]:
+    made: list[asyncio.Task[object]] = []
+    for n in range(count):
+        made.append(asyncio.create_task(joined.submit(n)))
+        for _ in range(5):
+            await asyncio.sleep(0)
+    return made
+
+
+async def test_what_comes_one_by_one_during_a_call_leaves_together_after_it() -> None:
+    peer = Peer()
+    made = await one_by_one(joiner(peer, apart_after_s=1_000.0), 10)
+    peer.gate.set()
+    await asyncio.wait_for(asyncio.gather(*made), 30)
+
+    assert peer.calls == [[0], list(range(1, 10))]
+
+
+async def test_a_call_that_lasts_does_not_hold_up_what_comes_after_it() -> None:
+    peer = Peer()
+    made = await one_by_one(joiner(peer, apart_after_s=0.001), 3)
+    await started(peer, 2)
+    peer.gate.set()
+    await asyncio.wait_for(asyncio.gather(*made), 30)
+
+    assert peer.calls[0] == [0]
+    assert len(peer.calls) >= 2

@@ -25,6 +25,7 @@ class Service:
         self.log: list[pb.Payment] = []
         self.refused: set[str] = set()
         self.gets = 0
+        self.watches = 0
         self.was_asked = asyncio.Event()
         self.grown = asyncio.Event()
 
@@ -63,6 +64,7 @@ class Service:
     async def WatchPayments(  # noqa: N802 - as above
         self, request: pb.WatchPaymentsRequest, **_: object
     ) -> AsyncIterator[pb.WatchPaymentsResponse]:
+        self.watches += 1
         at = request.after_position
         while True:
             grown = self.grown
@@ -156,3 +158,29 @@ async def test_a_payment_repeated_is_asked_for_and_a_refused_one_is_not_waited_f
     service.refused.add(str(refused))
     with pytest.raises(HefuError):
         await client.create(refused, terms)
+
+
+async def test_one_stream_serves_those_who_wait_one_after_the_other(
+    service: Service, client: PaymentsClient
+) -> None:
+    for _ in range(5):
+        one = await asked(client)
+        waiting = asyncio.create_task(client.wait(one))
+        await asyncio.sleep(0)
+        service.record(one, SUCCEEDED)
+        await asyncio.wait_for(waiting, 10)
+
+    assert service.watches == 1
+    assert service.gets == 1  # the first came before the stream
+
+
+async def test_the_stream_ends_some_time_after_the_last_who_waits(
+    service: Service, client: PaymentsClient
+) -> None:
+    client._watching = Watching(client.stub, linger_s=0.0)  # noqa: SLF001 - an impatient one
+    one = await asked(client)
+    service.record(one, SUCCEEDED)
+    await asyncio.wait_for(client.wait(one), 10)
+    async with asyncio.timeout(10):
+        while client._watching._task is not None:  # noqa: SLF001, ASYNC110 - nobody is told
+            await asyncio.sleep(0)
