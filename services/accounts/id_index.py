@@ -16,7 +16,7 @@ from sqlalchemy.exc import OperationalError
 from libs.event_store import EventStore
 from libs.read_model import Database, DatabaseUnavailable
 from libs.telemetry import get_logger
-from libs.writes import for_driver
+from libs.writes import for_driver, put_many
 from services.accounts.codec.replaying import decode_for_replay
 from services.accounts.domain.book import ORDINAL_BITS
 from services.accounts.domain.pages import NO_HASH, PageDamaged, verified_hash
@@ -30,6 +30,8 @@ WAITING_MAX = 60_000
 _KEYS_PER_QUERY = 500
 _RETRY_S = 1.0
 _ID_BYTES = 16
+# Of a row: name, place, value.
+_COLUMNS, _BINARY = 3, (0, 2)
 
 log = get_logger()
 
@@ -187,6 +189,12 @@ class IdIndex:
             rows += [tuple(row) for row in connection.exec_driver_sql(query, some)]
         return rows
 
+    def _insert_rows(self, connection: Connection, rows: Sequence[_Row]) -> None:
+        if self._database.dialect == "sqlite":
+            put_many(connection, self._insert, _COLUMNS, for_driver(rows, _BINARY))
+        else:
+            connection.exec_driver_sql(self._insert, list(rows))
+
     async def _next_pages(self) -> list[_Indexed]:
         """The pages after our position, from memory, else from the store: up to `ROWS_MAX`."""
         while self._waiting and self._waiting[0].page_number <= self.position:
@@ -219,7 +227,7 @@ class IdIndex:
         ]
         rows.sort()
         if rows:
-            connection.exec_driver_sql(self._insert, for_driver(rows, (0, 2)))
+            self._insert_rows(connection, rows)
         last = pages[-1]
         connection.execute(delete(self._positions))
         position = {"page_number": last.page_number, "page_hash": last.page_hash}
