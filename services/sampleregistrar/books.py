@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from datetime import date
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, RowMapping, func, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from libs.fund_arithmetic import InvestorKind
@@ -26,6 +26,7 @@ from services.sampleregistrar.rows import (
     row_text,
 )
 from services.sampleregistrar.schema import (
+    account_requests,
     accounts,
     days,
     faults,
@@ -78,6 +79,13 @@ def ta_accounts_of(connection: Connection) -> dict[str, str]:
     """Accounts here by the distributor's accounts."""
     found = connection.execute(select(accounts)).all()
     return {row.transaction_account_id: row.ta_account_id for row in found}
+
+
+def requests_on(connection: Connection, trade_date: date) -> Sequence[RowMapping]:
+    """Accounts asked for on a day, in the order of their serials."""
+    mine = account_requests.c.trade_date == trade_date.isoformat()
+    query = select(account_requests).where(mine).order_by(account_requests.c.serial)
+    return connection.execute(query).mappings().all()
 
 
 def waiting(connection: Connection, trade_date: date) -> list[Request]:

@@ -5,9 +5,9 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, RowMapping, insert, select
 
-from libs.registrar_files import BalanceRow, DividendRow, PriceRow, Row
+from libs.registrar_files import AccountConfirmation, BalanceRow, DividendRow, PriceRow, Row
 from services.sampleregistrar import books
 from services.sampleregistrar.domain.answers import Days, Decided, Request, answer
 from services.sampleregistrar.domain.faults import (
@@ -272,6 +272,8 @@ class DayDesk:
         copies = 2 if Fault.DUPLICATE_FILE in faults else 1
         evening: dict[str, Sequence[Row]] = {"07": prices}
         morning: dict[str, Sequence[Row]] = {"04": confirmations.rows, "05": balances}
+        if opened := _opened(books.requests_on(connection, trade), run.office):
+            morning["02"] = opened
         if paid:
             morning["06"] = paid
         due_ms = HELD if Fault.LATE_FILE in faults else now_ms
@@ -298,6 +300,23 @@ def _paid_in_advance(requests: Sequence[Request]) -> dict[tuple[str, str], int]:
             key = (request.row.transaction_account_id, request.row.fund_code)
             taken[key] = taken.get(key, 0) + request.shares
     return taken
+
+
+def _opened(asked: Sequence[RowMapping], office: Office) -> list[AccountConfirmation]:
+    """Every account that was asked for is opened."""
+    return [
+        AccountConfirmation(
+            each["serial"],
+            office.numbering.next(),
+            f"1{each['business_code'][1:]}",
+            each["transaction_account_id"],
+            office.days.trade,
+            office.days.confirm,
+            office.ta_accounts[each["transaction_account_id"]],
+            distributor_code=office.distributor,
+        )
+        for each in asked
+    ]
 
 
 def balances_of(register: Register, office: Office) -> list[BalanceRow]:

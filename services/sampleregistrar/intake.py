@@ -22,7 +22,13 @@ from libs.registrar_files import (
 )
 from services.sampleregistrar.domain.receipts import Receipt, receipts_of, refusal, repeated
 from services.sampleregistrar.rows import receipts_of_text, receipts_text, row_text
-from services.sampleregistrar.schema import accounts, days, orders, packages_in
+from services.sampleregistrar.schema import (
+    account_requests,
+    accounts,
+    days,
+    orders,
+    packages_in,
+)
 
 WAITING = "WAITING"
 
@@ -77,12 +83,27 @@ class Intake:
         if read.file.file_type == "03":
             self._keep_orders(connection, read.file.name, cast("Sequence[OrderRow]", read.rows))
         elif read.file.file_type == "01":
-            requests = cast("Sequence[AccountRequest]", read.rows)
-            open_accounts(connection, [row.transaction_account_id for row in requests])
+            self._keep_requests(connection, cast("Sequence[AccountRequest]", read.rows))
         else:
             told = "this is not for a registrar"
             fault = FileFault(FileReason.NAME, read.file.name, description=told)
             raise FileRefused([fault])
+
+    @staticmethod
+    def _keep_requests(connection: Connection, asked: Sequence[AccountRequest]) -> None:
+        open_accounts(connection, [row.transaction_account_id for row in asked])
+        connection.execute(
+            insert(account_requests),
+            [
+                {
+                    "serial": row.app_sheet_serial_no,
+                    "trade_date": row.transaction_date.isoformat(),
+                    "business_code": row.business_code,
+                    "transaction_account_id": row.transaction_account_id,
+                }
+                for row in asked
+            ],
+        )
 
     @staticmethod
     def _keep_orders(connection: Connection, name: str, asked: Sequence[OrderRow]) -> None:

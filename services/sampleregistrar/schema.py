@@ -18,6 +18,15 @@ accounts = Table(
     Column("transaction_account_id", Text, primary_key=True),
     Column("ta_account_id", Text, nullable=False, unique=True),
 )
+# Requests of 01, answered in 02 on the morning after their day.
+account_requests = Table(
+    "account_requests",
+    metadata,
+    Column("serial", Text, primary_key=True),
+    Column("trade_date", Text, nullable=False, index=True),
+    Column("business_code", Text, nullable=False),
+    Column("transaction_account_id", Text, nullable=False),
+)
 positions = Table(
     "positions",
     metadata,

@@ -1,5 +1,6 @@
 """The registrar link as a registrar serves it: receipts, repeats, gaps, and who may call."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import grpc
@@ -10,9 +11,26 @@ from hefu.registrar.v1 import sample_registrar_pb2 as demo_pb
 from hefu.registrar.v1.sample_registrar_pb2_grpc import SampleRegistrarServiceStub
 from libs.grpc_client import open_channel
 from libs.grpc_errors import reason_of
-from libs.registrar_files import PackageKey, build_index, make_package
+from libs.registrar_files import (
+    AccountConfirmation,
+    AccountRequest,
+    PackageKey,
+    Row,
+    build_index,
+    make_package,
+)
 from services.sampleregistrar.codec import package_message
-from tests.services.sampleregistrar.exchange import PROFILE, TA, US, Exchange, T, order
+from tests.services.sampleregistrar.exchange import (
+    EQUITY,
+    NEXT,
+    OTHER,
+    PROFILE,
+    TA,
+    US,
+    Exchange,
+    T,
+    order,
+)
 
 ACCEPTED = pb.RECEIPT_OUTCOME_ACCEPTED
 REPEATED = pb.RECEIPT_OUTCOME_REPEATED
@@ -134,3 +152,21 @@ async def test_issued_packages_can_be_fetched(exchange: Exchange) -> None:
 
     assert [package.number for package in found.packages] == [1, 2]
     assert [file.type for file in later.packages[0].files] == [4, 5]
+
+
+async def test_accounts_that_are_asked_for_are_opened_and_answered_on_the_next_morning(
+    exchange: Exchange,
+) -> None:
+    asked = AccountRequest("HA0001", "001", "INV00001", T)
+    rows: dict[str, Sequence[Row]] = {"01": [asked], "03": [order(1, application_amount=1_000_000)]}
+    package = make_package(PackageKey(US, TA, T, 1), rows, PROFILE)
+    done = await send(exchange, package_message(package, TA))
+    assert [receipt.outcome for receipt in done.receipts] == [ACCEPTED, ACCEPTED]
+
+    await exchange.run({EQUITY: 10_025, OTHER: 11_280})
+
+    (answer,) = await exchange.until("02")
+    assert isinstance(answer, AccountConfirmation)
+    assert (answer.app_sheet_serial_no, answer.business_code) == ("HA0001", "101")
+    assert (answer.return_code, answer.ta_account_id) == ("0000", "000000000001")
+    assert (answer.transaction_date, answer.transaction_cfm_date) == (T, NEXT)
