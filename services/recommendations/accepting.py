@@ -11,7 +11,8 @@ from libs.projection import Behind, Projection
 from services.recommendations.advising import Advice, Issuing
 from services.recommendations.domain import investor as who
 from services.recommendations.domain import proposal as what
-from services.recommendations.domain.eligibility import Asked, Holdings, judge
+from services.recommendations.domain.acceptance import refused_now
+from services.recommendations.domain.eligibility import Asked
 from services.recommendations.reactions import Expiring
 
 # How long an acceptance waits for what funds have told.
@@ -25,8 +26,6 @@ _CAUSES: Final = {
     "FUND_NOT_OPEN": "FUND_CLOSED",
     "PRODUCT_EXCLUDED": "FUND_CLOSED",
 }
-# An order that comes after the advice may be of any amount, and may add to what is held.
-_NOT_AGAIN: Final = frozenset({"CONCENTRATION", "DATA_STALE"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,18 +64,10 @@ class Accepting:
                 continue  # to sell is always allowed
             amount = amounts.get(item.fund_code) or item.amount_minor or None
             currency = state.issued.amount.currency if state.issued.amount else ""
-            judged = judge(
-                shelf.catalogue, loaded.state, Holdings(), Asked(amount, currency), now_us
-            )
-            codes = [
-                code
-                for code in judged.codes_of(shelf.catalogue, item.fund_code)
-                if code not in _NOT_AGAIN
-            ]
-            if shelf.catalogue.find(item.fund_code) is None:
-                codes = ["FUND_NOT_OPEN"]
-            if codes:
-                await self._refuse(proposal_id, state, loaded.state, codes[0], item.fund_code)
+            asked = Asked(amount, currency)
+            code = refused_now(shelf.catalogue, loaded.state, item.fund_code, asked, now_us)
+            if code:
+                await self._refuse(proposal_id, state, loaded.state, code, item.fund_code)
 
     async def _refuse(
         self,

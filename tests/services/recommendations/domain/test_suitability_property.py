@@ -1,7 +1,7 @@
 """Whoever asks, whatever any score says: nothing unsuitable is on a list or in a proposal."""
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import pytest
@@ -10,6 +10,7 @@ from libs.decider import Rejected
 from libs.suitability import InvestorClass, RiskLevel, Suitability, suitability
 from services.recommendations.domain import investor as who
 from services.recommendations.domain import proposal as what
+from services.recommendations.domain.acceptance import refused_now
 from services.recommendations.domain.catalogue import Catalogue, FeeStep, Fund, FundSet
 from services.recommendations.domain.constraints import CONSTRAINTS, Asset, rules_of
 from services.recommendations.domain.eligibility import LIMITS, Asked, Holdings, Judged, judge
@@ -171,16 +172,40 @@ def walk(seeds: range) -> int:
             codes = one_by_one(fund, state, catalogue, holdings, asked)
             assert set(judged.codes_of(catalogue, fund.code)) == codes, (seed, fund)
             assert (fund.code in allowed) == (not codes)
-        shown += _listed(catalogue, state, judged, seed)
-        _floored(catalogue, state, judged)
+        listed = _listed(catalogue, state, judged, seed)
+        floored = _floored(catalogue, state, judged)
+        _ordered_after_a_change(catalogue, [*listed, *floored], rng)
+        shown += len(listed)
     return shown
 
 
-def _listed(catalogue: Catalogue, state: who.Investor, judged: Judged, seed: int) -> int:
+def _ordered_after_a_change(catalogue: Catalogue, codes: Sequence[str], rng: random.Random) -> None:
+    """Between advice and order the investor is judged lower, and some levels rise."""
+    later = random_investor(rng)
+    risen = [
+        replace(fund, level=RiskLevel(rng.randint(fund.level, 5))) if rng.random() < 0.3 else fund
+        for fund in catalogue.funds
+    ]
+    now = Catalogue(risen, TODAY)
+    found = who.class_at(later, NOW_US)
+    for code in codes:
+        fund = now.find(code)
+        assert fund is not None
+        asked = Asked(rng.choice((None, 1_000_000)))
+        if refused_now(now, later, code, asked, NOW_US):
+            continue
+        assert found is not None
+        assert later.has_consent
+        assert not later.blocked_cause
+        assert suitability(found, fund.level) is Suitability.BUY
+        assert fund.is_open
+
+
+def _listed(catalogue: Catalogue, state: who.Investor, judged: Judged, seed: int) -> Sequence[str]:
     found = who.class_at(state, NOW_US)
     if found is None:
         assert judged.eligible == 0
-        return 0
+        return []
     question = Question("anna", int(found), (), 360)
     rules = ListRules(size=5, exploration=0.5)
     ranked, candidates = rank(catalogue, Tempter(catalogue), question, judged.eligible, rules, seed)
@@ -190,22 +215,23 @@ def _listed(catalogue: Catalogue, state: who.Investor, judged: Judged, seed: int
         assert suitability(found, fund.level) is Suitability.BUY
         assert catalogue.has(judged.eligible, each.code)
         assert 0 < each.propensity <= 1
-    return len(ranked)
+    return [each.code for each in ranked]
 
 
-def _floored(catalogue: Catalogue, state: who.Investor, judged: Judged) -> None:
+def _floored(catalogue: Catalogue, state: who.Investor, judged: Judged) -> Sequence[str]:
     found = who.class_at(state, NOW_US)
     funds = [f for f in catalogue.funds if catalogue.has(judged.eligible, f.code)]
     if found is None or not funds:
-        return
+        return []
     assets = [Asset(f.code, int(f.level), f.manager, f.theme, f.asset_class) for f in funds]
     rules = rules_of(assets, found, CONSTRAINTS, ("THEME", "MONEY"))
     weights = equal_floor(assets, rules, CONSTRAINTS.funds_max)
     if weights is None:
-        return
+        return []
     assert sum(weights) == 10_000
     for fund, weight in zip(funds, weights, strict=True):
         assert not weight or suitability(found, fund.level) is Suitability.BUY
+    return [fund.code for fund, weight in zip(funds, weights, strict=True) if weight]
 
 
 def test_random_investors_are_shown_nothing_unsuitable() -> None:
