@@ -1,6 +1,7 @@
-"""Advice on real processes: prices and funds heard, advice accepted into fund orders, drawn."""
+"""Advice on real processes: prices heard, advice ordered and drawn, a ranking learnt and served."""
 
 import asyncio
+import shutil
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -104,6 +105,47 @@ async def _advised(world: FundWorld, folder: Path) -> None:
         assert told.code == 0, told.output
         assert picture.read_bytes().startswith(b"\x89PNG")
         assert issued.items[0].fund_code in told.output
+
+        await _ranked(World(world.system, folder), client, investor.owner)
+
+
+async def _ranked(hefu: World, client: RecommendationsClient, owner: str) -> None:
+    """A ranking learnt from what was just bought: read, shadowed, valued, promoted, kept."""
+    trained = await hefu.hefu("advice", "train", "blend@1")
+    assert trained.code == 0, trained.output
+    read = await hefu.hefu("advice", "card", "blend@1")
+    assert "trained_on: what the running service heard" in read.output, read.output
+
+    shadowed = await hefu.hefu("advice", "promote", "blend@1", "--shadow")
+    assert "in its shadow blend@1" in shadowed.output, shadowed.output
+    shown = await client.recommendations(owner, new_id())
+    assert shown.issued.strategy_version == "house@1"
+    await _valued(hefu)
+
+    promoted = await hefu.hefu("advice", "promote", "blend@1")
+    assert "serves blend@1" in promoted.output, promoted.output
+    answer = await client.recommendations(owner, new_id())
+    assert answer.issued.strategy_version.startswith("blend@1:")
+
+    artifacts = hefu.system.run_dir / "data" / "recommendations" / "artifacts"
+    shutil.copytree(artifacts / "blend@1", artifacts / "blend@2")
+    refused = await hefu.hefu("advice", "promote", "blend@2")
+    assert refused.code != 0, refused.output
+    assert "VERSION_NOT_LOADED" in refused.output
+    still = await client.recommendations(owner, new_id())
+    assert still.issued.strategy_version == answer.issued.strategy_version
+
+
+async def _valued(hefu: World) -> None:
+    """Until the answer in the shadow is stored: it comes after the one that is seen."""
+    async with asyncio.timeout(WAIT_S):
+        while True:
+            valued = await hefu.hefu("advice", "evaluate", "--logged", "blend@1")
+            if valued.code == 0:
+                assert "SNIPS" in valued.output
+                return
+            assert "has answered no list" in valued.output, valued.output
+            await asyncio.sleep(0.2)  # as above
 
 
 async def _feed(feeds: "FeedServiceAsyncStub", samples: tuple[SampleFund, ...]) -> None:
