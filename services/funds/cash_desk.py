@@ -72,8 +72,9 @@ class CashDesk:
         """Ask for the payment, or see how it stands: both are one call."""
         bank = BankAccount(registrar.bank_id, registrar.bank_account, registrar.name)
         account = self._clearing(registrar, request.purpose)
-        amount = Money(registrar.currency_code, request.amount_minor)
-        if request.purpose is Purpose.SUB:
+        amount = Money(registrar.currency_code, abs(request.amount_minor))
+        # What was paid too much goes back the other way.
+        if (request.purpose is Purpose.SUB) == (request.amount_minor > 0):
             return await self.payments.pay(request.payment_id, account, bank, amount)
         return await self.payments.collect(request.payment_id, account, bank, amount)
 

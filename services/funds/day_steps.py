@@ -223,6 +223,8 @@ class DaySteps:
                 row = part.confirmation
                 if row.trade_date != trade_date or part.is_covered or not row.amount_minor:
                     continue
+                if part.is_cash_amended:
+                    continue  # it sees for itself when the difference is even too
                 if purpose_of(state, row) is purpose:
                     covered = OrderRecord(life.PartCovered(part.row_id, payment_id))
                     cause = Cause(

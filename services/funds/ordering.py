@@ -16,6 +16,7 @@ from libs.trading_calendar import CalendarUnknown
 from services.funds import days
 from services.funds.advancing import advance_id_of
 from services.funds.aggregates import Aggregates, holding_id
+from services.funds.amending import Amending
 from services.funds.cash import DIV, RED, SUB, clearing_id
 from services.funds.clients.accounts import (
     Accounts,
@@ -41,7 +42,10 @@ from services.funds.domain.order import (
     JudgePart,
     PayInvestor,
     Record,
+    SeeCash,
     Step,
+    TakeBack,
+    TellDay,
     accept_from_us,
     return_of,
 )
@@ -77,6 +81,7 @@ class Ordering:
     opening: Opening
     clock: Clock
     wake_advance: Callable[[str], None]
+    amending: Amending
     real_clock: Clock = system_clock
 
     async def perform(
@@ -95,6 +100,12 @@ class Ordering:
             case PayInvestor(row_id):
                 command = await self._pay(order, row_id)
                 name = f"pay/{row_id}/{_version(order, row_id)}"
+            case TakeBack(row_id):
+                command = await self._take_back(order, row_id)
+                name = f"take_back/{row_id}/{_version(order, row_id)}"
+            case TellDay(row_id) | SeeCash(row_id):
+                command = await self._amended(order, step)
+                name = f"{type(step).__name__}/{row_id}/{_version(order, row_id)}"
             case Action():
                 command = await self._act(order, step)
                 name = step.name
@@ -260,11 +271,12 @@ class Ordering:
 
     async def _give_back(self, order: life.Begun) -> Command | None:
         kind, owed = order.terms.kind, return_of(order)
+        before = order.returned or life.Returned(0, 0)
         if owed.amount_minor:
             fund = await self._fund(kind.fund_code)
             back = _move(
                 order,
-                "give_back",
+                f"give_back:{before.amount_minor}" if before.amount_minor else "give_back",
                 Money(fund.currency, owed.amount_minor),
                 clearing_id(fund.ta_id, fund.currency, SUB),
                 order.terms.wallet_account_id,
@@ -277,7 +289,8 @@ class Ordering:
             thaw: holdings.Command = holdings.UnfreezeShares(order.placed.order_id)
             if isinstance(kind, FastRedemption):
                 thaw = holdings.ReleaseFast(order.placed.order_id)
-            await self._to_holding(order, kind.fund_code, thaw, "unfreeze")
+            step = f"unfreeze/{before.shares}" if before.shares else "unfreeze"
+            await self._to_holding(order, kind.fund_code, thaw, step)
         if order.is_reserved and order.stage in life.DROPPED:
             lift = holdings.ReleasePurchase(order.placed.order_id)
             await self._to_holding(order, kind.fund_code, lift, "lift")
@@ -311,14 +324,38 @@ class Ordering:
         owes = part.confirmation.amount_minor - part.paid_minor
         if isinstance(kind, FastRedemption):
             return await self._repay_advance(order, part, owes)
-        fund = await self._fund(kind.fund_code)
-        is_dividend = isinstance(kind, RegistrarMovement) and kind.business_code == DIVIDEND
-        source = clearing_id(fund.ta_id, fund.currency, DIV if is_dividend else RED)
+        currency, source = await self._clearing(order)
         # What is paid so far names the posting: an amendment may owe more under the same row.
-        step = f"pay:{row_id}:{part.paid_minor}"
-        paid = _move(order, step, Money(fund.currency, owes), source, order.terms.wallet_account_id)
+        step = f"pay:{row_id}:{part.paid_minor}" + (part.proposal_id and f":{part.proposal_id}")
+        paid = _move(order, step, Money(currency, owes), source, order.terms.wallet_account_id)
         done = await self._insist(paid)
         return None if done is None else Record(life.PartPaid(row_id, owes, done.position))
+
+    async def _take_back(self, order: life.Begun, row_id: str) -> Command | None:
+        """From the wallet into clearing, from where the day pays it back to the registrar."""
+        part = _part(order, row_id)
+        currency, clearing = await self._clearing(order)
+        too_much = Money(currency, part.paid_minor - part.confirmation.amount_minor)
+        step = f"take_back:{row_id}:{part.proposal_id}"
+        back = _move(order, step, too_much, order.terms.wallet_account_id, clearing)
+        done = await self._insist(back)
+        if done is None:
+            return None
+        return Record(life.PartPaid(row_id, -too_much.minor, done.position))
+
+    async def _amended(self, order: life.Begun, step: TellDay | SeeCash) -> Command | None:
+        fund, part = await self._fund(order.terms.kind.fund_code), _part(order, step.row_id)
+        if isinstance(step, TellDay):
+            return Record(await self.amending.tell(fund.ta_id, order, part))
+        seen = await self.amending.see(fund.ta_id, order, part)
+        return None if seen is None else Record(seen)
+
+    async def _clearing(self, order: life.Begun) -> tuple[str, str]:
+        """Currency and account that the proceeds of an order pass."""
+        kind = order.terms.kind
+        fund = await self._fund(kind.fund_code)
+        is_dividend = isinstance(kind, RegistrarMovement) and kind.business_code == DIVIDEND
+        return fund.currency, clearing_id(fund.ta_id, fund.currency, DIV if is_dividend else RED)
 
     async def _repay_advance(self, order: life.Begun, part: life.Part, owes: int) -> Command:
         """The wallet has had its money long since: what came goes back to the bank."""
@@ -380,9 +417,10 @@ def _part(order: life.Begun, row_id: str) -> life.Part:
     return part
 
 
-def _version(order: life.Begun, row_id: str) -> int:
+def _version(order: life.Begun, row_id: str) -> str:
     """What tells a booking from the one that amends it."""
-    return _part(order, row_id).confirmation.row
+    part = _part(order, row_id)
+    return f"{part.confirmation.row}" + (part.proposal_id and f"/{part.proposal_id}")
 
 
 def _id(order: life.Begun, purpose: str) -> str:

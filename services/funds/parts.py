@@ -17,6 +17,7 @@ from libs.relay import Relay
 from services.funds import day_steps, hearing, projections, queries
 from services.funds.advancing import Advancing
 from services.funds.aggregates import Aggregates
+from services.funds.amending import Amending
 from services.funds.api.calendars import CalendarDesk
 from services.funds.api.days import Days
 from services.funds.api.desk import FundDayApi
@@ -144,7 +145,14 @@ def build(on: Outside, *, steps_at_once: int = 512, watch_every_s: float = 2.0) 
         aggregates, breaking, database, on.store, projection, on.distributor, wakes.order
     )
     ordering = Ordering(
-        aggregates, on.accounts, expecting, fund_days, opening, clock, wakes.advance
+        aggregates,
+        on.accounts,
+        expecting,
+        fund_days,
+        opening,
+        clock,
+        wakes.advance,
+        Amending(aggregates, wakes.day),
     )
     batching = Batching(
         aggregates,
@@ -235,9 +243,15 @@ def build(on: Outside, *, steps_at_once: int = 512, watch_every_s: float = 2.0) 
     day_desk = Days(aggregates, fund_days, on.accounts, tying_out, reads)
     api = FundsApi(aggregates, placing, reads, clock)
     calendars = Calendars(aggregates)
-    calendar_desk = CalendarDesk(calendars, clock)
     desk_api = FundDayApi(
-        aggregates, on.accounts, reads, day_desk, calendar_desk, planning, clock, wakes.clock_moved
+        aggregates,
+        on.accounts,
+        reads,
+        day_desk,
+        CalendarDesk(calendars, clock),
+        planning,
+        clock,
+        wakes.clock_moved,
     )
     link_api = RegistrarLinkApi(aggregates, intake, on.distributor)
     relay = Relay("funds", TOLD, on.store, on.bus)

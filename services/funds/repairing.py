@@ -9,7 +9,7 @@ import structlog
 
 from libs.decider import Cause, Rejected
 from libs.process import Recorded
-from libs.registrar_files import ConfirmationRow
+from libs.registrar_files import ConfirmationRow, DividendRow
 from services.funds.aggregates import Aggregates
 from services.funds.batching import NOMINEE
 from services.funds.booking_desk import is_begun_by_registrar
@@ -19,9 +19,8 @@ from services.funds.domain.order import AcceptDifference, Amend, Command
 from services.funds.domain.order import Record as OrderRecord
 from services.funds.domain.order_lifecycle import Refused
 from services.funds.domain.order_terms import Confirmation
-from services.funds.domain.ta_day import FileType
 from services.funds.file_room import FileRoom
-from services.funds.reading import confirmation_of
+from services.funds.reading import confirmation_of, dividend_of
 from services.funds.sharing import Sharing
 
 _ACTOR: Final = "funds"
@@ -99,19 +98,23 @@ class Repairing:
         known = (await self.aggregates.registrars.load(terms.ta_id)).state
         if known is None:
             raise AssertionError(f"{terms.ta_id} was registered before its files")
-        day, _, batch = key.rsplit("-", 2)
+        day, file_type, batch = key.rsplit("-", 2)
         trade_date = date.fromisoformat(day.partition("-")[2])
         rows = await self.file_room.rows(
             known.registrar,
             self.distributor,
             trade_date,
-            FileType.CONFIRMATIONS.value,
+            file_type,
             int(batch),
         )
         row = rows[int(number) - 1]
-        if not isinstance(row, ConfirmationRow):
-            raise AssertionError(f"{terms.theirs} is no confirmation")  # noqa: TRY004 - a bug
-        confirmation = confirmation_of(row, key, int(number))
+        match row:
+            case ConfirmationRow():
+                confirmation = confirmation_of(row, key, int(number))
+            case DividendRow():
+                confirmation = dividend_of(row, key, int(number))
+            case _:
+                raise AssertionError(f"{terms.theirs} is no confirmation")
         if row.transaction_account_id != NOMINEE or not is_begun_by_registrar(row.business_code):
             return confirmation
         part = await self.sharing.part_of(terms.ta_id, confirmation, terms.row_id)

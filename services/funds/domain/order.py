@@ -31,6 +31,7 @@ from services.funds.domain.order_lifecycle import (
     Part,
     PartAgreed,
     PartBooked,
+    PartCashTold,
     PartCovered,
     PartDisputed,
     PartlyConfirmed,
@@ -410,7 +411,27 @@ def _amend(command: Amend, order: Order) -> Sequence[Event]:
     part = _part(command.confirmation.row_id, order)
     if part.confirmation == command.confirmation:
         return []
-    return [ConfirmationAmended(part.confirmation, command.confirmation, command.proposal_id)]
+    amended = ConfirmationAmended(part.confirmation, command.confirmation, command.proposal_id)
+    _check_amended(amended, _begun(order))
+    return [amended]
+
+
+def _check_amended(amended: ConfirmationAmended, order: Begun) -> None:
+    kind, before, after = order.terms.kind, amended.before, amended.after
+    if isinstance(kind, FastRedemption) and before.amount_minor != after.amount_minor:
+        raise Rejected(Reason.ORDER_STATE, "a bank's advance is repaid by what was confirmed")
+    part = order.part(before.row_id)
+    step = _step_of_part(order, part) if part is not None else None
+    is_returning = isinstance(kind, Subscription) and is_return_due(order)
+    if isinstance(step, PayInvestor | TakeBack) or is_returning:
+        # Whether that has been posted is not known here: a moment later it is.
+        raise Rejected(Reason.ORDER_STATE, "its money is moving right now: propose it again")
+    if isinstance(kind, Subscription):
+        returned = order.returned.amount_minor if order.returned is not None else 0
+        left = kind.amount.minor - order.confirmed_minor + before.amount_minor - returned
+        if after.amount_minor > left:
+            told = f"{left} minor units are left of what was asked for"
+            raise violation(Reason.CONFIRMED_ABOVE_ASKED, "amount_minor", told)
 
 
 def _record(fact: Fact, order: Order) -> Sequence[Event]:
@@ -443,36 +464,41 @@ def is_complete(order: Begun) -> bool:
 
 
 def _is_paid(order: Begun, part: Part) -> bool:
+    if part.is_cash_amended and not (part.is_covered and part.told_minor == part.amended_minor):
+        return False
     if pays_in(order):
         return part.is_covered or part.confirmation.amount_minor == 0
     if not brings_cash(order, part):
-        return True
-    return part.is_covered and part.paid_minor >= part.confirmation.amount_minor
+        return part.paid_minor == 0
+    return part.is_covered and part.paid_minor == part.confirmation.amount_minor
 
 
 def is_return_due(order: Begun) -> bool:
     """Whether money, shares or the day's limit are still to be given back."""
-    if order.returned is not None:
-        return False
     if order.stage in DROPPED:
+        if order.returned is not None:
+            return False
         # Of funding that failed it is not known whether a hold was placed: releasing finds out.
         may_hold = isinstance(order.terms.kind, Subscription) and isinstance(
             order.refusal, FundingFailed
         )
         return order.is_held or order.is_frozen or order.is_reserved or may_hold
+    # What an amended row does not take any more is with the registrar until it has paid it back.
+    if pays_in(order) and any(part.is_cash_amended and not part.is_covered for part in order.parts):
+        return False
     owed = return_of(order)
     return order.stage in ANSWERED and (owed.amount_minor > 0 or owed.shares > 0)
 
 
 def return_of(order: Begun) -> Returned:
-    """What is given back: all of what was dropped, or what no row has taken."""
-    kind = order.terms.kind
+    """What is given back: all of what was dropped, or what no row has taken; once for ever."""
+    kind, before = order.terms.kind, order.returned or Returned(0, 0)
     if isinstance(kind, Subscription):
-        taken = 0 if order.stage in DROPPED else order.confirmed_minor
+        taken = before.amount_minor + (0 if order.stage in DROPPED else order.confirmed_minor)
         return Returned(max(0, kind.amount.minor - taken) if order.is_funded else 0, 0)
     is_all = order.stage in DROPPED
-    shares = order.placed.shares if is_all else order.remaining_shares
-    return Returned(0, shares if order.is_frozen else 0)
+    shares = (order.placed.shares if is_all else order.remaining_shares) - before.shares
+    return Returned(0, max(0, shares) if order.is_frozen else 0)
 
 
 def _is_known(order: Begun, fact: Fact) -> bool:  # noqa: C901, PLR0911, PLR0912 - a case a fact
@@ -507,13 +533,19 @@ def _is_known(order: Begun, fact: Fact) -> bool:  # noqa: C901, PLR0911, PLR0912
         case PartCovered(row_id, payment_id):
             part = order.part(row_id)
             return part is not None and part.payment_id == payment_id
-        case PartPaid(row_id):
+        case PartPaid(row_id, amount):
             part = order.part(row_id)
-            return part is not None and part.paid_minor >= part.confirmation.amount_minor > 0
+            if part is None:
+                return False
+            owed, paid = part.confirmation.amount_minor, part.paid_minor
+            return paid <= owed if amount < 0 else paid >= owed > 0
+        case PartCashTold(row_id, amended):
+            part = order.part(row_id)
+            return part is not None and part.told_minor == amended
         case RemainderRolledOver(trade_date):
             return order.trade_date == trade_date and bool(order.parts)
         case Returned():
-            return order.returned is not None
+            return order.returned is not None and not is_return_due(order)
         case _:
             assert_never(fact)
 
@@ -549,7 +581,28 @@ class PayInvestor:
     row_id: str
 
 
-Step: TypeAlias = Action | Judge | BookShares | PayInvestor
+@dataclass(frozen=True, slots=True)
+class TakeBack:
+    """An amended row pays less than the wallet has had: the rest comes back from it."""
+
+    row_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class TellDay:
+    """Let the registrar's day pay or collect by how much an amended row's money differs."""
+
+    row_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class SeeCash:
+    """See whether the day's money is even with the registrar, the difference included."""
+
+    row_id: str
+
+
+Step: TypeAlias = Action | Judge | BookShares | PayInvestor | TakeBack | TellDay | SeeCash
 
 
 def next_step(order: Order) -> Step | None:
@@ -575,11 +628,21 @@ def _step_of_part(order: Begun, part: Part) -> Step | None:
         case PartStage.DISPUTED:
             return None
         case PartStage.BOOKED:
-            is_owed = brings_cash(order, part) and part.is_covered
-            owes = part.confirmation.amount_minor - part.paid_minor
-            return PayInvestor(part.row_id) if is_owed and owes > 0 else None
+            return _cash_step(order, part)
         case _:
             assert_never(part.stage)
+
+
+def _cash_step(order: Begun, part: Part) -> Step | None:
+    owes = part.confirmation.amount_minor - part.paid_minor
+    if owes < 0:
+        return TakeBack(part.row_id)
+    if part.told_minor != part.amended_minor:
+        return TellDay(part.row_id)
+    if part.is_cash_amended and not part.is_covered:
+        return SeeCash(part.row_id)
+    is_owed = brings_cash(order, part) and part.is_covered
+    return PayInvestor(part.row_id) if is_owed and owes > 0 else None
 
 
 def _step_of_beginning(order: Begun) -> Step | None:

@@ -185,11 +185,22 @@ class PartCovered:
 
 @dataclass(frozen=True, slots=True)
 class PartPaid:
-    """The wallet has the proceeds; of a fast redemption, the bank has its advance back."""
+    """The wallet has the proceeds; of a fast redemption, the bank has its advance back.
+
+    Below 0: what an amended row took off was paid before, and is taken back.
+    """
 
     row_id: str
     amount_minor: int
     journal_position: int
+
+
+@dataclass(frozen=True, slots=True)
+class PartCashTold:
+    """The registrar's day knows by how much the row's money is not what its file said first."""
+
+    row_id: str
+    amended_minor: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +259,7 @@ Fact: TypeAlias = (
     | PartBooked
     | PartCovered
     | PartPaid
+    | PartCashTold
     | RemainderRolledOver
     | Refused
     | Returned
@@ -330,6 +342,13 @@ class Part:
     proposal_id: str = ""
     payment_id: str = ""
     paid_minor: int = 0
+    # What the registrar's payments have brought for it, or ours have taken there.
+    carried_minor: int = 0
+    # By how much amendments have changed its money since its file was applied, and what of that
+    # the registrar's day knows.
+    is_cash_amended: bool = False
+    amended_minor: int = 0
+    told_minor: int = 0
 
     @property
     def is_covered(self) -> bool:
@@ -449,7 +468,11 @@ def may_follow(  # noqa: C901, PLR0911, PLR0912 - a case an event
             return part is not None and not part.is_covered
         case PartPaid(row_id):
             part = order.part(row_id)
-            return part is not None and part.is_covered and not isinstance(kind, Subscription)
+            may_pay = part is not None and (part.is_covered or event.amount_minor < 0)
+            return may_pay and not isinstance(kind, Subscription)
+        case PartCashTold(row_id):
+            part = order.part(row_id)
+            return part is not None and part.told_minor != event.amended_minor
         case RemainderRolledOver():
             return stage is Stage.PARTIALLY_CONFIRMED and order.remaining_shares > 0
         case RemainderCancelled():
@@ -457,7 +480,8 @@ def may_follow(  # noqa: C901, PLR0911, PLR0912 - a case an event
         case Refused():
             return stage in BEFORE_REGISTRAR | OPEN_AT_REGISTRAR and not order.parts
         case Returned():
-            return order.returned is None and stage in DROPPED | ANSWERED
+            is_again = stage is Stage.AMENDED
+            return stage in DROPPED | ANSWERED and (order.returned is None or is_again)
         case Settled():
             return stage in (Stage.CONFIRMED, Stage.AMENDED) and not order.is_settled
         case ConfirmationAmended(before):
@@ -543,11 +567,15 @@ def _after(  # noqa: C901, PLR0911, PLR0912 - a case an event
         case PartBooked(row_id):
             return _with(order, row_id, stage=PartStage.BOOKED, booked_as=None)
         case PartCovered(row_id, payment_id):
-            return _with(order, row_id, payment_id=payment_id)
+            part = order.part(row_id)
+            carried = part.confirmation.amount_minor if part is not None else 0
+            return _with(order, row_id, payment_id=payment_id, carried_minor=carried)
         case PartPaid(row_id, amount):
             part = order.part(row_id)
             paid = amount + (part.paid_minor if part is not None else 0)
             return _with(order, row_id, paid_minor=paid)
+        case PartCashTold(row_id, amended):
+            return _with(order, row_id, told_minor=amended)
         case RemainderRolledOver(trade_date):
             return replace(
                 order,
@@ -559,7 +587,9 @@ def _after(  # noqa: C901, PLR0911, PLR0912 - a case an event
         case RemainderCancelled():
             return replace(order, stage=Stage.CONFIRMED, is_day_over=False, is_rest_given_up=True)
         case Returned():
-            return replace(order, returned=event)
+            before = order.returned or Returned(0, 0)
+            amount = before.amount_minor + event.amount_minor
+            return replace(order, returned=Returned(amount, before.shares + event.shares))
         case Settled():
             is_amended = order.stage is Stage.AMENDED
             return replace(
@@ -583,7 +613,8 @@ def _amended(order: Begun, event: ConfirmationAmended) -> Begun:
     if part is None:
         raise AssertionError("what is amended was confirmed")
     is_booked = part.stage in (PartStage.BOOKED, PartStage.AMENDED)
-    is_less = event.after.amount_minor <= event.before.amount_minor
+    more = event.after.amount_minor - event.before.amount_minor
+    has_cash = more != 0 and not _is_kept(order, event.after)
     after = replace(
         part,
         confirmation=event.after,
@@ -591,8 +622,10 @@ def _amended(order: Begun, event: ConfirmationAmended) -> Begun:
         differences=(),
         booked_as=(part.booked_as or event.before) if is_booked else None,
         proposal_id=event.proposal_id,
-        # More money than came before has not come yet.
-        payment_id=part.payment_id if is_less else "",
+        # Other money than what came before has not come, or gone back, yet.
+        payment_id="" if has_cash else part.payment_id,
+        is_cash_amended=part.is_cash_amended or has_cash,
+        amended_minor=part.amended_minor + (more if has_cash else 0),
     )
     parts = tuple(after if each is part else each for each in order.parts)
     stage = Stage.AMENDED if order.stage in ANSWERED else order.stage
@@ -614,8 +647,13 @@ def pays_in(order: Begun) -> bool:
 
 def brings_cash(order: Begun, part: Part) -> bool:
     """Whether the registrar's money comes for this part."""
-    kind, row = order.terms.kind, part.confirmation
-    is_kept = isinstance(kind, Switching) or (
+    row = part.confirmation
+    return not pays_in(order) and not _is_kept(order, row) and row.amount_minor > 0
+
+
+def _is_kept(order: Begun, row: Confirmation) -> bool:
+    """Whether the row's money stays with the registrar, as other shares."""
+    kind = order.terms.kind
+    return isinstance(kind, Switching) or (
         isinstance(kind, RegistrarMovement) and kind.business_code == DIVIDEND and row.shares > 0
     )
-    return not pays_in(order) and not is_kept and row.amount_minor > 0

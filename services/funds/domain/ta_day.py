@@ -118,7 +118,19 @@ class Reconciled:
 
 
 @dataclass(frozen=True, slots=True)
+class CashAmended:
+    """An amended row moves so much more (or less) than its file said; the newest word counts."""
+
+    # Order and row.
+    place: str
+    purpose: Purpose
+    amount_minor: int
+
+
+@dataclass(frozen=True, slots=True)
 class CashRequested:
+    """Below 0: back the other way, for rows that were amended after all was paid."""
+
     purpose: Purpose
     payment_id: str
     amount_minor: int
@@ -150,6 +162,7 @@ Event: TypeAlias = (
     | FileLate
     | FileApplied
     | Reconciled
+    | CashAmended
     | CashRequested
     | CashDone
     | CashFailed
@@ -200,6 +213,7 @@ class Begun:
     # Files that had been applied when it was reconciled.
     reconciled_files: int = 0
     cash: tuple[Cash, ...] = ()
+    amended: Mapping[str, CashAmended] = field(default_factory=lambda: MappingProxyType({}))
     is_settled: bool = False
 
     @property
@@ -245,9 +259,11 @@ class Begun:
         return [type_ for type_ in EXPECTED if type_ not in there]
 
     def total(self, purpose: Purpose) -> int:
-        """Minor units that the confirmed rows move."""
+        """Minor units that the confirmed rows move, as they were amended."""
         totals = (total for file in self.applied.values() for total in file.totals)
-        return sum(total.amount_minor for total in totals if total.purpose is purpose)
+        first = sum(total.amount_minor for total in totals if total.purpose is purpose)
+        later = (each for each in self.amended.values() if each.purpose is purpose)
+        return first + sum(each.amount_minor for each in later)
 
     def requested(self, purpose: Purpose) -> int:
         """Minor units that payments are under way for, or done."""
@@ -256,6 +272,12 @@ class Begun:
             for each in self.cash
             if each.request.purpose is purpose and each.stage is not CashStage.FAILED
         )
+
+    def is_even(self, purpose: Purpose) -> bool:
+        """Whether all that is confirmed has been paid, and nothing is on its way."""
+        mine = [each for each in self.cash if each.request.purpose is purpose]
+        is_still = all(each.stage is not CashStage.REQUESTED for each in mine)
+        return is_still and self.requested(purpose) == self.total(purpose)
 
     def payment(self, payment_id: str) -> Cash | None:
         return next((each for each in self.cash if each.request.payment_id == payment_id), None)
@@ -295,6 +317,9 @@ def _after(day: Begun, event: Event) -> Begun:  # noqa: C901, PLR0911, PLR0912 -
             return replace(day, applied=applied, is_settled=False)
         case Reconciled():
             return replace(day, reconciled=event, reconciled_files=len(day.applied))
+        case CashAmended(place):
+            amended = MappingProxyType({**day.amended, place: event})
+            return replace(day, amended=amended, is_settled=False)
         case CashRequested():
             return replace(day, cash=(*day.cash, Cash(event)))
         case CashDone(payment_id):
@@ -363,6 +388,7 @@ Fact: TypeAlias = (
     | Acknowledged
     | FileApplied
     | Reconciled
+    | CashAmended
     | CashRequested
     | CashDone
     | CashFailed
@@ -457,6 +483,8 @@ def _is_known(fact: Fact, day: Begun) -> bool:
             return file_key in day.applied
         case Reconciled():
             return day.is_reconciled
+        case CashAmended(place):
+            return day.amended.get(place) == fact
         case CashRequested(_, payment_id):
             return day.payment(payment_id) is not None
         case CashDone(payment_id):
@@ -483,7 +511,10 @@ def _may_follow(fact: Fact, day: Begun) -> bool:
         case Reconciled():
             return is_complete(day)
         case CashRequested(purpose, _, amount):
-            return amount > 0 and day.requested(purpose) + amount <= day.total(purpose)
+            owed = day.total(purpose) - day.requested(purpose)
+            return 0 < amount <= owed or owed <= amount < 0
+        case CashAmended():
+            return bool(day.applied)
         case CashDone(payment_id) | CashFailed(payment_id):
             return _cash_is(day, payment_id, CashStage.REQUESTED)
         case _:
@@ -496,8 +527,7 @@ def is_complete(day: Begun) -> bool:
 
 
 def _is_paid(day: Begun) -> bool:
-    is_asked = all(day.requested(purpose) >= day.total(purpose) for purpose in Purpose)
-    return is_asked and all(each.stage is not CashStage.REQUESTED for each in day.cash)
+    return all(day.is_even(purpose) for purpose in Purpose)
 
 
 class Action(Enum):
@@ -516,7 +546,10 @@ class ApplyFile:
 
 @dataclass(frozen=True, slots=True)
 class MoveCash:
-    """Pay the registrar (SUB), or collect from it; wait until the day on which it is due."""
+    """Pay the registrar (SUB), or collect from it; wait until the day on which it is due.
+
+    Below 0 it is the other way round.
+    """
 
     purpose: Purpose
     amount_minor: int
@@ -545,7 +578,7 @@ def next_step(day: TaDay) -> Step | None:
 def _cash_step(day: Begun) -> Step | None:
     for purpose in Purpose:
         owed = day.total(purpose) - day.requested(purpose)
-        if owed > 0:
+        if owed:
             before = [each for each in day.cash if each.request.purpose is purpose]
             return MoveCash(purpose, owed, len(before))
     return None

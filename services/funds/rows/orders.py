@@ -74,6 +74,12 @@ def _at_rest(_event: object) -> dict[str, object]:
     return {"steps_open": 0}
 
 
+def _booked(_event: life.PartBooked) -> dict[str, object]:
+    # Of an amended order the money may differ too.
+    is_amended = _O.stage == Stage.AMENDED.name
+    return {"steps_open": case((is_amended, 1), else_=0)}
+
+
 def _accepted(event: life.Accepted) -> dict[str, object]:
     return {
         "stage": Stage.ACCEPTED.name,
@@ -151,9 +157,10 @@ _CHANGES: Final[Mapping[type, Callable[[Any], dict[str, object]]]] = {
     life.PartDisputed: _at_rest,
     life.DifferenceAccepted: _busy,
     # What is left is cash: who has it tells the order.
-    life.PartBooked: _at_rest,
+    life.PartBooked: _booked,
     life.PartCovered: _busy,
     life.PartPaid: _busy,
+    life.PartCashTold: _busy,
     life.RemainderRolledOver: _rolled_over,
     life.RemainderCancelled: _stage(Stage.CONFIRMED, 1),
     life.Refused: _stage(Stage.REJECTED, 1),

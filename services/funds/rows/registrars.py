@@ -34,7 +34,7 @@ def of_day(stored: StoredEvent) -> Iterator[Write]:
             yield Patch(t.ta_days, key, {"is_cut_off": True})
         case ta_day.CashSettled():
             yield Patch(t.ta_days, key, {"is_settled": True})
-        case ta_day.FileReceived() | ta_day.FileApplied():
+        case ta_day.FileReceived() | ta_day.FileApplied() | ta_day.CashAmended():
             # What comes late takes a settled day up again.
             yield Patch(t.ta_days, key, {"is_settled": False})
         case _:

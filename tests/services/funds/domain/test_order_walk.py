@@ -21,7 +21,10 @@ from services.funds.domain.order import (
     JudgePart,
     PayInvestor,
     Record,
+    SeeCash,
     Step,
+    TakeBack,
+    TellDay,
     next_step,
     order,
     return_of,
@@ -32,6 +35,7 @@ from services.funds.domain.order_lifecycle import (
     FundingFailed,
     Order,
     PartBooked,
+    PartCashTold,
     PartCovered,
     PartPaid,
     PartStage,
@@ -74,7 +78,9 @@ from tests.services.funds.domain.stories import (
 STEPS_MAX = 120
 
 
-def perform(step: Step, state: Begun, data: st.DataObject) -> Command:
+def perform(  # noqa: C901, PLR0911, PLR0912 - a case a step
+    step: Step, state: Begun, data: st.DataObject
+) -> Command:
     """One step of ours, done or failed."""
     match step:
         case Action.RESERVE_LIMIT:
@@ -110,7 +116,20 @@ def perform(step: Step, state: Begun, data: st.DataObject) -> Command:
             part = state.part(row_id)
             assert part is not None
             owed = part.confirmation.amount_minor - part.paid_minor
+            assert owed > 0
             return Record(PartPaid(row_id, owed, 1))
+        case TakeBack(row_id):
+            part = state.part(row_id)
+            assert part is not None
+            owed = part.confirmation.amount_minor - part.paid_minor
+            assert owed < 0
+            return Record(PartPaid(row_id, owed, 1))
+        case TellDay(row_id):
+            part = state.part(row_id)
+            assert part is not None
+            return Record(PartCashTold(row_id, part.amended_minor))
+        case SeeCash(row_id):
+            return Record(PartCovered(row_id, f"even-{len(state.parts)}"))
 
 
 def answer(kind: Kind, state: Begun, data: st.DataObject, n: int) -> Confirmation:
@@ -145,7 +164,7 @@ def answer(kind: Kind, state: Begun, data: st.DataObject, n: int) -> Confirmatio
 
 def from_outside(kind: Kind, state: Begun, data: st.DataObject, n: int) -> Command:
     """What the investor, the registrar, the bank or an operator may do."""
-    covers = [p.row_id for p in state.parts if not p.is_covered]
+    covers = [p.row_id for p in state.parts if not p.is_covered and not p.is_cash_amended]
     disputed = [p.row_id for p in state.parts if p.stage is PartStage.DISPUTED]
     choices: list[Command] = [
         Record(BATCHED),
@@ -170,6 +189,8 @@ def from_outside(kind: Kind, state: Begun, data: st.DataObject, n: int) -> Comma
     if state.parts:
         first = state.parts[0].confirmation
         choices.append(Amend(replace(first, nav=first.nav + 1), f"p{n}"))
+        amount = max(0, first.amount_minor + data.draw(st.sampled_from([-7, 5])))
+        choices.append(Amend(replace(first, amount_minor=amount), f"q{n}"))
     return data.draw(st.sampled_from(choices))
 
 
@@ -214,12 +235,14 @@ def _check(state: Order) -> None:
     else:
         assert state.confirmed_shares <= max(state.placed.shares, 0)
     for part in state.parts:
-        assert part.paid_minor <= part.confirmation.amount_minor
+        is_less = part.paid_minor > part.confirmation.amount_minor
+        assert not is_less or (part.is_cash_amended and not state.is_settled)
     if state.is_settled:
+        assert all(part.told_minor == part.amended_minor for part in state.parts)
         assert all(part.stage is PartStage.BOOKED for part in state.parts)
         for part in state.parts:
             if brings_cash(state, part):
-                assert part.paid_minor == part.confirmation.amount_minor
+                assert part.paid_minor == part.confirmation.amount_minor == part.carried_minor
         if isinstance(state.terms.kind, Subscription):
             back = state.returned.amount_minor if state.returned is not None else 0
             assert back + state.confirmed_minor == state.terms.kind.amount.minor
