@@ -5,6 +5,7 @@ from uuid import UUID
 import pytest
 
 from hefu.accounts.v1 import accounts_pb2 as pb
+from hefu.accounts.v1 import events_pb2
 from libs.client.accounts import are_well_formed
 from libs.ids import new_id
 from libs.money import MINOR_MAX, Money
@@ -21,7 +22,8 @@ MINORS = [1, MINOR_MAX, 0, -1, MINOR_MAX + 1]
 @pytest.mark.parametrize("id_", IDS)
 def test_what_is_well_formed_breaks_no_rule(id_: UUID | str, minor: int, currency: str) -> None:
     amount = Money(currency, minor)
-    leg = pb.Leg(account_id=str(id_), direction="DIRECTION_DEBIT", amount=money_to_wire(amount))
+    debit = events_pb2.DIRECTION_DEBIT
+    leg = pb.Leg(account_id=str(id_), direction=debit, amount=money_to_wire(amount))
     transfer = pb.Transfer(transfer_id=str(id_), legs=[leg, leg])
     capture = pb.HoldCapture(
         capture_id=str(id_), hold_id=str(id_), account_id=str(id_), amount=money_to_wire(amount)
