@@ -51,6 +51,7 @@ POLICY: Policy = {
     # Maker and checker: that they differ is decided with the proposal in hand.
     "FundDayService/ProposeRepair": _OPERATOR,
     "FundDayService/ApproveRepair": _OPERATOR,
+    "FundDayService/RefuseRepair": _OPERATOR,
     "FundDayService/GetTradingCalendar": _OPERATOR,
     "FundDayService/ProposeTradingDays": _OPERATOR,
     "FundDayService/ApproveTradingDays": _OPERATOR,

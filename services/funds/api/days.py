@@ -141,6 +141,15 @@ class Days:
             **{"break": await self._break(request.break_id)}, position=position
         )
 
+    async def refuse(self, request: pb.RefuseRepairRequest) -> pb.RefuseRepairResponse:
+        checker = current_caller().name
+        command = breaks.RefuseRepair(request.proposal_id, checker, request.note)
+        key = f"{request.proposal_id}/refuse"
+        position = await self._of_break(request.break_id, command, key)
+        return pb.RefuseRepairResponse(
+            **{"break": await self._break(request.break_id)}, position=position
+        )
+
     async def tie_out(self, request: pb.GetFundTieOutRequest) -> pb.GetFundTieOutResponse:
         """Journal and days are read one after the other: what moves meanwhile is read again."""
         answer = pb.GetFundTieOutResponse()

@@ -193,6 +193,11 @@ class FundDayApi(funds_pb2_grpc.FundDayServiceServicer):
     ) -> pb.ApproveRepairResponse:
         return await self._days.approve(request)
 
+    async def RefuseRepair(
+        self, request: pb.RefuseRepairRequest, _context: "Context"
+    ) -> pb.RefuseRepairResponse:
+        return await self._days.refuse(request)
+
     # ---- trading calendars
 
     async def GetTradingCalendar(

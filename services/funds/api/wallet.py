@@ -33,10 +33,13 @@ from services.funds.api.plans import Plans
 from services.funds.domain import fund as funds
 from services.funds.domain import investor as investors
 from services.funds.domain import order_lifecycle as life
+from services.funds.domain import registrar_account
 from services.funds.domain.order import order
 from services.funds.domain.order_placing import Reason
+from services.funds.opening import account_id
 from services.funds.placing import Done, Placing
 from services.funds.rows.orders import PREFIX
+from services.funds.serials import trading_account_of
 
 if TYPE_CHECKING:
     import grpc
@@ -355,7 +358,26 @@ class FundsApi(funds_pb2_grpc.FundsServiceServicer):
         if found.state.profile is None:
             raise Rejected(Reason.INVESTOR_NOT_IDENTIFIED, "no class is known of this investor")
         shown = _investor(request.investor_id, found.state)
+        shown.registrar_accounts.extend(await self._accounts_of(request.investor_id))
         return pb.GetInvestorResponse(investor=shown, position=found.position)
+
+    async def _accounts_of(self, investor_id: str) -> list[pb.RegistrarAccount]:
+        """Where accounts were asked for; a registrar that is asked for none has none."""
+        trading_account, found = trading_account_of(investor_id), []
+        for row in await self._reads.database.read(queries.registrars):
+            id_ = account_id(row["ta_id"], trading_account)
+            state = (await self._aggregates.registrar_accounts.load(id_)).state
+            if isinstance(state, registrar_account.Asked):
+                found.append(
+                    pb.RegistrarAccount(
+                        ta_id=row["ta_id"],
+                        trading_account_id=trading_account,
+                        state=state.stage.name,
+                        ta_account_id=state.ta_account_id,
+                        description=state.refusal.description if state.refusal else "",
+                    )
+                )
+        return found
 
     async def AcknowledgeWarning(
         self, request: pb.AcknowledgeWarningRequest, _context: "Context"

@@ -26,7 +26,7 @@ from services.funds.domain.order_terms import (
     asked_shares,
     business_code,
 )
-from services.funds.domain.product import FundStatus
+from services.funds.domain.product import FundStatus, RegisterModel
 
 # How far the time inside an id may be ahead of ours, in milliseconds (ledger, section 2).
 ID_AHEAD_MAX_MS = 300_000
@@ -48,6 +48,7 @@ class Reason(Enum):
     SUBSCRIPTION_SUSPENDED = auto()
     REDEMPTION_SUSPENDED = auto()
     SWITCH_NOT_ALLOWED = auto()
+    MODE_IS_NOMINEES = auto()
     FAST_NOT_OFFERED = auto()
     CALENDAR_UNKNOWN = auto()
     INVESTOR_NOT_IDENTIFIED = auto()
@@ -128,6 +129,10 @@ def place(placed: Placed, setting: Setting) -> Sequence[Event]:
     if isinstance(kind, Switching):
         bought = _listed(setting.target, "terms.kind.target_code")
         _check_switch(fund, bought)
+    is_shared = fund.terms.register_model is RegisterModel.OMNIBUS
+    if isinstance(kind, DividendModeChange) and is_shared:
+        # One mode of the one account: nobody changes it for all the others.
+        raise Rejected(Reason.MODE_IS_NOMINEES, "dividends come to all of its holders alike")
     if isinstance(kind, FastRedemption):
         is_offered = fund.terms.is_money_fund and fund.terms.advancing_bank_id
         if not is_offered:
@@ -259,6 +264,9 @@ def _check_switch(left: funds.Listed, entered: funds.Listed) -> None:
     one, other = left.terms, entered.terms
     if (one.ta_id, one.currency) != (other.ta_id, other.currency):
         raise Rejected(Reason.SWITCH_NOT_ALLOWED, "the funds have not one registrar and currency")
+    if one.register_model is not other.register_model:
+        told = "one is in the investor's own account there, the other in our nominee's"
+        raise Rejected(Reason.SWITCH_NOT_ALLOWED, told)
     if not one.is_switch_allowed or not other.is_switch_allowed:
         raise Rejected(Reason.SWITCH_NOT_ALLOWED, "one of the funds does not switch")
     if entered.status is FundStatus.PAUSED_IN:

@@ -2,20 +2,25 @@
 
 from dataclasses import replace
 
+from hefu.funds.v1 import events_pb2
+from hefu.funds.v1 import funds_pb2 as pb
 from libs.decider import Cause
 from libs.money import Money
 from libs.registrar_files import AccountConfirmation, AccountRequest, Received, read_package
+from services.funds.api.messages import to_wire
 from services.funds.domain import registrar as registrars
 from services.funds.domain.breaks import BreakType
 from services.funds.domain.order_terms import Subscription, Terms
 from services.funds.parts import Parts
 from services.funds.serials import trading_account_of
+from tests.services.funds.conftest import Served
 from tests.services.funds.dealing import BUY, DAY, FEE, NEXT, UNITS, cut_off, held, order_of, place
 from tests.services.funds.scripted import CONFIRM, PROFILE, REGISTRAR, Scripted, T, set_up
+from tests.services.funds.served import bring_to_market, deliver, sent_to_the_registrar
 from tests.services.funds.test_differences import standing
 from tests.services.funds.worlds import CURRENCY, INVESTOR, TA, WALLET, World, at, order_id
 
-OPENING = replace(REGISTRAR, profile="ofd21_accounts")
+OPENING = replace(REGISTRAR, profile="ofd21accounts")
 LATER = Subscription(BUY.fund_code, Money(CURRENCY, 500_000))
 
 
@@ -159,3 +164,18 @@ async def test_a_registrar_whose_orders_open_accounts_is_asked_for_none() -> Non
         await parts.placing.place(order_id(1), Terms(INVESTOR, WALLET, BUY), "wallet")
         await cut_off(world, parts)
         assert requests(world) == []
+
+
+async def test_a_wallet_back_end_sees_how_an_investors_account_stands(served: Served) -> None:
+    await bring_to_market(served)
+    opening = to_wire(OPENING, events_pb2.Registrar())
+    await served.operator.RegisterRegistrar(pb.RegisterRegistrarRequest(registrar=opening))
+    registrar, _ = await sent_to_the_registrar(served)
+    asked = pb.GetInvestorRequest(investor_id=INVESTOR)
+
+    (before,) = (await served.wallet.stub.GetInvestor(asked)).investor.registrar_accounts
+    await deliver(served, registrar, {"02": [answered(requests(served.world)[0])]})
+    (after,) = (await served.wallet.stub.GetInvestor(asked)).investor.registrar_accounts
+
+    assert (before.ta_id, before.state) == (TA, "REQUESTED")
+    assert (after.state, after.ta_account_id) == ("CONFIRMED", "000000000001")

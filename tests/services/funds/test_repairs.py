@@ -104,7 +104,16 @@ async def test_operators_agree_over_the_desk_and_see_how_a_break_ended(served: S
 
     asked.repair = events_pb2.REPAIR_AMEND
     assert await reason(served.operator.ProposeRepair(asked)) == "REPAIR_NOT_POSSIBLE"
-    asked.repair = events_pb2.REPAIR_ACCEPT_THEIRS
+    asked.repair = events_pb2.REPAIR_KEEP_OURS
+    await served.operator.ProposeRepair(asked)
+    refuse = pb.RefuseRepairRequest(break_id=found.break_id, proposal_id=asked.proposal_id)
+    assert await reason(served.operator.RefuseRepair(refuse)) == "APPROVER_IS_MAKER"
+    refused = await served.checker.RefuseRepair(refuse)
+    assert (getattr(refused, "break").proposal_id, getattr(refused, "break").is_closed) == (
+        "",
+        False,
+    )
+    asked.repair, asked.proposal_id = events_pb2.REPAIR_ACCEPT_THEIRS, str(new_id())
     await served.operator.ProposeRepair(asked)
     approve = pb.ApproveRepairRequest(break_id=found.break_id, proposal_id=asked.proposal_id)
     assert await reason(served.operator.ApproveRepair(approve)) == "APPROVER_IS_MAKER"

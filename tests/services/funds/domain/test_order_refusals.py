@@ -29,7 +29,7 @@ from services.funds.domain.order_terms import (
     Switching,
     Terms,
 )
-from services.funds.domain.product import FundStatus, Limits
+from services.funds.domain.product import FundStatus, Limits, RegisterModel
 from tests.scenario import Scenario
 from tests.services.funds.domain.stories import (
     BATCHED,
@@ -132,6 +132,16 @@ RICH, USED = setting(listed(MONEY), held(20_000_00)), setting(listed(MONEY), FAS
             SWITCH,
             setting(target=listed(replace(TARGET, ta_id="OTHER"))),
             Reason.SWITCH_NOT_ALLOWED,
+        ),
+        (
+            SWITCH,
+            setting(target=listed(replace(TARGET, register_model=RegisterModel.OMNIBUS))),
+            Reason.SWITCH_NOT_ALLOWED,
+        ),
+        (
+            MODE,
+            setting(listed(replace(FUND, register_model=RegisterModel.OMNIBUS))),
+            Reason.MODE_IS_NOMINEES,
         ),
         (
             SWITCH,
