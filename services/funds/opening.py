@@ -1,5 +1,6 @@
 """Accounts at registrars: asked for with an investor's first orders, and what the answer does."""
 
+import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -27,6 +28,8 @@ from services.funds.serials import trading_account_of
 _ACTOR: Final = "funds"
 OPEN_ACCOUNT: Final = "001"
 ROWS_WITHIN_S: Final = 10.0
+# So many answers are recorded at once that the store joins their appends.
+AT_ONCE: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,38 +57,57 @@ class Opening:
         self, registrar: Registrar, trade_date: date, traded: Iterable[tuple[FundTerms, str]]
     ) -> Sequence[AccountRequest]:
         """Rows of the day's 01, for funds and their buyers; of a day done again, the same ones."""
-        wanted = {investor for fund, investor in traded if _opens(registrar, fund)}
-        rows = []
-        for investor_id in sorted(wanted):
-            trading_account = trading_account_of(investor_id)
-            id_ = account_id(registrar.ta_id, trading_account)
-            requested = accounts.Requested(
-                registrar.ta_id,
-                investor_id,
-                trading_account,
-                _serial(registrar.ta_id, trading_account, trade_date),
-                trade_date,
+        wanted = sorted({investor for fund, investor in traded if _opens(registrar, fund)})
+        rows: list[AccountRequest] = []
+        for start in range(0, len(wanted), AT_ONCE):
+            found = await asyncio.gather(
+                *(
+                    self._request(registrar.ta_id, trade_date, investor_id)
+                    for investor_id in wanted[start : start + AT_ONCE]
+                )
             )
-            cause = Cause(f"{id_}/{trade_date}", correlation_id=id_, actor=_ACTOR)
-            done = await self.aggregates.registrar_accounts.transact(
-                id_, accounts.Request(requested), cause
-            )
-            is_ours = isinstance(done.state, accounts.Asked) and done.state.requested == requested
-            if is_ours:
-                rows.append(self._row(requested))
+            rows += [each for each in found if each is not None]
         return rows
+
+    async def _request(
+        self, ta_id: str, trade_date: date, investor_id: str
+    ) -> AccountRequest | None:
+        """The row by which an account is asked for; None: it was, or is there."""
+        trading_account = trading_account_of(investor_id)
+        id_ = account_id(ta_id, trading_account)
+        serial = _serial(ta_id, trading_account, trade_date)
+        requested = accounts.Requested(ta_id, investor_id, trading_account, serial, trade_date)
+        cause = Cause(f"{id_}/{trade_date}", correlation_id=id_, actor=_ACTOR)
+        request = accounts.Request(requested)
+        done = await self.aggregates.registrar_accounts.transact(id_, request, cause)
+        if not isinstance(done.state, accounts.Asked) or done.state.requested != requested:
+            return None
+        return AccountRequest(
+            serial, OPEN_ACCOUNT, trading_account, trade_date, distributor_code=self.distributor
+        )
 
     async def take(
         self, registrar: Registrar, trade_date: date, key: str, rows: Sequence[Row]
     ) -> None:
         """Rows of 02: what was opened frees orders that wait, what was not refuses them."""
-        for number, row in enumerate(rows, 1):
-            if isinstance(row, AccountConfirmation):
-                await self._answered(registrar, trade_date, f"{key}#{number}", row)
+        told = [row for row in rows if isinstance(row, AccountConfirmation)]
+        answered: list[accounts.Asked] = []
+        for start in range(0, len(told), AT_ONCE):
+            found = await asyncio.gather(
+                *(
+                    self._answered(registrar, trade_date, f"{key}#{number}", row)
+                    for number, row in enumerate(told[start : start + AT_ONCE], start + 1)
+                )
+            )
+            answered += [each for each in found if each is not None]
+        await self.projection.wait_for(await self.store.head(), ROWS_WITHIN_S)
+        for account in answered:
+            await self._tell_orders(account)
 
     async def _answered(
         self, registrar: Registrar, trade_date: date, place: str, row: AccountConfirmation
-    ) -> None:
+    ) -> accounts.Asked | None:
+        """The account as it stands then; None: it is not what the registrar can mean."""
         id_ = account_id(registrar.ta_id, row.transaction_account_id)
         told = row.error_detail or "the registrar has not opened the account"
         answer: accounts.Confirmed | accounts.Refused
@@ -106,14 +128,13 @@ class Opening:
                 description=f"{rejected.reason.name}: {rejected.description}",
             )
             await self.breaking.find(BreakType.MISSING_HERE, place, terms)
-            return
+            return None
         if not isinstance(done.state, accounts.Asked):
             raise AssertionError("what was answered was asked for")  # noqa: TRY004 - a bug of ours
-        await self._tell_orders(done.state)
+        return done.state
 
     async def _tell_orders(self, account: accounts.Asked) -> None:
         """Orders that wait go on; or are refused by name, and give all back."""
-        await self.projection.wait_for(await self.store.head(), ROWS_WITHIN_S)
         wanted = (account.requested.ta_id, account.requested.investor_id)
         ids = await self.database.read(lambda c: queries.orders_open_of(c, wanted, _UNANSWERED))
         for order_id in ids:
@@ -135,15 +156,6 @@ class Opening:
             return
         cause = Cause(f"{order_id}/account_refused", correlation_id=order_id, actor=_ACTOR)
         await self.aggregates.orders.transact(order_id, Record(refused), cause)
-
-    def _row(self, requested: accounts.Requested) -> AccountRequest:
-        return AccountRequest(
-            requested.serial,
-            OPEN_ACCOUNT,
-            requested.trading_account_id,
-            requested.trade_date,
-            distributor_code=self.distributor,
-        )
 
 
 def account_id(ta_id: str, trading_account_id: str) -> str:
