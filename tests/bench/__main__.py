@@ -19,13 +19,13 @@ from libs.client.accounts import AccountsClient
 from libs.grpc_client import open_channel
 from libs.ids import new_id
 from libs.supervisor import BankSpec, System, start
-from tests.bench import advice, echo, postgres, stages
+from tests.bench import advice, echo, funds, postgres, stages
 from tests.bench.load import BANK, Wallets, funded, opened, poster
 from tests.bench.measuring import PACE, Measured, Processes, Shape, measure
 from tests.bench.shapes import bulk, holds, payments, refused, replayed, transfers
 from tests.bench.telling import DOCUMENT, RESULTS, Found, print_table, write_document, write_results
 
-ALL = ("a", "b", "c", "d", "e", "f", "g", "h", "i", "advice", "echo", "pgbench")
+ALL = ("a", "b", "c", "d", "e", "f", "g", "h", "i", "advice", "fund", "echo", "pgbench")
 SECONDS = 5.0
 WALLETS = 200
 
@@ -33,9 +33,12 @@ WALLETS = 200
 class Bench:
     """One run: what is wanted, and what was found so far."""
 
-    def __init__(self, wanted: frozenset[str], seconds: float, console: Console) -> None:
+    def __init__(
+        self, wanted: frozenset[str], seconds: float, console: Console, *, is_full: bool = False
+    ) -> None:
         self.wanted = wanted
         self.seconds = seconds
+        self.is_full = is_full
         self.measured: list[Measured] = []
         self.missing: list[str] = []
         self._console = console
@@ -130,13 +133,17 @@ async def run(bench: Bench, console: Console) -> None:
         with tempfile.TemporaryDirectory() as folder, console.status("advice"):
             for found in await advice.measured(Path(folder)):
                 bench.keep(found)
+    if "fund" in bench.wanted:
+        with tempfile.TemporaryDirectory() as folder, console.status("funds"):
+            async for each in funds.measured(Path(folder), is_full=bench.is_full):
+                bench.keep(each)
     with tempfile.TemporaryDirectory() as folder:
         run_dir = Path(folder) / "run"
         system = await start(
             run_dir, banks=[BankSpec(BANK)], manners="clean", port_offset=None, fresh=True
         )
         try:
-            if bench.wanted - {"pgbench", "echo", "advice"}:
+            if bench.wanted - {"pgbench", "echo", "advice", "fund"}:
                 await of_system(bench, system, Path(folder))
         finally:
             await system.stop()
@@ -149,13 +156,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", default=",".join(ALL), help=f"of {','.join(ALL)}")
     parser.add_argument("--seconds", type=float, default=SECONDS, help="for each shape, twice")
+    parser.add_argument(
+        "--full", action="store_true", help="funds: 100,000 confirmations, 1,000,000 holdings"
+    )
     arguments = parser.parse_args()
     wanted = frozenset(arguments.only.split(","))
     if not wanted <= frozenset(ALL):
         parser.error(f"there are {', '.join(ALL)}")
     console = Console()
     load_before = os.getloadavg()[0]
-    bench = Bench(wanted, arguments.seconds, console)
+    bench = Bench(wanted, arguments.seconds, console, is_full=arguments.full)
     uvloop.run(run(bench, console))
     found = Found(
         sorted(bench.measured, key=_place),
