@@ -1,14 +1,15 @@
 """Exchange sessions: trade day, confirm day and settlement day of fund orders, failing closed.
 
-Seeds come from exchange_calendars, which nobody else imports; what operators publish extends them.
+Seeds come from exchange_calendars, written down by `session_pinning`; what operators publish
+extends them.
 """
 
-import warnings
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 # The year of the library's release: what it says of later years is a guess by its rules, and a
@@ -17,6 +18,9 @@ KNOWN_UNTIL = date(2026, 12, 31)
 ALARM_DAYS = 60
 CUT_OFF = time(15, 0)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# A file for each exchange: its zone, the days between, and its weekdays without a session.
+PINNED = Path(__file__).parent / "exchange_sessions"
+_FRIDAY = 4
 # Exchanges we have sessions of, and the first day that is asked of the library.
 KNOWN_FROM = {"XSHG": date(1992, 1, 1), "XNYS": date(1990, 1, 1), "XETR": date(1995, 1, 1)}
 
@@ -89,23 +93,21 @@ class DealingDays:
 
 @cache
 def load_calendar(name: str) -> Calendar:
-    """The seed of a calendar, by ISO 10383 code. Takes seconds the first time in a process.
+    """The seed of a calendar, by ISO 10383 code: weekdays that its file does not except.
 
     Raises `CalendarUnknown` for an exchange we have no sessions of.
     """
     if name not in KNOWN_FROM:
         raise CalendarUnknown(f"no sessions are known of {name!r}")
-    with warnings.catch_warnings():
-        # The library calls what its own pandas deprecates; nothing of it reaches us.
-        warnings.simplefilter("ignore")
-        import exchange_calendars  # noqa: PLC0415 - brings pandas: seconds that only a seed needs
-
-        found = exchange_calendars.get_calendar(
-            name, start=str(KNOWN_FROM[name]), end=str(KNOWN_UNTIL)
-        )
-        sessions = tuple(each.date() for each in found.sessions)
-        zone = str(found.tz)
-    return Calendar(name, zone, KNOWN_FROM[name], KNOWN_UNTIL, sessions)
+    lines = (PINNED / f"{name}.txt").read_text().splitlines()
+    _, zone, known, *without = lines
+    first, last = (date.fromisoformat(each) for each in known.split())
+    closed = set(without)
+    days = (first + timedelta(days=n) for n in range((last - first).days + 1))
+    sessions = tuple(
+        day for day in days if day.weekday() <= _FRIDAY and day.isoformat() not in closed
+    )
+    return Calendar(name, zone, first, last, sessions)
 
 
 def extended(calendar: Calendar, extensions: Sequence[Extension]) -> Calendar:

@@ -4,7 +4,10 @@ from datetime import date, datetime, time
 
 import pytest
 
+from libs import session_pinning
 from libs.trading_calendar import (
+    KNOWN_FROM,
+    PINNED,
     Calendar,
     CalendarUnknown,
     DealingDays,
@@ -113,3 +116,11 @@ def test_an_extension_without_sessions_is_refused(xshg: Calendar) -> None:
 def test_an_exchange_nobody_knows_is_refused() -> None:
     with pytest.raises(CalendarUnknown):
         load_calendar("XXXX")
+
+
+@pytest.mark.parametrize("name", sorted(KNOWN_FROM))
+def test_what_is_written_down_is_what_the_library_says(name: str) -> None:
+    told = session_pinning.calendar_of(name)
+
+    assert load_calendar(name) == told
+    assert (PINNED / f"{name}.txt").read_text() == session_pinning.text_of(told)
