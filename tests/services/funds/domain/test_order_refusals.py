@@ -17,6 +17,7 @@ from services.funds.domain.order_lifecycle import (
     Confirmed,
     Event,
     PartBooked,
+    PartCovered,
     Priced,
     Refused,
 )
@@ -382,6 +383,26 @@ DIFFERS = Reason.CONFIRMATION_DIFFERS
         ),
         (sent(SELL), Confirm(row(SELL, shares=1_000_01), None), Reason.CONFIRMED_ABOVE_ASKED),
         (sent(BUY), Amend(ANSWER, "p"), Reason.ROW_UNKNOWN),
+        (
+            [*sent(BUY), Confirmed(ANSWER, is_booked=True)],
+            Amend(replace(ANSWER, amount_minor=10_000_01), "p"),
+            Reason.CONFIRMED_ABOVE_ASKED,
+        ),
+        (
+            [*sent(FAST), Confirmed(row(FAST), is_booked=True)],
+            Amend(replace(row(FAST), amount_minor=1), "p"),
+            Reason.ORDER_STATE,
+        ),
+        # Whether the wallet has been paid is not known before it is recorded.
+        (
+            [
+                *sent(SELL),
+                Confirmed(row(SELL), is_booked=True),
+                PartCovered(row(SELL).row_id, "pull-1"),
+            ],
+            Amend(replace(row(SELL), amount_minor=1), "p"),
+            Reason.ORDER_STATE,
+        ),
         ([], Record(BATCHED), Reason.ORDER_NOT_FOUND),
         (placed(BUY), Record(BATCHED), Reason.CONTRADICTS_RECORD),
         ([*accepted(BUY), BATCHED], Record(Batched("other", 1)), Reason.CONTRADICTS_RECORD),

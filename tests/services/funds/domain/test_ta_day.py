@@ -13,6 +13,7 @@ from services.funds.domain.ta_day import (
     Action,
     ApplyFile,
     Begun,
+    CashAmended,
     CashDone,
     CashFailed,
     CashRequested,
@@ -210,6 +211,24 @@ def test_what_comes_after_the_end_is_applied_reconciled_and_paid_too() -> None:
     assert next_step(state_of(after)) is Action.RECONCILE
     after.append(Reconciled(0))
     assert next_step(state_of(after)) == MoveCash(Purpose.SUB, 5_00, 1)
+
+
+def test_a_row_amended_after_the_end_is_paid_back_or_on_and_ends_the_day_again() -> None:
+    history = [*DONE, PAY, COLLECT, CashDone("p1"), CashDone("p2"), CashSettled()]
+    less = CashAmended("order/row", COLLECT.purpose, -7)
+    story.given(history).when(Record(less)).then([less])
+
+    state = state_of([*history, less])
+    assert next_step(state) == MoveCash(COLLECT.purpose, -7, 1)
+    assert not state.is_even(COLLECT.purpose)
+    back = CashRequested(COLLECT.purpose, "p3", -7)
+    too_much = CashRequested(COLLECT.purpose, "p3", -8)
+    story.given([*history, less]).when(Record(too_much)).then_rejected(Reason.TA_DAY_STATE)
+    end = [CashDone("p3"), CashSettled()]
+    story.given([*history, less, back]).when(Record(end[0])).then(end)
+    # The newest word of a place counts: taken back, nothing is to be paid.
+    same = CashAmended("order/row", COLLECT.purpose, 0)
+    story.given([*history, less]).when(Record(same)).then([same, CashSettled()])
 
 
 @pytest.mark.parametrize("order", list(permutations([PRICES, ANSWERS, BALANCES])))
