@@ -214,8 +214,14 @@ def rank(
     """The list, and the candidates it was taken from. The same arguments, the same list."""
     sources = ranker.sources(question, eligible)
     blended = _blend(catalogue, sources, ranker.weights(), question, eligible, rules)
-    spread = _spread(catalogue, blended, rules)
-    candidates = blended[: rules.kept]
+
+    def ranked(each: tuple[float, str, float]) -> Ranked:
+        _, code, score = each
+        own = {name: scores[code] for name, scores in sources.items() if code in scores}
+        return Ranked(code, score, own)
+
+    spread = [ranked(each) for each in _spread(catalogue, blended, rules)]
+    candidates = [ranked(each) for each in blended[: rules.kept]]
     return _explored(spread, rules, seed), candidates
 
 
@@ -226,22 +232,24 @@ def _blend(
     question: Question,
     eligible: FundSet,
     rules: ListRules,
-) -> Sequence[Ranked]:
+) -> Sequence[tuple[float, str, float]]:
+    """(order, code, score) of the eligible funds, the best first; equal scores by code."""
     total: dict[str, float] = {}
     mine = set(question.wanted_themes)
+    index = catalogue.index
     for name, scores in sorted(sources.items()):
         weight = weights.get(name, 0.0)
-        allowed = [code for code in scores if catalogue.has(eligible, code)]
+        allowed = [code for code in scores if code in index and eligible >> index[code] & 1]
         for code, place in _rank_normalised(allowed, scores.__getitem__).items():
             total[code] = total.get(code, 0.0) + weight * place
     ranked = []
     for code, score in total.items():
-        fund = catalogue.funds[catalogue.index[code]]
+        fund = catalogue.funds[index[code]]
         fee = fund.fee_millionths(question.horizon_days) / 10_000
         wanted = 0.1 if fund.theme and fund.theme in mine else 0.0
-        own = {name: scores[code] for name, scores in sources.items() if code in scores}
-        ranked.append(Ranked(code, score + wanted - rules.fee_penalty * fee, own))
-    return sorted(ranked, key=lambda each: (-round(each.score, 9), each.code))
+        blended = score + wanted - rules.fee_penalty * fee
+        ranked.append((-round(blended, 9), code, blended))
+    return sorted(ranked)
 
 
 def _rank_normalised(codes: Sequence[str], score: Callable[[str], float]) -> Mapping[str, float]:
@@ -253,14 +261,16 @@ def _rank_normalised(codes: Sequence[str], score: Callable[[str], float]) -> Map
     return {code: place[score(code)] for code in codes}
 
 
-def _spread(catalogue: Catalogue, ranked: Sequence[Ranked], rules: ListRules) -> Sequence[Ranked]:
+def _spread(
+    catalogue: Catalogue, ranked: Sequence[tuple[float, str, float]], rules: ListRules
+) -> Sequence[tuple[float, str, float]]:
     """At most two of a manager and of a theme, one share class of a fund; twice the size."""
     managers: Counter[str] = Counter()
     themes: Counter[str] = Counter()
     families: set[str] = set()
-    found: list[Ranked] = []
+    found: list[tuple[float, str, float]] = []
     for each in ranked:
-        fund = catalogue.funds[catalogue.index[each.code]]
+        fund = catalogue.funds[catalogue.index[each[1]]]
         family = fund.family or fund.code
         is_crowded = managers[fund.manager] >= rules.per_manager or (
             bool(fund.theme) and themes[fund.theme] >= rules.per_theme
