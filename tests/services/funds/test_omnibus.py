@@ -2,6 +2,7 @@
 
 from datetime import date
 
+from hefu.funds.v1 import funds_pb2 as pb
 from libs.money import Money
 from libs.registrar_files import BalanceRow, DividendRow, OrderRow
 from services.funds.batching import NOMINEE
@@ -10,8 +11,10 @@ from services.funds.domain.breaks import BreakType, Repair
 from services.funds.domain.order_terms import Subscription, Terms
 from services.funds.domain.product import RegisterModel
 from services.funds.parts import Parts
-from tests.services.funds.dealing import DAY, NEXT, cut_off, held, place, sell
+from tests.services.funds.conftest import Served
+from tests.services.funds.dealing import DAY, FEE, NEXT, UNITS, cut_off, held, place, sell
 from tests.services.funds.scripted import CONFIRM, FUND, NAV, Scripted, set_up, terms
+from tests.services.funds.served import bring_to_market, clock, deliver, sent_to_the_registrar
 from tests.services.funds.test_differences import repair, standing
 from tests.services.funds.worlds import (
     CURRENCY,
@@ -178,3 +181,32 @@ async def test_nobody_behind_the_nominee_is_a_break_and_nothing_is_booked() -> N
         await world.until(DAY, "TaDayReconciled")
         (found,) = await standing(parts)
     assert found.terms.type is BreakType.MISSING_HERE
+
+
+async def test_a_wallet_back_end_sees_an_investors_part_of_what_the_nominee_got(
+    served: Served,
+) -> None:
+    await bring_to_market(served, register_model=RegisterModel.OMNIBUS)
+    registrar, order = await sent_to_the_registrar(served)
+    await deliver(served, registrar, {"07": [registrar.price()]})
+    await clock(served, "2026-09-28 09:00")
+    rows = {"04": [registrar.bought(order, UNITS, FEE)], "05": [balance(registrar, UNITS)]}
+    await deliver(served, registrar, rows)
+    await served.wallet.wait(order_id(1))
+    await clock(served, f"{NEXT} 15:00")
+    await served.operator.RunCutOff(pb.RunCutOffRequest(ta_id=TA, trade_date=NEXT.isoformat()))
+    await served.world.until(f"ta_day-{TA}-{NEXT}", "TaDayAcknowledged")
+    registrar.begin(NEXT, AFTER)
+    await deliver(served, registrar, {"07": [registrar.price()]})
+    await clock(served, "2026-10-08 09:00")
+
+    rows = {"04": [], "05": [balance(registrar, UNITS)], "06": [dividend(346_36)]}
+    await deliver(served, registrar, rows)
+
+    await served.world.until_many("fund_order-", "FundOrderPartPaid")
+    listing = pb.ListOrdersRequest(investor_id=INVESTOR)
+    listing.min_position = await served.world.store.head()
+    orders = (await served.wallet.stub.ListOrders(listing)).orders
+    (paid,) = [each for each in orders if each.business_code == "143"]
+    assert (paid.terms.investor_id, paid.confirmed_minor) == (INVESTOR, 346_36)
+    assert served.world.journal.balances[WALLET] == 346_36
