@@ -28,7 +28,7 @@ LANES = 2
 # While one call is under way another leaves only with so many, or after so long: each call has a
 # price of its own, here and at the store.
 APART_AT = 64
-APART_AFTER_S = 0.005
+APART_AFTER_S = 0.05
 ALONE_AT_ONCE_MAX = 32
 RESENDS_MAX = 6
 RESEND_FIRST_S = 0.05

@@ -17,7 +17,7 @@ IN_FLIGHT_MAX: Final = 4
 # While a call is in flight another leaves only with so many items, or after so long: each call has
 # a price of its own, at both ends.
 APART_AT: Final = 64
-APART_AFTER_S: Final = 0.02
+APART_AFTER_S: Final = 0.05
 # Whole-call refusals that one item may have caused.
 _OF_ONE_ITEM: Final = frozenset(
     {"FIELD_INVALID", "FIELD_NOT_ALLOWED", "FIELD_REQUIRED", "TOO_LARGE"}
