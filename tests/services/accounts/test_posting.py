@@ -242,6 +242,52 @@ def test_an_ordinary_transfer_is_posted_in_one_pass(kind: Kind) -> None:
     assert posted.count == 1
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"transfer_id": USED},
+        {"transfer_id": REFUSED},
+        {"transfer_id": AHEAD},
+        {"transfer_id": "0190a000-0000-4000-8000-00000000000d"},
+        {"transfer_id": "0190a000-0000-7000-c000-00000000000d"},
+        {"fact_key": "fact"},
+    ],
+)
+def test_where_a_rule_might_speak_nothing_is_posted(change: dict[str, str]) -> None:
+    legs = (debit(TOWN.accounts[0], 1), credit(TOWN.accounts[1], 1))
+    command = Transfer(TOWN.desk.id(), legs, "", "", "", "", None)
+
+    assert Posted([command], PAYMENTS).count == 1
+    assert Posted([command._replace(**change)], PAYMENTS).count == 0  # type: ignore[arg-type]
+
+
+def test_a_fact_is_posted_once_and_an_id_too() -> None:
+    legs = (debit(TOWN.accounts[0], 1), credit(TOWN.accounts[1], 1))
+    first = Transfer(TOWN.desk.id(), legs, "", "", "one", "", None)
+
+    assert Posted([first, first._replace(transfer_id=TOWN.desk.id())], PAYMENTS).count == 1
+    assert Posted([first, first._replace(fact_key="other")], PAYMENTS).count == 1
+
+
+@pytest.mark.parametrize("is_turned", [False, True])
+@pytest.mark.parametrize("minor", [1, 3, 4, 5, 6, 9, 10, 11, 50, 51])
+@pytest.mark.parametrize(("payer", "payee"), [(0, 2), (1, 0), (5, 0), (5, 2)])
+def test_bounds_count_holds_and_what_is_coming(
+    payer: int, payee: int, minor: int, *, is_turned: bool
+) -> None:
+    legs = [debit(TOWN.accounts[payer], minor), credit(TOWN.accounts[payee], minor)]
+    if is_turned:
+        legs.reverse()
+    command = Transfer(TOWN.desk.id(), tuple(legs), "", "", "", "", None)
+
+    posted, by_rules = Posted([command], PAYMENTS), ByRules([command], PAYMENTS)
+
+    assert posted.count == 1
+    assert posted.draft.encoded == by_rules.draft.encoded
+    assert posted.results == by_rules.results
+    assert posted.book == by_rules.book
+
+
 def test_what_is_out_of_bounds_is_refused_in_one_pass() -> None:
     legs = (debit(TOWN.accounts[1], 100), credit(TOWN.accounts[0], 100))
     command = Transfer(TOWN.desk.id(), legs, "rent", "c-1", "f-1", "", None)
