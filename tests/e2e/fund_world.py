@@ -39,6 +39,8 @@ CURRENCY = "CZK"
 FIRST = date(2015, 1, 5)
 LAST = date(2015, 3, 31)
 WAIT_S = 120.0
+# Of whose orders a corrected price is to be: a redemption's money differs then, too.
+_WEIGHTS = {"subscription": 1, "switching": 1, "redemption": 100}
 
 
 @dataclass
@@ -95,13 +97,16 @@ class FundWorld:
         await self.registrar.CorrectRows(request)
 
     async def price_corrected(self, session: Session) -> str:
-        """The registrar has priced the fund of most orders wrongly, and says so after all is done.
+        """The registrar has priced a fund wrongly, and says so after all is done.
 
-        Answers the fund.
+        Answers the fund: of most orders, and rather one from which money goes out.
         """
         orders = [o for o in self.play.orders.values() if o.trade_date == session.day.isoformat()]
-        kinds = [getattr(o.terms, o.terms.WhichOneof("kind")) for o in orders if o.confirmed_shares]
-        dealt = Counter(kind.fund_code for kind in kinds)
+        dealt: Counter[str] = Counter()
+        for order in orders:
+            kind = order.terms.WhichOneof("kind") or ""
+            if order.confirmed_shares and kind in _WEIGHTS:
+                dealt[getattr(order.terms, kind).fund_code] += _WEIGHTS[kind]
         prices = {each.fund_code: each.nav for each in self.play.market.prices(session.day)}
         code = max(prices, key=lambda each: dealt[each])
         request = registrar.CorrectPriceRequest(

@@ -83,9 +83,11 @@ async def test_every_script_of_the_registrar_ends_right_or_as_a_break_that_two_r
 async def test_a_price_corrected_after_booking_ends_with_units_and_cash_even(
     world: FundWorld,
 ) -> None:
-    await world.day()
+    for _ in range(3):
+        await world.day()
     await _corrected_price(world)
-    await world.day()
+    for _ in range(3):
+        await world.day()
     await world.ties_out()
 
 
