@@ -14,6 +14,7 @@ import structlog
 from services.recommendations.construction.problem import Problem, Quotes, Solution, Unsolved
 
 SOLVE_WITHIN_S: Final = 20.0
+ENDS_WITHIN_S: Final = 5.0
 # One thread: another order of additions would move the last digits.
 _THREADS: Final = (
     *("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS"),
@@ -80,9 +81,13 @@ class Worker(Solver):
         return sorted(processes)
 
     def close(self) -> None:
-        """End the process."""
-        if self._pool is not None:
-            self._drop(self._pool)
+        """End the process, and wait until it has ended."""
+        if self._pool is None:
+            return
+        processes = list((getattr(self._pool, "_processes", None) or {}).values())
+        self._drop(self._pool)
+        for process in processes:
+            process.join(ENDS_WITHIN_S)
 
     def _running(self) -> ProcessPoolExecutor:
         if self._pool is None:
