@@ -224,8 +224,8 @@ def test_a_row_amended_after_the_end_is_paid_back_or_on_and_ends_the_day_again()
     back = CashRequested(COLLECT.purpose, "p3", -7)
     too_much = CashRequested(COLLECT.purpose, "p3", -8)
     story.given([*history, less]).when(Record(too_much)).then_rejected(Reason.TA_DAY_STATE)
-    end = [CashDone("p3"), CashSettled()]
-    story.given([*history, less, back]).when(Record(end[0])).then(end)
+    done = CashDone("p3")
+    story.given([*history, less, back]).when(Record(done)).then([done, CashSettled()])
     # The newest word of a place counts: taken back, nothing is to be paid.
     same = CashAmended("order/row", COLLECT.purpose, 0)
     story.given([*history, less]).when(Record(same)).then([same, CashSettled()])
