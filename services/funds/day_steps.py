@@ -221,7 +221,10 @@ class DaySteps:
                 return  # what is switched moves no money
             for part in state.parts:
                 row = part.confirmation
-                if row.trade_date != trade_date or part.is_covered or not row.amount_minor:
+                # Income that is taken as shares moves no money either.
+                pays = life.pays_in(state) and row.amount_minor
+                moves = pays or life.brings_cash(state, part)
+                if row.trade_date != trade_date or part.is_covered or not moves:
                     continue
                 if part.is_cash_amended:
                     continue  # it sees for itself when the difference is even too

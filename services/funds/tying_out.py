@@ -138,5 +138,6 @@ def _of_order(order: life.Begun, owed: Counter[Purpose]) -> None:
             owed[Purpose.SUB] += kind.amount.minor - order.confirmed_minor - returned
         return
     for part in order.parts:
-        left = part.carried_minor - part.paid_minor
-        owed[purpose_of(order, part.confirmation)] += max(0, left)
+        if life.brings_cash(order, part):
+            left = part.carried_minor - part.paid_minor
+            owed[purpose_of(order, part.confirmation)] += max(0, left)

@@ -12,12 +12,16 @@ from services.funds.cash import DIV, FAST
 from services.funds.clients.payments import Fate
 from services.funds.domain import facility as facilities
 from services.funds.domain import plan as plans
-from services.funds.domain.order_terms import DividendModeChange, FastRedemption
+from services.funds.domain.order_terms import DividendModeChange, FastRedemption, Terms
 from services.funds.domain.product import FeeTable, FundTerms, Limits
+from services.funds.domain.ta_day import Purpose
 from services.funds.parts import Parts
+from services.funds.queries import unended_orders_of
 from services.funds.serials import trading_account_of
 from tests.services.funds.dealing import (
     BUY,
+    DAY,
+    FEE,
     NEXT,
     TEN_THOUSAND,
     UNITS,
@@ -27,7 +31,17 @@ from tests.services.funds.dealing import (
     place,
 )
 from tests.services.funds.scripted import CONFIRM, FUND, Scripted, classify, set_up, terms
-from tests.services.funds.worlds import CURRENCY, INVESTOR, TA, WALLET, World, at, order_id
+from tests.services.funds.worlds import (
+    CURRENCY,
+    INVESTOR,
+    OTHER,
+    OTHER_WALLET,
+    TA,
+    WALLET,
+    World,
+    at,
+    order_id,
+)
 
 AFTER = date(2026, 9, 29)
 ADVANCED = str(account_id_of("advance:CD", "ADVANCE", CURRENCY))
@@ -201,6 +215,60 @@ async def test_who_has_chosen_so_gets_units_for_a_dividend() -> None:
         await world.until(f"ta_day-{TA}-{later}", "TaDayCashSettled")
         assert await held(parts) == (UNITS + 34_550, 0)
     assert world.journal.balances[WALLET] == 0
+
+
+async def test_money_that_is_taken_as_units_is_not_owed_beside_what_is_paid() -> None:
+    world = World()
+    registrar = Scripted(world)
+    later, confirm = date(2026, 9, 30), date(2026, 10, 8)
+    async with world.funds() as parts:
+        await set_up(parts)
+        await own_alike(world, parts, registrar)
+        await place(world, parts, DividendModeChange(FUND, DividendMode.REINVEST), 3)
+        await cut_off(world, parts, NEXT)
+        registrar.begin(NEXT, AFTER)
+        (order,) = registrar.orders()
+        await registrar.hand_in(parts, {"07": [registrar.price()]})
+        row = registrar.bought(order, 0, 0, nav=0, agency_fee=0, confirmed_amount=0)
+        world.now_us = at("2026-09-29 09:00")
+        balances = [registrar.balance(UNITS), registrar.balance(UNITS, OTHER)]
+        await registrar.hand_in(parts, {"04": [row], "05": balances})
+        await world.until_order(3, "Settled")
+        await world.until(f"ta_day-{TA}-{NEXT}", "TaDayReconciled")
+        await cut_off(world, parts, later)
+        registrar.begin(later, confirm)
+        await registrar.hand_in(parts, {"07": [registrar.price()]})
+        in_units = dividend(34_636, "0", later, confirm, vol_of_dividend_for_reinvestment=34_550)
+        in_cash = dividend(34_636, "1", later, confirm, confirmed_amount=34_636)._replace(
+            ta_serial_no="OTHERS", transaction_account_id=trading_account_of(OTHER)
+        )
+        world.now_us = at("2026-10-20 09:00")
+        balances = [registrar.balance(UNITS + 34_550), registrar.balance(UNITS, OTHER)]
+        await registrar.hand_in(parts, {"04": [], "05": balances, "06": [in_units, in_cash]})
+        await world.until(f"ta_day-{TA}-{later}", "TaDayCashSettled")
+        await world.until_many("fund_order-", "FundOrderPartPaid")
+        await parts.projection.wait_for(await world.store.head())
+        owed = await parts.tying_out.cash(TA)
+        assert (await held(parts), owed[Purpose.DIV]) == ((UNITS + 34_550, 0), 0)
+        assert await parts.database.read(lambda c: unended_orders_of(c, TA)) == []
+    balances_now = world.journal.balances
+    assert (balances_now[WALLET], balances_now[OTHER_WALLET]) == (0, 34_636)
+    assert world.journal.sums(DIV) == 0
+
+
+async def own_alike(world: World, parts: Parts, registrar: Scripted) -> None:
+    """Two investors with as much as each other, each with an account at the registrar."""
+    await place(world, parts)
+    world.journal.balances[OTHER_WALLET] += TEN_THOUSAND.minor
+    await parts.placing.place(order_id(2), Terms(OTHER, OTHER_WALLET, BUY), "wallet")
+    await world.until_order(2, "Accepted")
+    await cut_off(world, parts)
+    rows = [registrar.bought(order, UNITS, FEE) for order in registrar.orders()]
+    await registrar.hand_in(parts, {"07": [registrar.price()]})
+    world.now_us = at("2026-09-28 09:00")
+    balances = [registrar.balance(UNITS), registrar.balance(UNITS, OTHER)]
+    await registrar.hand_in(parts, {"04": rows, "05": balances})
+    await world.until(DAY, "TaDayCashSettled")
 
 
 def dividend(
