@@ -52,6 +52,7 @@ async def test_twenty_kills_at_random_instants_of_the_day(tmp_path: Path) -> Non
         await world.system.stop()
 
 
+@pytest.mark.full
 async def test_the_bus_may_lose_everything_in_the_middle_of_a_day(clean_world: World) -> None:
     orders = write_orders(clean_world.folder, ORDERS, 40)
     playing = asyncio.create_task(clean_world.day(orders))
