@@ -10,13 +10,13 @@ from uuid import UUID
 
 import typer
 import uvloop
-from rich.console import Console
 from rich.table import Table
 
 from hefu.recommendations.v1 import recommendations_pb2 as pb
 from hefu.type.v1.suitability_pb2 import InvestorClass, RiskLevel
 from libs.cli.advice_rankers import card, compare, promote, train, value_logged
 from libs.cli.connections import RUN_DIR
+from libs.cli.terminal import console, refuse
 from libs.client.errors import HefuError
 from libs.client.recommendations import RecommendationsClient
 from libs.failure import StartFailed
@@ -32,7 +32,6 @@ app = typer.Typer(help="Advice: proposals and why, strategies on history.", no_a
 app.command()(train)
 app.command()(card)
 app.command()(promote)
-console = Console()
 
 
 @app.command()
@@ -46,8 +45,7 @@ def show(
     try:
         id_ = str(UUID(proposal))
     except ValueError:
-        console.print(f"[red]proposal: {proposal!r} is not a UUID[/]")
-        raise typer.Exit(2) from None
+        refuse(f"proposal: {proposal!r} is not a UUID")
 
     async def ask(client: RecommendationsClient) -> pb.GetProposalResponse:
         return await client.get(id_, with_history=png is not None)

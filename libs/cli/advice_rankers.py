@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from hefu.recommendations.v1 import recommendations_pb2 as pb
 from libs.cli.connections import RUN_DIR, told
+from libs.cli.terminal import console, refuse
 from libs.client.calls import patiently
 from libs.client.recommendations import RecommendationsClient
 from libs.failure import StartFailed
@@ -23,8 +23,6 @@ from libs.supervisor import running_or_none
 _OUT = Path("build/advice")
 _MODULE = "services.recommendations.train"
 _MILLION = 1_000_000
-
-console = Console()
 
 
 def _run(arguments: Sequence[str]) -> None:
@@ -64,10 +62,7 @@ def train(
     else:
         rows = data / "recommendations.sqlite"
         if not rows.exists():
-            console.print(
-                f"[red]hefu: nothing was heard in {run_dir}: name --interactions or --simulated[/]"
-            )
-            raise typer.Exit(2)
+            refuse(f"nothing was heard in {run_dir}: name --interactions or --simulated")
         arguments += ["--database", f"sqlite:///{rows}"]
     _run(arguments)
 
@@ -85,8 +80,7 @@ def card(
     try:
         told_card = json.loads(file.read_text())
     except (OSError, ValueError):
-        console.print(f"[red]hefu: no model card of {version} in {folder}[/]")
-        raise typer.Exit(2) from None
+        refuse(f"no model card of {version} in {folder}")
     for name, value in told_card.items():
         console.print(f"{name}: {value}", highlight=False, soft_wrap=True)
 

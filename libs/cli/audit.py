@@ -9,15 +9,15 @@ from typing import Annotated
 import typer
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import DecodeError
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from hefu.accounts.v1 import accounts_pb2 as accounts
 from hefu.accounts.v1 import audit_pb2, events_pb2
 from libs.cli.auditing import Audit, Verdict
 from libs.cli.auditing_live import LiveAudit
-from libs.cli.connections import EXIT_FAILED, RUN_DIR, Connections, connected, console
+from libs.cli.connections import RUN_DIR, Connections, connected
 from libs.cli.decoding import when
+from libs.cli.terminal import EXIT_FAILED, console, sharing
 from libs.failure import StartFailed
 from libs.journal_proof import Head, Malformed, NotProven, Proof, SignedHead
 from libs.signing import KeyUnusable, is_usable, key_id_of, read_public_key
@@ -59,15 +59,7 @@ def audit(
         return [each for each in held if each.head.journal == journal]
 
     async def work(link: Connections) -> int:
-        with Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TaskProgressColumn(),
-            TimeElapsedColumn(),
-            console=console,
-            transient=True,
-            disable=as_json,
-        ) as progress:
+        with sharing(transient=True, quiet=as_json) as progress:
             audits: list[Audit] = []
             for journal, pages in await _journals(link):
                 bar = progress.add_task(journal, total=pages)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 import grpc
 import typer
 import uvloop
-from rich.console import Console
 
 from hefu.accounts.v1.accounts_pb2_grpc import AccountsServiceStub
 from hefu.accounts.v1.audit_pb2_grpc import JournalAuditServiceStub
@@ -18,6 +17,7 @@ from hefu.operations.v1.operations_pb2_grpc import OperationsServiceStub
 from hefu.payments.v1.payments_pb2_grpc import PaymentsServiceStub
 from hefu.samplebank.v1.samplebank_pb2_grpc import SampleBankServiceStub
 from hefu.settlement.v1.settlement_pb2_grpc import SettlementServiceStub
+from libs.cli.terminal import EXIT_FAILED, console
 from libs.client import Addresses, HefuClient, HefuError
 from libs.event_store import EventStore, StoreUnavailable
 from libs.failure import StartFailed
@@ -37,12 +37,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 RUN_DIR = Path(".run")
-EXIT_FAILED = 1
 # A person waits while a killed process comes back, a service does not.
 STORE_ATTEMPTS_MAX = 30
 SERVICES = ("accounts", "payments", "settlement")
-
-console = Console()
 
 
 @dataclass(frozen=True, slots=True)

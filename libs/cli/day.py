@@ -3,34 +3,27 @@
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    SpinnerColumn,
-    TextColumn,
-    TimeElapsedColumn,
-)
-from rich.table import Column
 
 from libs.cli.books import report_of
 from libs.cli.business_day import BusinessDay, DayStuck, DayTerms
-from libs.cli.connections import EXIT_FAILED, RUN_DIR, connect, console, told
+from libs.cli.connections import RUN_DIR, connect, told
 from libs.cli.fund_day import Asked, play
 from libs.cli.partners import DATE_FILE, SAMPLES, register_partners
 from libs.cli.report import show
 from libs.cli.system import REGISTRAR
+from libs.cli.terminal import EXIT_FAILED, console, counting, refuse
 from libs.client.calls import patiently
 from libs.money import CurrencyUnknown, exponent, major
 from libs.orders import OrdersFile, load_banks, read_orders
 from libs.supervisor import BankSpec, RegistrarSpec, System, running_or_none, start
 
 MANNERS = ("clean", "ordinary", "hostile")
-EXIT_BAD_INPUT = 2
 _FAULTS_SHOWN = 20
+# So wide are the descriptions, one bar below the other.
+_WIDTH = 34
 # Of the day's customers, so many buy and sell funds after it.
 FUND_CUSTOMERS_MAX = 60
 # Registrars' files have amounts of two decimals.
@@ -59,7 +52,7 @@ def day(
 ) -> None:
     """Play one business day of payment orders and settle it jointly with every bank."""
     if banks not in MANNERS:
-        _refuse(f"--banks: {banks!r} is none of {', '.join(MANNERS)}")
+        refuse(f"--banks: {banks!r} is none of {', '.join(MANNERS)}")
     file = _read(orders, currency, skip_invalid=skip_invalid)
     on = _business_date(run_dir, business_date, fresh=fresh)
 
@@ -85,22 +78,22 @@ def _read(path: Path, currency: str, *, skip_invalid: bool) -> OrdersFile:
         exponent(currency)
         file = read_orders(path, currency, load_banks(SAMPLES / "banks.csv"))
     except CurrencyUnknown as error:
-        _refuse(f"--currency: {error}")
+        refuse(f"--currency: {error}")
     except OSError as error:
-        _refuse(f"--orders: {path}: {error.strerror}")
+        refuse(f"--orders: {path}: {error.strerror}")
     for fault in file.faults[:_FAULTS_SHOWN]:
         console.print(f"[yellow]{path.name}: {fault}[/]", highlight=False)
     if len(file.faults) > _FAULTS_SHOWN:
         console.print(f"[yellow]… and {len(file.faults) - _FAULTS_SHOWN} more[/]")
     if file.faults and not skip_invalid:
-        _refuse(
+        refuse(
             f"{path}: {len(file.faults)} faults, so nothing of it is executed; "
             "--skip-invalid (make run SKIP_INVALID=1) plays the rest"
         )
     if file.faults:
         console.print(f"[yellow]{len(file.faults)} lines skipped[/]")
     if not file.orders:
-        _refuse(f"{path}: there is no valid order in it")
+        refuse(f"{path}: there is no valid order in it")
     return file
 
 
@@ -110,14 +103,14 @@ def _business_date(run_dir: Path, asked: str, *, fresh: bool) -> date:
         if asked:
             chosen = date.fromisoformat(asked)
             if chosen > today:
-                _refuse(f"--date: {asked} is in the future")
+                refuse(f"--date: {asked} is in the future")
             return chosen
         # The same data are played again under the same date, so that nothing is paid twice.
         return today if fresh else date.fromisoformat((run_dir / DATE_FILE).read_text().strip())
     except FileNotFoundError:
         return today
     except ValueError:
-        _refuse(f"--date: {asked or (run_dir / DATE_FILE)} is not a date (yyyy-mm-dd)")
+        refuse(f"--date: {asked or (run_dir / DATE_FILE)} is not a date (yyyy-mm-dd)")
 
 
 def _may_have_funds(run_dir: Path, currency: str, *, fresh: bool) -> bool:
@@ -137,7 +130,7 @@ async def _start(
     *,
     fresh: bool,
 ) -> System:
-    with _progress() as progress:
+    with counting(width=_WIDTH) as progress:
         bar = progress.add_task("starting the system", total=None)
 
         def tell(serving: int, processes: int, name: str) -> None:
@@ -173,7 +166,7 @@ async def _play(system: System, terms: DayTerms, report_file: Path | None) -> in
     async with connect(system.run_dir, system.running) as link:
         await register_partners(link, system)
         try:
-            with _progress() as progress:
+            with counting(width=_WIDTH) as progress:
                 playing = BusinessDay(link, terms, progress)
                 played = await playing.play()
         except DayStuck as error:
@@ -187,19 +180,3 @@ async def _play(system: System, terms: DayTerms, report_file: Path | None) -> in
         report.write(report_file)
         console.print(f"report written to {report_file}")
     return EXIT_FAILED if any(report.problems()) else 0
-
-
-def _progress() -> Progress:
-    return Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description}", table_column=Column(min_width=34)),
-        BarColumn(bar_width=30),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=console,
-    )
-
-
-def _refuse(reason: str) -> NoReturn:
-    console.print(f"[red]hefu: {reason}[/]", highlight=False)
-    raise typer.Exit(EXIT_BAD_INPUT)

@@ -10,8 +10,9 @@ import typer
 from rich.table import Table
 
 from libs.cli.books import CATEGORIES
-from libs.cli.connections import RUN_DIR, Connections, connected, console
+from libs.cli.connections import RUN_DIR, Connections, connected
 from libs.cli.decoding import decoded, name_of, one_line, when
+from libs.cli.terminal import console
 from libs.event_store import StoredEvent
 
 app = typer.Typer(no_args_is_help=True, help="List the streams of the store, or show one decoded.")

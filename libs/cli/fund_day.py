@@ -7,21 +7,13 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    SpinnerColumn,
-    TextColumn,
-    TimeElapsedColumn,
-)
-from rich.table import Column
+from rich.progress import Progress
 
 from hefu.funds.v1 import funds_pb2 as funds
-from libs.cli.connections import EXIT_FAILED, RUN_DIR, console, told
+from libs.cli.connections import RUN_DIR, told
 from libs.cli.fund_gather import report_of
 from libs.cli.fund_investors import Investor, people, plans
 from libs.cli.fund_link import FundLink, connect_funds
@@ -33,6 +25,7 @@ from libs.cli.fund_settling import NotSettled, Settling
 from libs.cli.fund_setup import SetUp, SetUpFailed
 from libs.cli.partners import DATE_FILE, register_partners
 from libs.cli.system import BANKS, REGISTRAR
+from libs.cli.terminal import EXIT_BAD_INPUT, EXIT_FAILED, console, counting, refuse
 from libs.client.calls import patiently
 from libs.fund_samples import SamplesWrong, load_samples
 from libs.nav_history import HistoryMissing
@@ -44,10 +37,11 @@ FIRST_DAY = "2015-01-05"
 SETTLE_EVERY = 5
 # In so few sessions everything that may happen does.
 LIVELY_MAX = 5
-EXIT_BAD_INPUT = 2
 # Longer than any pause between two sessions.
 SPAN = timedelta(days=10)
 INVESTORS_MAX = 10_000
+# So wide are the descriptions, one bar below the other.
+_WIDTH = 28
 _VALID_UNTIL = date(2099, 12, 31)
 
 
@@ -94,9 +88,9 @@ def fund_day(
     begin = _date("--from", first)
     end = _date("--to", last) if last else begin
     if begin is None and end is not None:
-        _refuse("--to: needs --from")
+        refuse("--to: needs --from")
     if begin is not None and end is not None and end < begin:
-        _refuse(f"--to: {end} is before {begin}")
+        refuse(f"--to: {end} is before {begin}")
     accounts = [f"F{number:06d}" for number in range(1, investors + 1)]
     asked = Asked(begin, end, accounts, currency, seed, has_plans=with_plans)
 
@@ -129,7 +123,7 @@ async def play(system: System, asked: Asked, report_file: Path | None) -> int:
     async with connect_funds(system.run_dir, system.running) as link:
         await register_partners(link.link, system)
         try:
-            with _progress() as progress:
+            with counting(width=_WIDTH) as progress:
                 played = await _play(link, system, asked, progress)
         except (FundDayStuck, NotSettled, SetUpFailed) as error:
             console.print(f"[bold red]✗ the fund day is stuck: {error}[/]", highlight=False)
@@ -240,20 +234,4 @@ def _date(option: str, text: str) -> date | None:
     try:
         return date.fromisoformat(text)
     except ValueError:
-        _refuse(f"{option}: {text} is not a date (yyyy-mm-dd)")
-
-
-def _progress() -> Progress:
-    return Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description}", table_column=Column(min_width=28)),
-        BarColumn(bar_width=24),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=console,
-    )
-
-
-def _refuse(reason: str) -> NoReturn:
-    console.print(f"[red]hefu: {reason}[/]", highlight=False)
-    raise typer.Exit(EXIT_BAD_INPUT)
+        refuse(f"{option}: {text} is not a date (yyyy-mm-dd)")

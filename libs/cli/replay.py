@@ -4,11 +4,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from hefu.operations.v1 import operations_pb2 as operations
-from libs.cli.connections import RUN_DIR, Connections, connected, console
+from libs.cli.connections import RUN_DIR, Connections, connected
+from libs.cli.terminal import console, sharing
 from libs.event_store import StoreUnavailable
 
 if TYPE_CHECKING:
@@ -66,13 +66,7 @@ def _list(found: Found) -> None:
 async def _replay(stub: "OperationsServiceAsyncStub", name: str, to: int, *, swap: bool) -> int:
     request = operations.ReplayReadModelRequest(name=name, to_position=to, swap=swap)
     last = operations.ReplayReadModelResponse()
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=console) as progress:
+    with sharing() as progress:
         bar = progress.add_task(f"replaying {name}", total=None)
         async for answer in stub.ReplayReadModel(request, timeout=_HOURS_S):
             last = answer

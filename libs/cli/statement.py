@@ -10,7 +10,8 @@ import typer
 from rich.table import Table
 
 from hefu.accounts.v1 import statements_pb2 as pb
-from libs.cli.connections import RUN_DIR, Connections, connected, console
+from libs.cli.connections import RUN_DIR, Connections, connected
+from libs.cli.terminal import console
 from libs.failure import StartFailed
 from libs.money import major
 

@@ -10,12 +10,11 @@ from typing import Annotated
 
 import grpc
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from hefu.operations.v1 import operations_pb2 as operations
 from hefu.operations.v1.operations_pb2_grpc import OperationsServiceStub
+from libs.cli.terminal import console, counting
 from libs.grpc_client import open_channel
 from libs.supervisor import (
     BankSpec,
@@ -38,7 +37,6 @@ _ASK_S = 2.0
 _SERVICES = ("accounts", "payments", "settlement", "funds")
 _COLOURS = {"up": "green", "starting": "yellow", "waiting": "yellow"}
 
-console = Console()
 
 RunDir = Annotated[Path, typer.Option(help="Where the system keeps its files.")]
 
@@ -68,14 +66,7 @@ def up(
 
     async def work() -> None:
         began_s = time.monotonic()
-        with Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            console=console,
-            transient=True,
-        ) as progress:
+        with counting(transient=True) as progress:
             bar = progress.add_task("starting", total=None)
             system = await start(
                 run_dir,

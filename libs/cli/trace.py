@@ -14,8 +14,9 @@ from rich.text import Text
 
 from hefu.accounts.v1 import accounts_pb2 as accounts
 from hefu.settlement.v1 import settlement_pb2 as settlement
-from libs.cli.connections import RUN_DIR, Connections, connected, console
+from libs.cli.connections import RUN_DIR, Connections, connected
 from libs.cli.decoding import decoded, name_of, one_line, when
+from libs.cli.terminal import console, refuse
 from libs.event_store import StoredEvent
 from libs.ids import derived_id
 
@@ -53,8 +54,7 @@ def trace(
     try:
         id_ = str(UUID(payment_id))
     except ValueError:
-        console.print(f"[red]payment_id: {payment_id!r} is not a UUID[/]")
-        raise typer.Exit(2) from None
+        refuse(f"payment_id: {payment_id!r} is not a UUID")
 
     async def work(link: Connections) -> int:
         moments = [moment async for moment in _moments(link, id_)]

@@ -5,7 +5,8 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from libs.cli.connections import EXIT_FAILED, told
+from libs.cli.connections import told
+from libs.cli.terminal import EXIT_FAILED
 from libs.client import HefuError
 from libs.failure import StartFailed
 
