@@ -9,6 +9,7 @@ import grpc
 from hefu.accounts.v1 import accounts_pb2 as pb
 from hefu.accounts.v1 import accounts_pb2_grpc, events_pb2
 from libs.client.calls import PATIENCE_S, check_shape, patiently
+from libs.client.command_bytes import command_bytes, transfer_bytes
 from libs.client.errors import TRANSIENT_REASONS, HefuError, Unanswered
 from libs.client.joining import IN_FLIGHT_MAX, Joiner
 from libs.money import MINOR_MAX, Money
@@ -16,6 +17,7 @@ from libs.wire import money_to_wire
 
 CALL_S: Final = 10.0
 _CODE_LENGTH: Final = 3
+_POST: Final = "/hefu.accounts.v1.AccountsService/PostCommands"
 
 
 class AccountsClient:
@@ -31,11 +33,17 @@ class AccountsClient:
         self.stub: accounts_pb2_grpc.AccountsServiceAsyncStub = (
             accounts_pb2_grpc.AccountsServiceStub(channel)
         )
+        self._call = channel.unary_unary(
+            _POST,
+            request_serializer=_as_it_is,
+            response_deserializer=pb.PostCommandsResponse.FromString,
+        )
         self.position = 0
         self._patience_s = patience_s
-        self._joiner: Joiner[pb.Command, pb.CommandResult] = Joiner(
+        # Commands wait in their bytes: together they are the request.
+        self._joiner: Joiner[bytes, pb.CommandResult] = Joiner(
             self._post,
-            lambda result: result.refusal.reason,
+            _refusal_of,
             in_flight_max=in_flight_max,
             patience_s=patience_s,
         )
@@ -50,7 +58,7 @@ class AccountsClient:
     async def submit(self, command: pb.Command) -> pb.CommandResult:
         """One command's own outcome; refusals are in it. Raises `HefuError`, `Unanswered`."""
         check_shape(command)
-        return await self._joiner.submit(command)
+        return await self._joiner.submit(command_bytes(command))
 
     async def _posted(
         self, command: pb.Command, ids: Sequence[UUID | str] = (), amount: Money | None = None
@@ -61,6 +69,9 @@ class AccountsClient:
         """
         if not ids or not are_well_formed(ids, amount):
             check_shape(command)
+        return await self._answered(command_bytes(command))
+
+    async def _answered(self, command: bytes) -> pb.CommandResult:
         result = await self._joiner.submit(command)
         if result.HasField("refusal"):
             raise HefuError(result.refusal.reason, result.refusal.description)
@@ -78,7 +89,7 @@ class AccountsClient:
             check_shape(own)
 
         async def post() -> Sequence[pb.CommandResult]:
-            results = await self._post(linked)
+            results = await self._post([command_bytes(command) for command in linked])
             for result in results:
                 if result.refusal.reason in TRANSIENT_REASONS:
                     raise Unanswered("UNAVAILABLE", "refused for the moment")
@@ -103,6 +114,13 @@ class AccountsClient:
         self, transfer_id: UUID | str, payer: UUID | str, payee: UUID | str, amount: Money
     ) -> pb.CommandResult:
         """Move money from one account to another in one entry."""
+        if (
+            isinstance(transfer_id, UUID)
+            and isinstance(payer, UUID)
+            and isinstance(payee, UUID)
+            and are_well_formed((), amount)
+        ):
+            return await self._answered(transfer_bytes(transfer_id, payer, payee, amount))
         legs = [
             pb.Leg(account_id=str(account), direction=direction, amount=money_to_wire(amount))
             for account, direction in (
@@ -111,9 +129,7 @@ class AccountsClient:
             )
         ]
         transfer = pb.Transfer(transfer_id=str(transfer_id), legs=legs)
-        return await self._posted(
-            pb.Command(transfer=transfer), (transfer_id, payer, payee), amount
-        )
+        return await self._posted(pb.Command(transfer=transfer))
 
     async def place_hold(
         self, hold_id: UUID | str, account_id: UUID | str, amount: Money, expires_after_s: int = 0
@@ -169,9 +185,8 @@ class AccountsClient:
         await self._joiner.close()
         await self._looker.close()
 
-    async def _post(self, commands: Sequence[pb.Command]) -> Sequence[pb.CommandResult]:
-        request = pb.PostCommandsRequest(commands=commands)
-        response = await self.stub.PostCommands(request, timeout=CALL_S)
+    async def _post(self, commands: Sequence[bytes]) -> Sequence[pb.CommandResult]:
+        response: pb.PostCommandsResponse = await self._call(b"".join(commands), timeout=CALL_S)
         self.position = max(self.position, response.position)
         return response.results
 
@@ -180,6 +195,14 @@ class AccountsClient:
         response = await self.stub.GetAccounts(request, timeout=CALL_S)
         found = {account.account_id: account for account in response.accounts}
         return [found.get(account_id) for account_id in account_ids]
+
+
+def _as_it_is(request: bytes) -> bytes:
+    return request
+
+
+def _refusal_of(result: pb.CommandResult) -> str:
+    return result.refusal.reason if result.HasField("refusal") else ""
 
 
 def are_well_formed(ids: Sequence[UUID | str], amount: Money | None) -> bool:
