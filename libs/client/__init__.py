@@ -19,6 +19,7 @@ from libs.client.calls import PATIENCE_S
 from libs.client.errors import HefuError, Unanswered
 from libs.client.funds import FundsClient
 from libs.client.payments import PaymentsClient, is_final, is_settled
+from libs.client.recommendations import RecommendationsClient
 from libs.client.terms import merchant_payment, payout, top_up, transfer
 from libs.failure import StartFailed
 from libs.grpc_client import open_channel
@@ -30,6 +31,7 @@ __all__ = [
     "HefuClient",
     "HefuError",
     "PaymentsClient",
+    "RecommendationsClient",
     "Unanswered",
     "is_final",
     "is_settled",
@@ -49,8 +51,9 @@ class Addresses:
     accounts: str
     payments: str
     settlement: str
-    # Empty: no funds run there.
+    # Empty: none run there.
     funds: str = ""
+    recommendations: str = ""
 
     @classmethod
     def of(cls, run_dir: Path) -> "Addresses":
@@ -59,7 +62,13 @@ class Addresses:
             told = json.loads((run_dir / "supervisor.json").read_text())["addresses"]
         except (OSError, ValueError, KeyError) as error:
             raise StartFailed(f"nothing runs in {run_dir}: `make up` starts it") from error
-        return cls(told["accounts"], told["payments"], told["settlement"], told.get("funds", ""))
+        return cls(
+            told["accounts"],
+            told["payments"],
+            told["settlement"],
+            told.get("funds", ""),
+            told.get("recommendations", ""),
+        )
 
 
 class HefuClient:
@@ -71,11 +80,13 @@ class HefuClient:
         payments: PaymentsClient,
         settlement: "settlement_pb2_grpc.SettlementServiceAsyncStub",
         funds: FundsClient | None = None,
+        advice: RecommendationsClient | None = None,
     ) -> None:
         self.accounts = accounts
         self.payments = payments
         self.settlement = settlement
         self._funds = funds
+        self._advice = advice
 
     @property
     def funds(self) -> FundsClient:
@@ -83,6 +94,13 @@ class HefuClient:
         if self._funds is None:
             raise StartFailed("no funds run here")
         return self._funds
+
+    @property
+    def advice(self) -> RecommendationsClient:
+        """Lists and portfolios that fit an investor. Raises `StartFailed` where none are given."""
+        if self._advice is None:
+            raise StartFailed("no advice is given here")
+        return self._advice
 
     @classmethod
     @asynccontextmanager
@@ -116,9 +134,14 @@ class HefuClient:
             settlement: settlement_pb2_grpc.SettlementServiceAsyncStub = (
                 settlement_pb2_grpc.SettlementServiceStub(channels[2])
             )
-            funds = None
+            funds = advice = None
             if addresses.funds:
                 opened = open_channel(addresses.funds, identity)
                 funds = FundsClient(await stack.enter_async_context(opened), patience_s=patience_s)
                 stack.push_async_callback(funds.close)
-            yield cls(accounts, payments, settlement, funds)
+            if addresses.recommendations:
+                opened = open_channel(addresses.recommendations, identity)
+                advice = RecommendationsClient(
+                    await stack.enter_async_context(opened), patience_s=patience_s
+                )
+            yield cls(accounts, payments, settlement, funds, advice)

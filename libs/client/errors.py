@@ -61,4 +61,7 @@ def is_transient(error: BaseException) -> bool:
 def error_of(error: grpc.aio.AioRpcError) -> HefuError:
     """A failed call as ours."""
     kind = Unanswered if is_transient(error) else HefuError
-    return kind(reason_of(error), error.details() or "", violations_of(error))
+    reason = reason_of(error)
+    # The wire's details begin with the reason, for whoever sees nothing else.
+    description = (error.details() or "").removeprefix(f"{reason}: ")
+    return kind(reason, description, violations_of(error))

@@ -1,12 +1,13 @@
 """Funds as a wallet back end sees them: the catalogue, orders, plans, holdings, statements."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import date
-from typing import Final
+from typing import Final, Protocol, TypeVar
 from uuid import UUID
 
 import grpc
+from google.protobuf.message import Message
 
 from hefu.funds.v1 import events_pb2, funds_pb2_grpc
 from hefu.funds.v1 import funds_pb2 as pb
@@ -15,8 +16,6 @@ from libs.client.errors import HefuError, is_transient
 from libs.client.joining import IN_FLIGHT_MAX, Joiner
 from libs.decider import FieldViolation
 from libs.ids import new_id
-from libs.money import Money
-from libs.wire import money_to_wire
 
 CALL_S: Final = 20.0
 _STREAM_S: Final = 300.0
@@ -32,59 +31,26 @@ _FINAL: Final = frozenset(
 )
 
 
+class _Page(Protocol):
+    next_page_token: str
+
+
+class _Paged(Protocol):
+    page_token: str
+
+
+class _Positioned(Protocol):
+    position: int
+
+
+A = TypeVar("A")
+P = TypeVar("P", bound=_Page)
+S = TypeVar("S", bound=_Positioned)
+
+
 def is_ended(order: pb.FundOrder) -> bool:
     """Whether units and cash of the order are where they belong, or it came to nothing."""
     return order.state in _FINAL
-
-
-def subscribe(
-    investor_id: str, wallet: UUID | str, fund_code: str, amount: Money, warning_id: str = ""
-) -> events_pb2.FundOrderTerms:
-    """Buy for an amount."""
-    kind = events_pb2.FundSubscription(fund_code=fund_code, amount=money_to_wire(amount))
-    return events_pb2.FundOrderTerms(
-        investor_id=investor_id,
-        wallet_account_id=str(wallet),
-        subscription=kind,
-        warning_id=warning_id,
-    )
-
-
-def redeem(
-    investor_id: str, wallet: UUID | str, fund_code: str, shares: int
-) -> events_pb2.FundOrderTerms:
-    """Sell shares (at the fund's scale); what a large redemption defers rolls over."""
-    kind = events_pb2.FundRedemption(
-        fund_code=fund_code, shares=shares, remainder=events_pb2.REMAINDER_ROLL_OVER
-    )
-    return events_pb2.FundOrderTerms(
-        investor_id=investor_id, wallet_account_id=str(wallet), redemption=kind
-    )
-
-
-def redeem_fast(
-    investor_id: str, wallet: UUID | str, fund_code: str, shares: int
-) -> events_pb2.FundOrderTerms:
-    """Money-market shares (at the fund's scale) into the wallet at once."""
-    kind = events_pb2.FundFastRedemption(fund_code=fund_code, shares=shares)
-    return events_pb2.FundOrderTerms(
-        investor_id=investor_id, wallet_account_id=str(wallet), fast_redemption=kind
-    )
-
-
-def switch(
-    investor_id: str, wallet: UUID | str, fund_code: str, target_code: str, shares: int
-) -> events_pb2.FundOrderTerms:
-    """Shares (at the fund's scale) out of one fund and into another of the same registrar."""
-    kind = events_pb2.FundSwitching(
-        fund_code=fund_code,
-        target_code=target_code,
-        shares=shares,
-        remainder=events_pb2.REMAINDER_ROLL_OVER,
-    )
-    return events_pb2.FundOrderTerms(
-        investor_id=investor_id, wallet_account_id=str(wallet), switching=kind
-    )
 
 
 class FundsClient:
@@ -124,12 +90,8 @@ class FundsClient:
 
     async def get(self, order_id: UUID | str) -> pb.FundOrder:
         """The order as it stands."""
-        request = pb.GetOrderRequest(order_id=str(order_id))
-        check_shape(request)
-        response = await patiently(
-            lambda: self.stub.GetOrder(request, timeout=CALL_S), self._patience_s
-        )
-        return response.order
+        request = pb.GetOrderRequest(order_id=str(order_id), min_position=self.position)
+        return (await self._ask(self.stub.GetOrder, request)).order
 
     async def wait(
         self, order_id: UUID | str, until: Callable[[pb.FundOrder], bool] = is_ended
@@ -163,12 +125,12 @@ class FundsClient:
     async def cancel(self, order_id: UUID | str) -> pb.FundOrder:
         """Cancel an order strictly before its cut-off. Raises `HefuError` (CUTOFF_PASSED)."""
         request = pb.CancelOrderRequest(order_id=str(order_id), request_id=str(new_id()))
-        check_shape(request)
-        response = await patiently(
-            lambda: self.stub.CancelOrder(request, timeout=CALL_S), self._patience_s
-        )
-        self.position = max(self.position, response.position)
-        return response.order
+        return self._seen(await self._ask(self.stub.CancelOrder, request)).order
+
+    async def fund(self, code: str) -> pb.Fund:
+        """One fund: its terms, documents and latest price."""
+        request = pb.GetFundRequest(code=code, min_position=self.position)
+        return (await self._ask(self.stub.GetFund, request)).fund
 
     async def funds(self, highest_level: int = 0) -> AsyncIterator[pb.Fund]:
         """The catalogue by code; those not above a risk level, where one is given."""
@@ -177,15 +139,9 @@ class FundsClient:
             page_size=_PAGE,
             min_position=self.position,
         )
-        while True:
-            page = await patiently(
-                lambda: self.stub.ListFunds(request, timeout=CALL_S), self._patience_s
-            )
+        async for page in self._pages(self.stub.ListFunds, request):
             for fund in page.funds:
                 yield fund
-            if not page.next_page_token:
-                return
-            request.page_token = page.next_page_token
 
     async def navs(self, code: str, begin: date, end: date) -> AsyncIterator[pb.PublishedNav]:
         """Published prices of a fund between two days, both included, oldest first."""
@@ -196,15 +152,9 @@ class FundsClient:
             page_size=_PAGE,
             min_position=self.position,
         )
-        while True:
-            page = await patiently(
-                lambda: self.stub.ListNavs(request, timeout=CALL_S), self._patience_s
-            )
+        async for page in self._pages(self.stub.ListNavs, request):
             for nav in page.navs:
                 yield nav
-            if not page.next_page_token:
-                return
-            request.page_token = page.next_page_token
 
     async def holdings(
         self, investor_id: str, *, with_returns: bool = False
@@ -216,10 +166,53 @@ class FundsClient:
             with_returns=with_returns,
             min_position=self.position,
         )
-        response = await patiently(
-            lambda: self.stub.ListHoldings(request, timeout=CALL_S), self._patience_s
+        return (await self._ask(self.stub.ListHoldings, request)).holdings
+
+    async def statement(
+        self, investor_id: str, begin: date | None = None, end: date | None = None
+    ) -> AsyncIterator[pb.StatementLine]:
+        """What moved an investor's units between two days, both included, oldest first."""
+        request = pb.ListStatementLinesRequest(
+            investor_id=investor_id,
+            from_date="" if begin is None else begin.isoformat(),
+            to_date="" if end is None else end.isoformat(),
+            page_size=_PAGE,
+            min_position=self.position,
         )
-        return response.holdings
+        async for page in self._pages(self.stub.ListStatementLines, request):
+            for line in page.lines:
+                yield line
+
+    async def begin_plan(self, plan_id: UUID | str, terms: events_pb2.PlanTerms) -> pb.Plan:
+        """Begin a regular plan; same id and terms again: the same plan."""
+        request = pb.CreatePlanRequest(plan_id=str(plan_id), terms=terms)
+        return self._seen(await self._ask(self.stub.CreatePlan, request)).plan
+
+    async def stop_plan(self, plan_id: UUID | str) -> pb.Plan:
+        """End a regular plan for good; what it bought stays."""
+        request = pb.StopPlanRequest(plan_id=str(plan_id), request_id=str(new_id()))
+        return self._seen(await self._ask(self.stub.StopPlan, request)).plan
+
+    async def plans(self, investor_id: str) -> AsyncIterator[pb.Plan]:
+        """An investor's regular plans, with when each is due next."""
+        request = pb.ListPlansRequest(
+            investor_id=investor_id, page_size=_PAGE, min_position=self.position
+        )
+        async for page in self._pages(self.stub.ListPlans, request):
+            for plan in page.plans:
+                yield plan
+
+    async def confirm_again(
+        self, investor_id: str, fund_code: str, warning_id: UUID | str = ""
+    ) -> str:
+        """The investor insists; the id goes into the order's `second_confirmation_id`."""
+        request = pb.ConfirmAgainRequest(
+            investor_id=investor_id,
+            fund_code=fund_code,
+            confirmation_id=str(new_id()),
+            warning_id=str(warning_id),
+        )
+        return self._seen(await self._ask(self.stub.ConfirmAgain, request)).confirmation_id
 
     async def close(self) -> None:
         """Give up what is in flight."""
@@ -232,3 +225,19 @@ class FundsClient:
         response = await self.stub.PlaceOrders(request, timeout=CALL_S)
         self.position = max(self.position, response.position)
         return response.results
+
+    async def _ask(self, call: Callable[..., Awaitable[A]], request: Message) -> A:
+        check_shape(request)
+        return await patiently(lambda: call(request, timeout=CALL_S), self._patience_s)
+
+    async def _pages(self, call: Callable[..., Awaitable[P]], request: _Paged) -> AsyncIterator[P]:
+        while True:
+            page = await patiently(lambda: call(request, timeout=CALL_S), self._patience_s)
+            yield page
+            if not page.next_page_token:
+                return
+            request.page_token = page.next_page_token
+
+    def _seen(self, answer: S) -> S:
+        self.position = max(self.position, answer.position)
+        return answer

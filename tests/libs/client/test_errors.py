@@ -10,8 +10,8 @@ from libs.decider import FieldViolation
 from libs.transient import is_transient
 
 
-def failed(code: grpc.StatusCode) -> grpc.aio.AioRpcError:
-    return grpc.aio.AioRpcError(code, grpc.aio.Metadata(), grpc.aio.Metadata(), details="why")
+def failed(code: grpc.StatusCode, details: str = "why") -> grpc.aio.AioRpcError:
+    return grpc.aio.AioRpcError(code, grpc.aio.Metadata(), grpc.aio.Metadata(), details=details)
 
 
 def test_a_refusal_names_its_reason_and_its_fields() -> None:
@@ -38,6 +38,12 @@ def test_what_says_nothing_of_the_outcome_is_unanswered(
     assert isinstance(error, Unanswered) is not is_known
     assert is_transient(error) is not is_known
     assert error.reason == code.name
+
+
+def test_the_reason_is_told_once() -> None:
+    error = error_of(failed(grpc.StatusCode.NOT_FOUND, "NOT_FOUND: there is no such fund"))
+    assert str(error) == "NOT_FOUND: there is no such fund"
+    assert error.description == "there is no such fund"
 
 
 async def test_what_cannot_be_mended_by_repeating_is_not_repeated() -> None:

@@ -9,7 +9,7 @@ from hefu.funds.v1 import events_pb2
 from hefu.funds.v1 import funds_pb2 as pb
 from hefu.registrar.v1 import registrar_pb2
 from hefu.type.v1 import suitability_pb2
-from libs.client.funds import subscribe
+from libs.client.fund_terms import subscribe
 from libs.grpc_errors import reason_of
 from libs.money import Money
 from libs.registrar_files import OrderRow

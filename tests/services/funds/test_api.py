@@ -8,7 +8,7 @@ from hefu.funds.v1 import funds_pb2 as pb
 from hefu.registrar.v1 import registrar_pb2
 from hefu.type.v1 import suitability_pb2
 from libs.client import HefuError
-from libs.client.funds import redeem, subscribe
+from libs.client.fund_terms import redeem, subscribe
 from libs.grpc_errors import violations_of
 from libs.ids import new_id
 from libs.money import Money
