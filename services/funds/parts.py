@@ -228,7 +228,7 @@ def build(on: Outside, *, steps_at_once: int = 512, watch_every_s: float = 2.0) 
         watch_every_s=watch_every_s,
     )
     wakes.order_driver, wakes.day_driver, wakes.advance_driver = orders, ta_days, advance_driver
-    placing = Placing(aggregates, on.accounts, clock, orders.wake)
+    placing = Placing(aggregates, on.accounts, clock, on.real_clock, orders.wake)
     planning = Planning(aggregates, placing, database, projection, clock, on.is_simulated)
     plan_driver: PlanDriver = ProcessDriver(
         aggregates.plans,

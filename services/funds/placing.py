@@ -31,6 +31,8 @@ class Placing:
     aggregates: Aggregates
     accounts: Accounts
     clock: Clock
+    # Callers make their ids by it.
+    real_clock: Clock
     wake: Callable[[str], None]
     # Whose a wallet is never changes.
     _wallets: dict[str, Wallet] = field(default_factory=dict)
@@ -42,7 +44,8 @@ class Placing:
         if isinstance(known.state, life.Absent):
             await self._check_wallet(terms)
         setting = await self._setting(terms, now_us)
-        place = Place(order_id, terms, caller, now_us, serial_of(order_id), setting)
+        serial = serial_of(order_id)
+        place = Place(order_id, terms, caller, now_us, serial, setting, self.real_clock())
         cause = Cause(f"{order_id}/PLACE", correlation_id=order_id, actor=caller)
         done = await self.aggregates.orders.transact(order_id, place, cause)
         if done.events:

@@ -83,12 +83,15 @@ _HOUR_US = 3_600_000_000
 # Commands.
 @dataclass(frozen=True, slots=True)
 class Place:
+    """`place_us` is the funds' time. Where that is simulated, ids go by `real_us`, the world's."""
+
     order_id: str
     terms: Terms
     caller: str
     place_us: int
     serial: str
     setting: Setting
+    real_us: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +211,7 @@ def _place(command: Place, order: Order) -> Sequence[Event]:
             told = "the id was used with other terms"
             raise Rejected(Reason.IDEMPOTENCY_KEY_REUSED, told, found)
         return []
-    check_time(command.order_id, command.place_us)
+    check_time(command.order_id, max(command.place_us, command.real_us))
     placed = Placed(
         command.order_id, command.terms, command.caller, command.place_us, "", command.serial, ""
     )

@@ -112,8 +112,8 @@ def check_shape(order_id: str, terms: Terms) -> None:
         raise violation(Reason.AMOUNT_OUT_OF_RANGE, "terms.kind.shares", "over 18 digits")
 
 
-def check_time(order_id: str, place_us: int) -> None:
-    if time_ms(UUID(order_id)) > place_us // 1000 + ID_AHEAD_MAX_MS:
+def check_time(order_id: str, now_us: int) -> None:
+    if time_ms(UUID(order_id)) > now_us // 1000 + ID_AHEAD_MAX_MS:
         raise Rejected(Reason.ID_FROM_FUTURE, "the time inside the id is too far ahead")
 
 

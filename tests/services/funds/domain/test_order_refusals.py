@@ -18,6 +18,7 @@ from services.funds.domain.order_lifecycle import (
     Event,
     PartBooked,
     PartCovered,
+    Placed,
     Priced,
     Refused,
 )
@@ -336,6 +337,19 @@ def test_ids_are_looked_at() -> None:
     )
     early = replace(place(terms(BUY)), place_us=PLACE_US - 301_000_000)
     story.when(early).then_rejected(Reason.ID_FROM_FUTURE)
+
+
+def test_an_id_is_as_old_as_the_world_says_where_the_funds_time_is_simulated() -> None:
+    years_ago = PLACE_US - 10 * 365 * 86_400_000_000
+    asked = replace(place(terms(BUY)), place_us=years_ago)
+
+    assert story.when(replace(asked, real_us=PLACE_US)).then(
+        [
+            replace(event, place_us=years_ago) if isinstance(event, Placed) else event
+            for event in placed(BUY)
+        ]
+    )
+    story.when(replace(asked, real_us=PLACE_US - 301_000_000)).then_rejected(Reason.ID_FROM_FUTURE)
 
 
 ANSWER = row(BUY)
