@@ -3,13 +3,13 @@
 import asyncio
 import hashlib
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from enum import Enum
 from types import MappingProxyType
 from typing import Generic, Protocol, TypeVar
-from uuid import UUID, uuid5
+from uuid import UUID
 
 import stamina
 
@@ -22,7 +22,7 @@ from libs.event_store import (
     OutcomeUnknown,
     WrongVersion,
 )
-from libs.ids import new_id
+from libs.ids import named_in, new_id
 
 C = TypeVar("C")
 S = TypeVar("S")
@@ -169,13 +169,21 @@ class Streams(Generic[C, S, E]):
         return await asyncio.shield(working)
 
     async def record(
-        self, id_: str, command: C, cause: Cause, *, is_new: bool = False
+        self,
+        id_: str,
+        command: C,
+        cause: Cause,
+        *,
+        is_new: bool = False,
+        first: Callable[[S, Sequence[E]], Awaitable[None]] | None = None,
     ) -> Transacted[S, E]:
         """The same for work that nobody waits for and only our end cancels: it costs no task.
 
-        Cancelled in the middle, it is recorded or not, as after a crash.
+        Cancelled in the middle, it is recorded or not, as after a crash. What the events say is
+        done already, `first` does: it is told the state and the events before they are appended,
+        again where they are decided again, so it must bear repeating.
         """
-        return await self._in_turn(id_, command, cause, is_new=is_new)
+        return await self._in_turn(id_, command, cause, is_new=is_new, first=first)
 
     def _worked(self, working: asyncio.Task[Transacted[S, E]]) -> None:
         self._working.discard(working)
@@ -183,20 +191,32 @@ class Streams(Generic[C, S, E]):
             working.exception()  # looked at, also where the caller has gone
 
     async def _in_turn(
-        self, id_: str, command: C, cause: Cause, *, is_new: bool
+        self,
+        id_: str,
+        command: C,
+        cause: Cause,
+        *,
+        is_new: bool,
+        first: Callable[[S, Sequence[E]], Awaitable[None]] | None = None,
     ) -> Transacted[S, E]:
         turn = self._turns.setdefault(id_, _Turn())
         turn.waiting += 1
         try:
             async with turn.lock:
-                return await self._transact(id_, command, cause, is_new=is_new)
+                return await self._transact(id_, command, cause, is_new=is_new, first=first)
         finally:
             turn.waiting -= 1
             if not turn.waiting:
                 del self._turns[id_]
 
     async def _transact(
-        self, id_: str, command: C, cause: Cause, *, is_new: bool
+        self,
+        id_: str,
+        command: C,
+        cause: Cause,
+        *,
+        is_new: bool,
+        first: Callable[[S, Sequence[E]], Awaitable[None]] | None,
     ) -> Transacted[S, E]:
         known = self._known.get(id_)
         is_guess = known is None and is_new
@@ -215,6 +235,8 @@ class Streams(Generic[C, S, E]):
                 continue
             if not events:
                 return Transacted(known.state, (), known.position, known.revision)
+            if first is not None:
+                await first(known.state, events)
             try:
                 done = await self._append(id_, events, known.revision, cause, is_guess=is_guess)
             except WrongVersion:
@@ -277,7 +299,7 @@ class Streams(Generic[C, S, E]):
 def _event_id(stream: str, key: str, ordinal: int, type_: str, data: bytes) -> UUID:
     # The store compares ids only; the digest makes other data under the same command another event.
     digest = hashlib.sha256(data).hexdigest()
-    return uuid5(_EVENT_IDS, f"{stream}\x00{key}\x00{ordinal}\x00{type_}\x00{digest}")
+    return named_in(_EVENT_IDS, f"{stream}\x00{key}\x00{ordinal}\x00{type_}\x00{digest}")
 
 
 def _metadata(cause: Cause) -> Mapping[str, str]:

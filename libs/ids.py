@@ -3,7 +3,7 @@
 import hashlib
 from uuid import UUID
 
-from uuid_utils.compat import uuid7
+from uuid_utils.compat import uuid5, uuid7
 
 _NO_TIME_MS = 0
 
@@ -36,6 +36,11 @@ def derived_id(parent: UUID | str, purpose: str, ordinal: int = 0) -> UUID:
 def named_id(*names: str, at_ms: int = _NO_TIME_MS) -> UUID:
     """The id of a thing known by its names alone: no time inside unless given."""
     return _uuid7(at_ms, b"", "\x00".join(names), 0)
+
+
+def named_in(namespace: UUID, name: str) -> UUID:
+    """The UUIDv5 of a name, as the standard library has it, at a quarter of its price."""
+    return uuid5(namespace, name)
 
 
 def account_id_of(owner: str, kind: str, currency: str, ordinal: int = 0) -> UUID:

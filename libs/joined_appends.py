@@ -231,10 +231,9 @@ class JoinedAppends:
 
 def size_of(events: Sequence[NewEvent]) -> int:
     """Bytes of an append, a little more than a server counts."""
-    return sum(
-        len(event.data)
-        + len(event.type)
-        + sum(len(key) + len(value) for key, value in event.metadata.items())
-        + _EVENT_OVERHEAD_BYTES
-        for event in events
-    )
+    size = 0
+    for event in events:
+        size += len(event.data) + len(event.type) + _EVENT_OVERHEAD_BYTES
+        for key, value in event.metadata.items():
+            size += len(key) + len(value)
+    return size

@@ -7,7 +7,7 @@ is of no order of ours, or says something else than before becomes a break, and 
 import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
@@ -22,7 +22,7 @@ from services.funds.domain import order_lifecycle as life
 from services.funds.domain.booking import bookings_of
 from services.funds.domain.breaks import BreakType
 from services.funds.domain.expectation import Expected
-from services.funds.domain.order import BeginByRegistrar, Confirm, Record, next_step, would_book
+from services.funds.domain.order import BeginByRegistrar, Confirm, Record, next_step, says_booked
 from services.funds.domain.order_placing import Reason
 from services.funds.domain.order_terms import (
     REGISTRAR_CODES,
@@ -144,20 +144,17 @@ class BookingDesk:
 
         A crash between them is healed when the file is applied again: a row is booked once.
         """
-        known = (await self.aggregates.orders.load(answer.order_id)).state
-        command = await self._command(ta_id, answer, known)
-        if (
-            isinstance(command, Confirm)
-            and isinstance(known, life.Begun)
-            and would_book(command, known)
-        ):
-            part = life.Part(answer.row, answer.row.row_id, life.PartStage.AGREED)
-            await self._book(known, part, first_lots)
-            command = replace(command, is_booked=True)
-        row = answer.row
+        row, orders = answer.row, self.aggregates.orders
+
+        async def book(order: life.Order, events: Sequence[life.Event]) -> None:
+            if isinstance(order, life.Begun) and says_booked(events):
+                part = life.Part(row, row.row_id, life.PartStage.AGREED)
+                await self._book(order, part, first_lots)
+
+        command = await self._command(ta_id, answer, (await orders.load(answer.order_id)).state)
         # The key is the row's content too: the same row from another file is the same command.
         cause = _cause(answer.order_id, f"row/{row.row_id}/{row.file_key}")
-        state = (await self.aggregates.orders.record(answer.order_id, command, cause)).state
+        state = (await orders.record(answer.order_id, command, cause, first=book)).state
         if isinstance(state, life.Absent):
             raise AssertionError("a row that was taken leaves an order")  # noqa: TRY004 - a bug
         return state
@@ -175,7 +172,7 @@ class BookingDesk:
         expected = None
         if isinstance(known, life.Begun):
             expected = await self.expecting.of(known, row)
-        return Confirm(row, expected)
+        return Confirm(row, expected, is_booked=True)
 
     async def _book(self, order: life.Begun, part: life.Part, first_lots: set[str]) -> None:
         order_id = order.placed.order_id

@@ -47,6 +47,8 @@ class _Slot:
     way: _Way
     # Fields of a union stand under the alternative's own name, not under theirs.
     alternatives: Mapping[str, type]
+    # A value of it that counts as false is its default, and left out.
+    is_plain: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,8 @@ class Shape:
         body: Json = {}
         for slot in self.slots:
             each = getattr(value, slot.name)
+            if not each and slot.is_plain:
+                continue
             if slot.alternatives:
                 if each is not None:
                     body[_alternative(type(each))] = shape_of(type(each)).to_json(each)
@@ -114,7 +118,7 @@ def _slot(field: "Field[Any]", hint: Any) -> _Slot:  # noqa: ANN401 - a type as 
     if _is_union(hint) and len(members) > 1 and all(is_dataclass(each) for each in members):
         nothing = _Way(lambda _: None, lambda _: None, lambda: None)
         return _Slot(field.name, nothing, {_alternative(each): each for each in members})
-    return _Slot(field.name, _way(hint), {})
+    return _Slot(field.name, _way(hint), {}, is_plain=hint in (str, int, bool, bytes))
 
 
 def _is_union(hint: Any) -> bool:  # noqa: ANN401 - a type as it was written

@@ -151,8 +151,9 @@ async def of_funds_and_advice(bench: Bench, console: Console) -> None:
             for found in await advice.measured(Path(folder)):
                 bench.keep(found)
     if "fund" in bench.wanted:
-        with tempfile.TemporaryDirectory() as folder, console.status("funds"):
-            async for each in funds.measured(Path(folder), is_full=bench.is_full):
+        with tempfile.TemporaryDirectory() as folder, console.status("funds") as status:
+            tell = status.update
+            async for each in funds.measured(Path(folder), tell, is_full=bench.is_full):
                 bench.keep(each)
 
 

@@ -8,18 +8,19 @@ import asyncio
 import gc
 import resource
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
 from pathlib import Path
+from typing import Any, cast
 
 import orjson
 from sqlalchemy import Connection, insert
 
 from libs.decider import Cause
-from libs.event_store import NO_STREAM, EventStore, NewEvent
+from libs.event_store import EventStore
 from libs.fund_arithmetic import (
     FeeBand,
     FeeMethod,
@@ -36,12 +37,16 @@ from libs.read_model import Database
 from libs.service import GC_THRESHOLDS
 from libs.suitability import InvestorClass, RiskLevel
 from services.funds import queries, tables
-from services.funds.aggregates import ORDERS, Aggregates
+from services.funds.aggregates import Aggregates
 from services.funds.booking_desk import Answer, BookingDesk
 from services.funds.breaking import Breaking
 from services.funds.domain import fund as funds
+from services.funds.domain import order as fund_orders
 from services.funds.domain import order_lifecycle as life
-from services.funds.domain.order import Record
+from services.funds.domain.holding_lifecycle import Holding
+from services.funds.domain.investor import ClassRecorded, Investor
+from services.funds.domain.order import Command, Place, Record
+from services.funds.domain.order_placing import Setting
 from services.funds.domain.order_terms import Confirmation, Subscription, Terms
 from services.funds.domain.product import Dealing, FeeTable, FundTerms, RegisterModel
 from services.funds.expecting import Expecting
@@ -56,8 +61,11 @@ CONFIRMATIONS_FULL, HOLDINGS_FULL = 100_000, 1_000_000
 _T, _CONFIRM, _NAV, _MINOR = date(2026, 9, 24), date(2026, 9, 28), 10_025, 1_000_000
 _CODE, _TA, _CURRENCY = "BENCH1", "BENCH", "CNY"
 _PAGE, _AT_ONCE, _KIB = 50_000, 512, 1024
+# Rows of one confirmation file; orders of which no more is told at a time.
+_ROWS, _TOLD_EVERY = 15_000, 5_000
 _WALLET = str(named_id("bench wallet"))
 _KEY = "BENCH-2026-09-24-04-001"
+_PROFILE = ClassRecorded(InvestorClass.C4, InvestorKind.PERSON, date(2027, 1, 1), "v1", "bench")
 
 
 def terms() -> FundTerms:
@@ -76,8 +84,10 @@ def terms() -> FundTerms:
     )
 
 
-async def measured(folder: Path, *, is_full: bool) -> AsyncIterator[Measured]:
-    """Both, into a durable store of their own and a database on disk."""
+async def measured(
+    folder: Path, tell: Callable[[str], None], *, is_full: bool
+) -> AsyncIterator[Measured]:
+    """Both, into a durable store of their own and a database on disk; `tell` how far it is."""
     server = EventStoreServer(
         folder / "fund-store", identities(folder / "fund-identities") / "eventstore"
     )
@@ -85,7 +95,7 @@ async def measured(folder: Path, *, is_full: bool) -> AsyncIterator[Measured]:
     try:
         async with KurrentStore.open(server.uri) as store:
             count = CONFIRMATIONS_FULL if is_full else CONFIRMATIONS
-            yield await confirmations(store, count, server.pid)
+            yield await confirmations(store, count, server.pid, tell)
     finally:
         server.stop()
     yield await revaluation(folder, HOLDINGS_FULL if is_full else HOLDINGS)
@@ -112,7 +122,10 @@ class _Order:
 
 
 async def confirmations(
-    store: EventStore, count: int = CONFIRMATIONS, store_pid: int | None = None
+    store: EventStore,
+    count: int = CONFIRMATIONS,
+    store_pid: int | None = None,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> Measured:
     """Book the confirmations of a day; the orders are with the registrar before the clock runs."""
     aggregates = Aggregates.over(store)
@@ -122,7 +135,7 @@ async def confirmations(
     await aggregates.funds.transact(_CODE, nav, cause)
     run = str(named_id("bench", str(time.time_ns()), at_ms=1_700_000_000_000))
     orders = [_Order(str(derived_id(run, "order", n)), f"bench:{run}:{n}") for n in range(count)]
-    await _batched(store, aggregates, orders)
+    await _batched(aggregates, orders, lambda done: tell(f"{done:,} of {count:,} orders placed"))
     answers = _answers(orders)
     with closing(Database.open("sqlite://")) as database:
         await database.write(tables.own.create_all)
@@ -133,11 +146,15 @@ async def confirmations(
         before_s = cpu_s_of(store_pid) if store_pid is not None else 0.0
         with _collecting_as_a_service():
             begun, cpu = time.perf_counter(), time.process_time()
-            done = await desk.book(_TA, answers)
+            booked = breaks = 0
+            for start in range(0, count, _ROWS):
+                done = await desk.book(_TA, answers[start : start + _ROWS])
+                booked, breaks = booked + done.booked, breaks + done.breaks
+                tell(f"{booked:,} of {count:,} confirmations booked")
             lasted, used = time.perf_counter() - begun, time.process_time() - cpu
         store_s = cpu_s_of(store_pid) - before_s if store_pid is not None else 0.0
-    if (done.booked, done.breaks) != (count, 0):
-        raise AssertionError(f"{done.booked} booked and {done.breaks} breaks of {count}")
+    if (booked, breaks) != (count, 0):
+        raise AssertionError(f"{booked} booked and {breaks} breaks of {count}")
     return Measured(
         "fund-confirmations",
         f"{count:,} confirmations booked",
@@ -189,41 +206,54 @@ def _now() -> int:
     return 1_790_000_000_000_000
 
 
-async def _batched(store: EventStore, aggregates: Aggregates, orders: Sequence[_Order]) -> None:
-    """Orders as they stand when the registrar has them; its receipt leaves them at hand."""
-    received = Record(life.Received())
-    waiting = iter(orders)
+async def _batched(
+    aggregates: Aggregates, orders: Sequence[_Order], tell: Callable[[int], None]
+) -> None:
+    """Orders as they stand when the registrar has them, at hand as they are after its receipt.
+
+    Each is decided from its placing on as it is in a day, and stored with one append, not six.
+    """
+    setting = Setting(
+        (await aggregates.funds.load(_CODE)).state, Holding(), Investor(_PROFILE), _T, _T
+    )
+    # Whatever is at hand there is at hand here: only what is asked at once differs.
+    decider: Any = replace(fund_orders.order, decide=cast("Any", _decide_all))
+    lives: Any = replace(aggregates.orders, decider=decider)
+    waiting = iter(enumerate(orders, 1))
 
     async def work() -> None:
-        for order in waiting:
-            events = [
-                NewEvent(derived_id(order.order_id, "event", number), *ORDERS.encode(event))
-                for number, event in enumerate(_life(order))
-            ]
-            await store.append(f"fund_order-{order.order_id}", events, NO_STREAM)
-            cause = Cause(f"{order.order_id}/RECEIVED")
-            await aggregates.orders.record(order.order_id, received, cause)
+        for number, order in waiting:
+            cause = Cause(f"{order.order_id}/begun")
+            await lives.record(order.order_id, _asked(order, setting), cause, is_new=True)
+            if not number % _TOLD_EVERY:
+                tell(number)
 
     async with asyncio.TaskGroup() as group:
         for _ in range(_AT_ONCE):
             group.create_task(work())
 
 
-def _life(order: _Order) -> list[life.Event]:
+def _decide_all(commands: Sequence[Command], order: life.Order) -> Sequence[life.Event]:
+    """What an order's own decider says to one command after the other."""
+    events: list[life.Event] = []
+    for command in commands:
+        more = fund_orders.order.decide(command, order)
+        order = fund_orders.order.fold(order, more)
+        events += more
+    return events
+
+
+def _asked(order: _Order, setting: Setting) -> Sequence[Command]:
     kind = Subscription(_CODE, Money(_CURRENCY, _MINOR))
     asked = Terms(order.investor_id, _WALLET, kind)
-    placed = life.Placed(
-        order.order_id, asked, "wallet", _now(), _TA, serial_of(order.order_id), "022"
-    )
-    passed = life.SuitabilityPassed(InvestorClass.C4, InvestorKind.PERSON, RiskLevel.R3, "v1", 1)
-    accepted = life.Accepted(_T, _CONFIRM, _CONFIRM, _now(), _now())
+    serial = serial_of(order.order_id)
     return [
-        placed,
-        passed,
-        life.MoneyHeld(1),
-        life.Funded(2, _now()),
-        accepted,
-        life.Batched("BENCH-2026-09-24-03-001", 1),
+        Place(order.order_id, asked, "wallet", _now(), serial, setting),
+        Record(life.MoneyHeld(1)),
+        Record(life.Funded(2, _now())),
+        Record(life.Accepted(_T, _CONFIRM, _CONFIRM, _now(), _now())),
+        Record(life.Batched("BENCH-2026-09-24-03-001", 1)),
+        Record(life.Received()),
     ]
 
 

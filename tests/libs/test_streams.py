@@ -244,3 +244,30 @@ def test_whatever_is_lost_each_command_is_recorded_exactly_once(
             assert known.state.keys == set(events) or known.revision < len(events) - 1
 
     asyncio.run(run())
+
+
+async def test_what_must_come_first_is_done_before_the_events_are_there() -> None:
+    store = MemoryStore()
+    seen: list[tuple[State, Sequence[str], list[str]]] = []
+
+    async def first(state: State, events: Sequence[str]) -> None:
+        seen.append((state, events, await stored(store, "a")))
+
+    counters = streams(store)
+    for _ in range(2):  # of a repeat nothing is recorded, so nothing comes first
+        done = await counters.record("a", Reach(2), Cause("reach two"), first=first)
+
+    assert [before for _, _, before in seen] == [[]]
+    assert list(seen[0][1]) == await stored(store, "a")
+    assert done.events == ()
+
+
+async def test_what_could_not_be_done_first_is_not_recorded() -> None:
+    store = MemoryStore()
+
+    async def first(_: State, __: Sequence[str]) -> None:
+        raise Rejected(Reason.GOES_BACK)
+
+    with pytest.raises(Rejected):
+        await streams(store).record("a", Reach(2), Cause("reach two"), first=first)
+    assert await stored(store, "a") == []

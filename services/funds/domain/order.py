@@ -1,7 +1,7 @@
 """A fund order: what may be asked of it, what is decided, and its next step."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TypeAlias, assert_never
 
@@ -112,8 +112,8 @@ class GiveUpFunding:
 class Confirm:
     """A row of the registrar; `expected` is what its price gives, where the price is known.
 
-    `is_booked`: whoever asked has decided it before, seen that it agrees, and booked its shares;
-    so one record says all of it. A row that does not agree is never booked.
+    `is_booked`: before the events are recorded, whoever asks books the row's shares where they say
+    so (`says_booked`); so one record says all of it. A row that does not agree is never booked.
     """
 
     confirmation: Confirmation
@@ -274,9 +274,8 @@ def _begin_by_registrar(command: BeginByRegistrar, order: Order) -> Sequence[Eve
     return [placed, *_confirm(answer, begun)]
 
 
-def would_book(command: Confirm, order: Order) -> bool:
-    """Whether the row's shares are to be booked before it is recorded. Raises `Rejected`."""
-    events = _confirm(replace(command, is_booked=True), order)
+def says_booked(events: Sequence[Event]) -> bool:
+    """Whether the row's shares are to be in the holding before these events are recorded."""
     return any(isinstance(e, Confirmed | PartlyConfirmed) and e.is_booked for e in events)
 
 
