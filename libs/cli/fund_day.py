@@ -14,6 +14,7 @@ from rich.progress import Progress
 
 from hefu.funds.v1 import funds_pb2 as funds
 from libs.cli.connections import RUN_DIR, told
+from libs.cli.fund_feed import tell_of
 from libs.cli.fund_gather import report_of
 from libs.cli.fund_investors import Investor, people, plans
 from libs.cli.fund_link import FundLink, connect_funds
@@ -153,10 +154,14 @@ async def _play(link: FundLink, system: System, asked: Asked, progress: Progress
     samples = load_samples()
     market = Market(samples)
     registrar = system.running.registrars[0]
-    sessions = await _sessions(link, market, asked, registrar.registrar_id)
+    played = await _played(link, registrar.registrar_id)
+    sessions = await _sessions(link, market, asked, played)
     investors = people(asked.accounts, asked.seed)
     set_up = SetUp(link, progress, asked.currency, [bank.bank_id for bank in system.banks])
     await set_up.registrar(registrar, samples)
+    if link.feeds is not None:
+        with console.status("telling advice of the funds and their earlier prices"):
+            await tell_of(link.feeds, samples, min([*played, sessions[0].day]))
     settling = Settling(link.link, _business_date(system.run_dir))
     days = FundPlay(
         link,
@@ -205,12 +210,17 @@ async def _each_session(
     await days.tie_out(sessions[-1].day)
 
 
-async def _sessions(link: FundLink, market: Market, asked: Asked, ta_id: str) -> Sequence[Session]:
-    if asked.first is not None and asked.last is not None:
-        return market.sessions(asked.first, asked.last)
+async def _played(link: FundLink, ta_id: str) -> Sequence[date]:
     listing = funds.ListTaDaysRequest(ta_id=ta_id)
     found = await patiently(partial(link.desk.ListTaDays, listing))
-    played = [date.fromisoformat(day.trade_date) for day in found.ta_days]
+    return [date.fromisoformat(day.trade_date) for day in found.ta_days]
+
+
+async def _sessions(
+    link: FundLink, market: Market, asked: Asked, played: Sequence[date]
+) -> Sequence[Session]:
+    if asked.first is not None and asked.last is not None:
+        return market.sessions(asked.first, asked.last)
     begin = market.first_after(max(played)) if played else date.fromisoformat(FIRST_DAY)
     clock = await patiently(partial(link.desk.GetFundClock, funds.GetFundClockRequest()))
     if played and clock.is_simulated:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import grpc
 
 from hefu.funds.v1.funds_pb2_grpc import FundDayServiceStub, FundsServiceStub
+from hefu.recommendations.v1.recommendations_pb2_grpc import FeedServiceStub
 from hefu.registrar.v1.sample_registrar_pb2_grpc import SampleRegistrarServiceStub
 from libs.cli.connections import Connections, connect
 from libs.failure import StartFailed
@@ -17,6 +18,7 @@ from libs.supervisor import Running
 
 if TYPE_CHECKING:
     from hefu.funds.v1.funds_pb2_grpc import FundDayServiceAsyncStub, FundsServiceAsyncStub
+    from hefu.recommendations.v1.recommendations_pb2_grpc import FeedServiceAsyncStub
     from hefu.registrar.v1.sample_registrar_pb2_grpc import SampleRegistrarServiceAsyncStub
 
 CALL_S = 60.0
@@ -33,6 +35,8 @@ class FundLink:
     # As the wallet.
     orders: "FundsServiceAsyncStub"
     registrars: "Mapping[str, SampleRegistrarServiceAsyncStub]"
+    # None where no advice is given.
+    feeds: "FeedServiceAsyncStub | None"
 
 
 @asynccontextmanager
@@ -54,6 +58,7 @@ async def connect_funds(run_dir: Path, system: Running) -> AsyncIterator[FundLin
         link = await stack.enter_async_context(connect(run_dir, system))
         as_operator = await channel(system.addresses["funds"])
         as_wallet = await channel(system.addresses["funds"], wallet)
+        advice = system.addresses.get("recommendations")
         yield FundLink(
             link=link,
             desk=FundDayServiceStub(as_operator),
@@ -65,4 +70,5 @@ async def connect_funds(run_dir: Path, system: Running) -> AsyncIterator[FundLin
                 )
                 for registrar in system.registrars
             },
+            feeds=FeedServiceStub(await channel(advice)) if advice else None,
         )

@@ -18,6 +18,7 @@ from hefu.type.v1 import money_pb2, suitability_pb2
 from libs.cli.fund_investors import PURSE_MINOR, Investor, Plan
 from libs.cli.fund_link import FundLink
 from libs.client.calls import patiently
+from libs.client.errors import HefuError
 from libs.fund_arithmetic import FeeBand
 from libs.fund_samples import SampleFund
 from libs.ids import named_id
@@ -141,6 +142,9 @@ class SetUp:
         await payments.wait(id_)
 
     async def _begin(self, plan: Plan, begin: date) -> None:
+        if await self._is_begun(plan):
+            # On an earlier day, and it goes on from there.
+            return
         request = funds.CreatePlanRequest(
             plan_id=plan.plan_id,
             terms=funds_events.PlanTerms(
@@ -155,6 +159,16 @@ class SetUp:
             ),
         )
         await patiently(lambda: self.link.orders.CreatePlan(request))
+
+    async def _is_begun(self, plan: Plan) -> bool:
+        request = funds.GetPlanRequest(plan_id=plan.plan_id)
+        try:
+            await patiently(lambda: self.link.orders.GetPlan(request))
+        except HefuError as error:
+            if error.reason != "PLAN_NOT_FOUND":
+                raise
+            return False
+        return True
 
     async def _each(
         self, told: str, items: Sequence[T], act: Callable[[T], Awaitable[Any]]
