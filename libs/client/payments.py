@@ -57,8 +57,8 @@ class PaymentsClient:
             payments_pb2_grpc.PaymentsServiceStub(channel)
         )
         self.position = 0
-        # Payments of ours not waited for yet, with a position before their first event.
-        self._begun_after: OrderedDict[str, int] = OrderedDict()
+        # Payments of ours not waited for yet: as they were answered, and a position before that.
+        self._begun: OrderedDict[str, tuple[pb.Payment, int]] = OrderedDict()
         self._patience_s = patience_s
         self._watching = Watching(self.stub)
         self._joiner: Joiner[pb.CreatePaymentRequest, pb.CreatePaymentResult] = Joiner(
@@ -83,7 +83,7 @@ class PaymentsClient:
             fields = [FieldViolation(each.field, each.description) for each in refusal.fields]
             raise HefuError(refusal.reason, refusal.description, fields)
         if not result.is_replayed:
-            self._remember(request.payment_id, before)
+            self._remember(result.payment, before)
         return result.payment
 
     async def get(self, payment_id: UUID | str) -> pb.Payment:
@@ -104,20 +104,20 @@ class PaymentsClient:
         """
         id_ = str(payment_id)
         async with self._watching.changes(id_, self.position) as changes:
-            begun_after = self._begun_after.pop(id_, None)
-            if begun_after is not None and self._watching.covers(begun_after):
-                # All of it passes by here: there is no need to ask.
-                payment = self._watching.latest(id_) or await changes.get()
+            begun = self._begun.pop(id_, None)
+            if begun is not None and self._watching.covers(begun[1]):
+                # All that followed passes by here: there is no need to ask.
+                payment = self._watching.latest(id_) or begun[0]
             else:
                 payment = await self.get(id_)
             while not until(payment):
                 payment = await changes.get()
         return payment
 
-    def _remember(self, payment_id: str, position: int) -> None:
-        self._begun_after[payment_id] = position
-        if len(self._begun_after) > BEGUN_MAX:
-            self._begun_after.popitem(last=False)
+    def _remember(self, payment: pb.Payment, position: int) -> None:
+        self._begun[payment.payment_id] = payment, position
+        if len(self._begun) > BEGUN_MAX:
+            self._begun.popitem(last=False)
 
     async def watch(
         self, payment_ids: Iterable[UUID | str] = (), after: int = 0, *, public_only: bool = False

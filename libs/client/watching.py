@@ -15,6 +15,7 @@ from libs.client.errors import error_of, is_transient
 # A stream is opened anew after this long; nothing is lost, it goes on from the last position.
 STREAM_S: Final = 300.0
 AGAIN_AFTER_S: Final = 0.2
+CHANGES_MAX: Final = 500
 KEPT_MAX: Final = 10_000
 # The stream outlives the last who waited by so much: mostly somebody waits again soon.
 LINGER_S: Final = 2.0
@@ -66,14 +67,21 @@ class Watching:
         self, after: int, payment_ids: Sequence[str] = (), *, public_only: bool = False
     ) -> AsyncIterator[pb.WatchPaymentsResponse]:
         """Changes after a position, for ever; a broken stream goes on where it was."""
+        request = pb.WatchPaymentsRequest(
+            after_position=after, payment_ids=payment_ids, public_changes_only=public_only
+        )
+        async for change in self._responses(request):
+            yield change
+            request.after_position = change.position
+
+    async def _responses(
+        self, request: pb.WatchPaymentsRequest
+    ) -> AsyncIterator[pb.WatchPaymentsResponse]:
+        """For ever: the taker moves the request's position on; a broken stream goes on there."""
         while True:
-            request = pb.WatchPaymentsRequest(
-                after_position=after, payment_ids=payment_ids, public_changes_only=public_only
-            )
             try:
-                async for change in self._stub.WatchPayments(request, timeout=STREAM_S):
-                    yield change
-                    after = change.position
+                async for response in self._stub.WatchPayments(request, timeout=STREAM_S):
+                    yield response
             except grpc.aio.AioRpcError as error:
                 if not is_transient(error):
                     raise error_of(error) from error
@@ -108,12 +116,18 @@ class Watching:
         return task
 
     async def _run(self, after: int) -> None:
-        async for change in self.follow(after):
-            self._keep(change)
-            for queue in self._waiting.get(change.payment.payment_id, ()):
-                queue.put_nowait(change.payment)
+        # Whoever waits has seen that the payment was asked for.
+        request = pb.WatchPaymentsRequest(
+            after_position=after, without_requests=True, changes_max=CHANGES_MAX
+        )
+        async for response in self._responses(request):
+            for change in response.changes:
+                request.after_position = change.position
+                self._keep(change)
+                for queue in self._waiting.get(change.payment.payment_id, ()):
+                    queue.put_nowait(change.payment)
 
-    def _keep(self, change: pb.WatchPaymentsResponse) -> None:
+    def _keep(self, change: pb.PaymentChange) -> None:
         id_ = change.payment.payment_id
         self._latest[id_] = change.payment
         self._latest.move_to_end(id_)

@@ -2,8 +2,8 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import aclosing, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
@@ -13,6 +13,7 @@ from libs.auth import current_caller
 from libs.clock import Clock
 from libs.decider import Cause, FieldViolation, Rejected, Transacted
 from libs.event_store import EventStore, StoredEvent
+from libs.feed import batches
 from libs.grpc_errors import Refused, to_error
 from libs.grpc_server import Binding, Policy
 from libs.money import Money
@@ -20,7 +21,13 @@ from libs.projection import Projection
 from libs.read_model import Database
 from libs.wire import money_from_wire
 from services.payments import projections
-from services.payments.codec import NOT_PUBLIC, codec, terms_from_wire, view_to_wire
+from services.payments.codec import (
+    NOT_PUBLIC,
+    REQUESTED,
+    codec,
+    terms_from_wire,
+    view_to_wire,
+)
 from services.payments.domain.lifecycle import Absent, Begun, Event, Payment
 from services.payments.domain.payment import (
     Cancel,
@@ -40,6 +47,8 @@ if TYPE_CHECKING:
 PAGE_SIZE: Final = 100
 WATCHERS_MAX: Final = 256
 TOKEN_LENGTH_MAX: Final = 18
+# Messages of several changes come so long apart: one alone costs as much as many.
+GATHER_S: Final = 0.02
 # Funds pay registrars and are paid by them as anybody pays: through a bank's settlement window.
 _PAYERS: Final = frozenset({"wallet", "service:funds"})
 _WALLET: Final = frozenset({"wallet"})
@@ -168,24 +177,36 @@ class PaymentsApi(payments_pb2_grpc.PaymentsServiceServicer):
         if self._watchers >= WATCHERS_MAX:
             raise Refused("QUEUE_FULL", f"{WATCHERS_MAX} watch already")
         self._watchers += 1
+        feed = batches(self._store, (projections.PREFIX,), request.after_position or None)
+        loop = asyncio.get_running_loop()
         try:
-            wanted = frozenset(request.payment_ids)
-            quiet = NOT_PUBLIC if request.public_changes_only else frozenset()
-            after = request.after_position or None
-            async for stored in self._store.follow((projections.PREFIX,), after):
-                if isinstance(stored, StoredEvent) and _name(stored) not in quiet:
-                    change = await self._change(stored, wanted)
-                    if change is not None:
-                        yield change
+            async with aclosing(feed):
+                async for batch in feed:
+                    begun = loop.time()
+                    changes = await self._changes(batch.events, request)
+                    for response in _responses(changes, request.changes_max):
+                        yield response
+                    if changes and request.changes_max:
+                        await asyncio.sleep(begun + GATHER_S - loop.time())
         finally:
             self._watchers -= 1
 
-    async def _change(
-        self, stored: StoredEvent, wanted: frozenset[str]
-    ) -> pb.WatchPaymentsResponse | None:
-        id_ = stored.stream.removeprefix(projections.PREFIX)
-        if wanted and id_ not in wanted:
-            return None
+    async def _changes(
+        self, events: Sequence[StoredEvent], request: pb.WatchPaymentsRequest
+    ) -> Sequence[pb.PaymentChange]:
+        wanted = frozenset(request.payment_ids)
+        left_out = NOT_PUBLIC if request.public_changes_only else frozenset()
+        if request.without_requests:
+            left_out |= {REQUESTED}
+        found = [
+            await self._change(stored, id_)
+            for stored in events
+            if _name(stored) not in left_out
+            and ((id_ := stored.stream.removeprefix(projections.PREFIX)) in wanted or not wanted)
+        ]
+        return [change for change in found if change is not None]
+
+    async def _change(self, stored: StoredEvent, id_: str) -> pb.PaymentChange | None:
         known = await self._streams.load(id_)
         state, revision = known.state, known.revision
         if revision < stored.revision:
@@ -196,10 +217,8 @@ class PaymentsApi(payments_pb2_grpc.PaymentsServiceServicer):
         view = view_of(state)
         if revision == stored.revision:
             view = replace(view, change_us=stored.recorded_us)
-        return pb.WatchPaymentsResponse(
-            payment=view_to_wire(view),
-            event=_name(stored),
-            position=stored.position,
+        return pb.PaymentChange(
+            payment=view_to_wire(view), event=_name(stored), position=stored.position
         )
 
     async def _read(self, stream: str) -> Payment:
@@ -267,6 +286,19 @@ def _shown(done: Done) -> pb.Payment:
     if isinstance(done.state, Absent):
         raise AssertionError("a command that was taken leaves a payment")  # noqa: TRY004 - a bug
     return view_to_wire(view_of(done.state))
+
+
+def _responses(
+    changes: Sequence[pb.PaymentChange], changes_max: int
+) -> Iterator[pb.WatchPaymentsResponse]:
+    if changes_max:
+        for start in range(0, len(changes), changes_max):
+            yield pb.WatchPaymentsResponse(changes=changes[start : start + changes_max])
+        return
+    for each in changes:
+        yield pb.WatchPaymentsResponse(
+            payment=each.payment, event=each.event, position=each.position
+        )
 
 
 def _name(stored: StoredEvent) -> str:

@@ -13,11 +13,11 @@ import orjson
 from hefu.payments.v1 import events_pb2, payments_pb2
 from libs.event_store import StoredEvent
 from libs.money import Money
-from libs.wire import money_from_wire, money_to_wire, time_to_wire
+from libs.wire import money_from_wire, time_to_wire
 from services.payments.domain import lifecycle as life
 from services.payments.domain.payment import Command, HearDone, HearRefused, Record
 from services.payments.domain.terms import KIND_NAMES, Kind, Terms
-from services.payments.domain.view import View
+from services.payments.domain.view import Settlement, Status, View
 
 _PACKAGE: Final = "hefu.payments.v1."
 # The stored names of events: contract, whatever the classes are called.
@@ -43,6 +43,8 @@ _NAMES: Final[dict[type, str]] = {
 }
 # Events that leave every public word of a payment as it was: neither watched nor told to others.
 NOT_PUBLIC: Final = frozenset({"PaymentFundsHeld", "PaymentPullRequested", "PaymentPullConfirmed"})
+# The first event of each payment.
+REQUESTED: Final = _NAMES[life.Requested]
 _CLASSES: Final = {_PACKAGE + name: type_ for type_, name in _NAMES.items()}
 _KINDS: Final = {name: type_ for type_, name in KIND_NAMES.items()}
 
@@ -196,32 +198,48 @@ def terms_from_wire(message: events_pb2.PaymentTerms) -> Terms:
     return Terms(money_from_wire(message.amount), kind, message.note)
 
 
-def terms_to_wire(terms: Terms) -> events_pb2.PaymentTerms:
-    """Terms as a message."""
-    message = events_pb2.PaymentTerms(amount=money_to_wire(terms.amount), note=terms.note)
-    asked = getattr(message, KIND_NAMES[type(terms.kind)])
-    asked.SetInParent()
-    for name, _ in _SHAPES[type(terms.kind)]:
-        setattr(asked, name, getattr(terms.kind, name))
-    return message
+# Given to a message's class at once, and only what is not empty: a field set later costs as much as
+# the message.
+_STATUSES: Final = {
+    each: payments_pb2.PaymentStatus.Value(f"PAYMENT_STATUS_{each.name}") for each in Status
+}
+_SETTLEMENTS: Final = {
+    each: payments_pb2.SettlementStatus.Value(f"SETTLEMENT_STATUS_{each.name}")
+    for each in Settlement
+}
+_SHOWN_WHERE_SET: Final = (
+    "failure_reason",
+    "failure_description",
+    "is_in_doubt",
+    "window_id",
+    "times_carried",
+    "settlement_id",
+    "refunded_minor",
+)
+
+
+def _terms_to_wire(terms: Terms) -> events_pb2.PaymentTerms:
+    kind, amount = terms.kind, terms.amount
+    asked: dict[str, Any] = {name: getattr(kind, name) for name, _ in _SHAPES[type(kind)]}
+    fields: dict[str, Any] = {
+        "amount": {"currency_code": amount.currency, "minor_units": amount.minor},
+        KIND_NAMES[type(kind)]: asked,
+    }
+    return events_pb2.PaymentTerms(note=terms.note, **fields)
 
 
 def view_to_wire(view: View) -> payments_pb2.Payment:
     """A payment as the API shows it."""
-    message = payments_pb2.Payment(
-        payment_id=view.payment_id,
-        terms=terms_to_wire(view.terms),
-        status=payments_pb2.PaymentStatus.Value(f"PAYMENT_STATUS_{view.status.name}"),
-        settlement=payments_pb2.SettlementStatus.Value(f"SETTLEMENT_STATUS_{view.settlement.name}"),
-        failure_reason=view.failure_reason,
-        failure_description=view.failure_description,
-        is_in_doubt=view.is_in_doubt,
-        window_id=view.window_id,
-        times_carried=view.times_carried,
-        settlement_id=view.settlement_id,
-        refunded_minor=view.refunded_minor,
-        request_time=time_to_wire(view.request_ms * 1_000),
-    )
+    shown: dict[str, Any] = {
+        name: value for name in _SHOWN_WHERE_SET if (value := getattr(view, name))
+    }
     if view.change_us:
-        message.change_time.CopyFrom(time_to_wire(view.change_us))
-    return message
+        shown["change_time"] = time_to_wire(view.change_us)
+    return payments_pb2.Payment(
+        payment_id=view.payment_id,
+        terms=_terms_to_wire(view.terms),
+        status=_STATUSES[view.status],
+        settlement=_SETTLEMENTS[view.settlement],
+        request_time=time_to_wire(view.request_ms * 1_000),
+        **shown,
+    )

@@ -68,9 +68,15 @@ class Service:
         at = request.after_position
         while True:
             grown = self.grown
-            while at < len(self.log):
-                at += 1
-                yield pb.WatchPaymentsResponse(payment=self.log[at - 1], position=at)
+            told = [
+                pb.PaymentChange(payment=payment, position=position)
+                for position, payment in enumerate(self.log[at:], at + 1)
+                if payment.status != PROCESSING
+            ]
+            at = len(self.log)
+            for start in range(0, len(told), request.changes_max):
+                changes = told[start : start + request.changes_max]
+                yield pb.WatchPaymentsResponse(changes=changes)
             await grown.wait()
 
 

@@ -324,6 +324,24 @@ async def test_a_watch_tells_every_change_in_order_from_the_first(served: Served
     assert seen == ["PaymentRequested", "PaymentFundsHeld", "PaymentEnteredWindow"]
 
 
+async def test_many_changes_come_in_one_message_and_without_the_requests(served: Served) -> None:
+    fund(served)
+    ids = [payment_id(number) for number in range(10, 20)]
+    await asyncio.gather(*(served.wallet.create(id_, TRANSFER) for id_ in ids))
+    await asyncio.gather(*(served.wallet.wait(id_) for id_ in ids))
+    request = pb.WatchPaymentsRequest(without_requests=True, changes_max=4)
+    messages: list[list[str]] = []
+    async with asyncio.timeout(10):
+        async for response in served.wallet.stub.WatchPayments(request, timeout=10):
+            assert not response.HasField("payment")
+            messages.append([each.payment.payment_id for each in response.changes])
+            assert {each.event for each in response.changes} == {"PaymentCompleted"}
+            if sum(map(len, messages)) == len(ids):
+                break
+    assert sorted(id_ for each in messages for id_ in each) == ids
+    assert [len(each) for each in messages] == [4, 4, 2]
+
+
 async def test_a_top_up_is_processing_until_the_bank_has_said(served: Served) -> None:
     await served.wallet.create(ID, top_up(WALLET, "CD", "1", AMOUNT))
     await served.world.until(ID, "PullRequested")

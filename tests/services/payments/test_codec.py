@@ -10,10 +10,11 @@ from hypothesis import given
 
 from hefu.payments.v1 import events_pb2
 from libs.money import Money
-from services.payments.codec import UnknownEvent, codec, terms_from_wire, terms_to_wire
+from services.payments.codec import UnknownEvent, codec, terms_from_wire, view_to_wire
 from services.payments.domain import lifecycle as life
 from services.payments.domain.payment import Command
 from services.payments.domain.terms import Refund, Terms
+from services.payments.domain.view import view_of
 from tests.services.payments.domain.stories import (
     AT_MS,
     CARRIED,
@@ -111,5 +112,6 @@ def test_an_event_of_a_later_version_is_not_guessed_at() -> None:
 
 @pytest.mark.parametrize("kind", [PAYOUT, TOP_UP, TRANSFER, SALE, Refund(OTHER_ID)])
 def test_terms_survive_the_wire(kind: object) -> None:
-    terms = requested(kind, "n").terms
-    assert terms_from_wire(terms_to_wire(terms)) == terms
+    begun = life.evolve(life.Absent(), requested(kind, "n"))
+    assert isinstance(begun, life.Begun)
+    assert terms_from_wire(view_to_wire(view_of(begun)).terms) == begun.terms
