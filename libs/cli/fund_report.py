@@ -156,7 +156,7 @@ def _headline(report: FundReport) -> Panel:
     grid = Table.grid(padding=(0, 2))
     for _ in range(2):
         grid.add_column(justify="right", style="bold", no_wrap=True)
-        grid.add_column(no_wrap=True, min_width=24)
+        grid.add_column(no_wrap=True, min_width=18)
     bought = sum(line.bought_minor for line in report.funds)
     sold = sum(line.sold_minor for line in report.funds)
     rows = (
@@ -172,11 +172,11 @@ def _headline(report: FundReport) -> Panel:
             f"{report.dividends:,}",
             "dividends",
             f"{report.gates:,}",
-            "large redemptions gated",
+            "redemptions gated",
         ),
         (
             f"{report.settlements:,}",
-            "settlements with banks",
+            "settled with banks",
             f"{report.seconds:.1f} s",
             "in all",
         ),
@@ -205,7 +205,7 @@ def _orders(report: FundReport) -> Table:
 
 def _funds(report: FundReport) -> Table:
     table = _table("Funds, and the registrar's books beside ours", ("fund", "name"), (
-        "fund", "name", "NAV", "orders", "fees", "units", "difference",
+        "fund", "name", "NAV", "orders", "fees", "units", "differs",
     ))  # fmt: skip
     for line in report.funds:
         off = _decimal(line.holdings_units - line.registrar_units, _SHARE_DECIMALS)
