@@ -6,7 +6,7 @@ import grpc
 
 from services.eventstore import errors, pages
 from services.eventstore.filters import Filter
-from services.eventstore.model import TOMBSTONE_REVISION
+from services.eventstore.model import TOMBSTONE_REVISION, Record
 from services.eventstore.pages import Page, Scan, StreamClosed, StreamView
 from services.eventstore.protocol import streams
 from services.eventstore.read_request import Read
@@ -76,7 +76,7 @@ class _AllSubscription:
                     if has_considered and self._wanted is not None:
                         await self._checkpoint()
                     await self._context.write(caught_up_message(position=self._tail.head))
-                await self._tail.wait_beyond(self._cursor)
+                await self._wait()
                 continue
             has_considered = True
             recent = self._tail.after(self._cursor, _RECENT_MAX) if self._takes_recent else None
@@ -84,6 +84,19 @@ class _AllSubscription:
                 await self._tell(recent)
             else:
                 await self._tell_page(await self._page())
+
+    async def _wait(self) -> None:
+        every = self._wanted.checkpoint_every if self._wanted is not None else 0
+        most = every - self._since if every else _ALL
+        self._cursor, passed = await self._tail.wait_beyond(self._cursor, self._may_want, most)
+        self._since += passed
+
+    def _may_want(self, record: Record) -> bool:
+        return not self._takes_recent or self._is_wanted(record)
+
+    def _is_wanted(self, record: Record) -> bool:
+        wanted = self._wanted
+        return wanted is None or wanted.wants(_name(wanted, record.stream, record.type))
 
     async def _page(self) -> Page:
         if self._wanted is None:
@@ -109,7 +122,7 @@ class _AllSubscription:
             if self._wanted is None:
                 await self._context.write(event.message)
                 continue
-            if self._wanted.wants(_name(self._wanted, record.stream, record.type)):
+            if self._is_wanted(record):
                 await self._context.write(event.message)
             self._since += 1
             if self._since >= self._wanted.checkpoint_every:
@@ -164,7 +177,10 @@ class _StreamSubscription:
                 is_told = True
                 revision = self._next - 1 if self._next > 0 else None
                 await self._context.write(caught_up_message(revision=revision))
-            await self._tail.wait_beyond(seen)
+            seen, _ = await self._tail.wait_beyond(seen, self._is_wanted, _ALL)
+
+    def _is_wanted(self, record: Record) -> bool:
+        return record.stream == self._stream
 
     async def _end(self) -> int:
         sight = await self._reader.run(pages.look_at_stream, self._stream)

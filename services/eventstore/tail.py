@@ -2,7 +2,7 @@
 
 import asyncio
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from services.eventstore.model import Record
@@ -35,6 +35,29 @@ class Recent:
         return _RECORD_OVERHEAD + len(self.record.data) + len(self.record.metadata)
 
 
+class _Sleeper:
+    """One who waits: what it does not want passes by without waking it."""
+
+    __slots__ = ("left", "position", "wants", "woken")
+
+    def __init__(
+        self, position: int, wants: Callable[[Record], bool], most: int, woken: asyncio.Future[None]
+    ) -> None:
+        self.position = position
+        self.wants = wants
+        # So many more may not pass by.
+        self.left = most
+        self.woken = woken
+
+    def sleeps_through(self, records: Sequence[Record]) -> bool:
+        """Whether there is nothing in them for it; then it has seen them."""
+        if self.woken.done() or len(records) >= self.left or any(map(self.wants, records)):
+            return False
+        self.left -= len(records)
+        self.position = records[-1].position
+        return True
+
+
 class Tail:
     """Belongs to the event loop. Holds every event after `floor`, and wakes who waits for more."""
 
@@ -44,7 +67,7 @@ class Tail:
         self._positions: list[int] = []
         self._recent: list[Recent] = []
         self._size = 0
-        self._moved: asyncio.Future[None] | None = None
+        self._sleepers: set[_Sleeper] = set()
 
     def begin(self, head: int) -> None:
         """Know where the log ends before anything is published."""
@@ -60,7 +83,7 @@ class Tail:
         self.head = records[-1].position
         if self._size > _BYTES_MAX or len(self._recent) > _RECORDS_MAX:
             self._forget_older_half()
-        self._wake()
+        self._wake(sleeper for sleeper in self._sleepers if not sleeper.sleeps_through(records))
 
     def after(self, position: int, limit: int) -> list[Recent] | None:
         """Events after a position, or None when they reach further back than memory does."""
@@ -69,23 +92,33 @@ class Tail:
         first = bisect_right(self._positions, position)
         return self._recent[first : first + limit]
 
-    async def wait_beyond(self, position: int) -> None:
-        """Wait until there is something after a position, or the store is closing."""
-        while self.head <= position and not self.is_closing:
-            if self._moved is None:
-                self._moved = asyncio.get_running_loop().create_future()
-            # Shielded: one follower that leaves must not cancel the wait of the others.
-            await asyncio.shield(self._moved)
+    async def wait_beyond(
+        self, position: int, wants: Callable[[Record], bool], most: int
+    ) -> tuple[int, int]:
+        """Wait until something wanted comes after a position, `most` others, or the store's end.
+
+        The position up to which nothing was wanted, and how many events that were.
+        """
+        if self.head > position or self.is_closing:
+            return position, 0
+        woken = asyncio.get_running_loop().create_future()
+        sleeper = _Sleeper(position, wants, most, woken)
+        self._sleepers.add(sleeper)
+        try:
+            await woken
+        finally:
+            self._sleepers.discard(sleeper)
+        return sleeper.position, most - sleeper.left
 
     def close(self) -> None:
         """Wake everyone for the last time."""
         self.is_closing = True
-        self._wake()
+        self._wake(self._sleepers)
 
-    def _wake(self) -> None:
-        if self._moved is not None:
-            self._moved.set_result(None)
-            self._moved = None
+    def _wake(self, sleepers: Iterable[_Sleeper]) -> None:
+        for sleeper in sleepers:
+            if not sleeper.woken.done():
+                sleeper.woken.set_result(None)
 
     def _forget_older_half(self) -> None:
         half = max(1, len(self._recent) // 2)
