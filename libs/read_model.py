@@ -17,7 +17,7 @@ from sqlalchemy.pool import QueuePool, StaticPool
 from libs.event_store import StoredEvent
 from libs.failure import StartFailed
 from libs.transient import Unavailable
-from libs.writes import Added, Erase, Patch, Put, PutRows, Write, apply
+from libs.writes import Added, Erase, Patch, PatchRows, Put, PutRows, Write, apply
 
 __all__ = [
     "Added",
@@ -26,6 +26,7 @@ __all__ = [
     "DatabaseUnavailable",
     "Erase",
     "Patch",
+    "PatchRows",
     "Put",
     "PutRows",
     "ReadModel",

@@ -1,7 +1,7 @@
 """What a projection writes: whole rows, changed columns, rows erased; in few statements."""
 
 import operator
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import chain
@@ -77,6 +77,15 @@ class Patch:
 
 
 @dataclass(frozen=True, slots=True)
+class PatchRows:
+    """Columns changed in many rows: each has the values of `names`, then the row's primary key."""
+
+    table: Table
+    names: tuple[str, ...]
+    rows: Sequence[tuple[object, ...]]
+
+
+@dataclass(frozen=True, slots=True)
 class Erase:
     """The rows where the key matches, gone."""
 
@@ -84,7 +93,7 @@ class Erase:
     key: Mapping[str, object]
 
 
-Write: TypeAlias = Put | PutRows | Patch | Erase
+Write: TypeAlias = Put | PutRows | Patch | PatchRows | Erase
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +128,18 @@ class _PatchShape:
         return _patch_statement(self.table, self.key, self.settings)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _PatchRowsShape:
+    """One a table and columns: see `_patch_rows_shape`. Its rows are tuples, as in `PatchRows`."""
+
+    table: Table
+    names: tuple[str, ...]
+
+    def statement(self, _dialect: str) -> Executable:
+        settings = tuple((name, None) for name in self.names)
+        return _patch_statement(self.table, _primary(self.table), settings)
+
+
 @dataclass(frozen=True, slots=True)
 class _EraseShape:
     table: Table
@@ -139,7 +160,7 @@ class _AloneShape:
         return self.made
 
 
-_Shape: TypeAlias = _PutShape | _PatchShape | _EraseShape | _AloneShape
+_Shape: TypeAlias = _PutShape | _PatchShape | _PatchRowsShape | _EraseShape | _AloneShape
 
 
 @dataclass(slots=True)
@@ -160,13 +181,20 @@ class _Plan:
             if write.rows:
                 self._add_rows(table, write.rows)
             return
+        if isinstance(write, PatchRows):
+            self._patch_rows(write)
+            return
         if not isinstance(write, Put):
             self._keep_in_mind(table)
         elif table in self.puts or table not in self.table_last:
             self._put(write)
             return
         shape, parameters = _shaped(write)
-        row = _row_of(write)
+        self._place(table, shape, _row_of(write), parameters)
+
+    def _place(
+        self, table: Table, shape: _Shape, row: tuple[object, ...] | None, parameters: object
+    ) -> None:
         if row is None:  # touches rows not named: after all before it, before all after it
             least = self.table_last.get(table, -1)
         else:
@@ -189,6 +217,13 @@ class _Plan:
             return
         for row in rows:
             self.add(Put(table, dict(zip(_names(table), row, strict=True))))
+
+    def _patch_rows(self, write: PatchRows) -> None:
+        if write.rows:
+            self._keep_in_mind(write.table)
+        shape, key_at = _patch_rows_shape(write.table, write.names), len(write.names)
+        for row in write.rows:
+            self._place(write.table, shape, row[key_at:], row)
 
     def _put(self, write: Put) -> None:
         _, parameters = _shaped(write)
@@ -222,45 +257,53 @@ def apply(connection: Connection, writes: Iterable[Write]) -> None:
     for write in writes:
         plan.add(write)
     for shape, rows in plan.batches:
-        if isinstance(shape, _PutShape):
-            _put(connection, shape.table, rows)
+        if isinstance(shape, _PutShape | _PatchRowsShape):
+            _execute_rows(connection, shape, rows)
         else:
             connection.execute(shape.statement(connection.dialect.name), rows)
 
 
-def _put(connection: Connection, table: Table, rows: list[tuple[object, ...]]) -> None:
+def _execute_rows(
+    connection: Connection, shape: _PutShape | _PatchRowsShape, rows: list[tuple[object, ...]]
+) -> None:
     """Rows are most of what is written: their statement is made once, and they go as they are."""
+    dialect = connection.dialect
+    names = _parameters(shape)
     # A replay writes into a shadow, whose name takes the schema's place as each statement is made.
     is_shadow = bool(connection.get_execution_options().get("schema_translate_map"))
-    statement = None if is_shadow else _put_text(table, connection.dialect)
+    statement = None if is_shadow else _text(shape, dialect)
     if statement is None:
-        named = [dict(zip(_names(table), row, strict=True)) for row in rows]
-        connection.execute(_put_statement(table, connection.dialect.name), named)
-    elif connection.dialect.name == "sqlite":
-        put_many(connection, statement, len(table.columns), for_driver(rows, _binary(table)))
-    elif connection.dialect.positional:
+        named = [dict(zip(names, row, strict=True)) for row in rows]
+        connection.execute(shape.statement(dialect.name), named)
+    elif dialect.name == "sqlite":
+        ready = for_driver(rows, _binary(shape))
+        if isinstance(shape, _PutShape):
+            put_many(connection, statement, len(names), ready)
+        else:
+            connection.exec_driver_sql(statement, ready)
+    elif dialect.positional:
         connection.exec_driver_sql(statement, rows)
     else:
-        named = [dict(zip(_names(table), row, strict=True)) for row in rows]
+        named = [dict(zip(names, row, strict=True)) for row in rows]
         connection.exec_driver_sql(statement, named)
 
 
 def for_driver(
-    rows: Iterable[Sequence[object]], binary: Collection[int]
+    rows: Sequence[tuple[object, ...]], binary: Sequence[int]
 ) -> list[tuple[object, ...]]:
     """Rows with their binary columns as bytearrays.
 
     SQLite's driver looks for ways to adapt whatever is bytes, which takes longer than writing the
     row; a bytearray it takes as it is.
     """
-    found: list[tuple[object, ...]] = []
-    for row in rows:
-        values = list(row)
-        for place in binary:
-            value = values[place]
-            if isinstance(value, bytes):
-                values[place] = bytearray(value)
-        found.append(tuple(values))
+    found = list(rows)
+    for place in binary:
+        found = [
+            (*row[:place], bytearray(value), *row[place + 1 :])
+            if isinstance(value := row[place], bytes)
+            else row
+            for row in found
+        ]
     return found
 
 
@@ -291,21 +334,39 @@ def _for_many(statement: str, columns: int) -> str:
 
 
 @lru_cache(maxsize=_SHAPES_KEPT)
-def _binary(table: Table) -> tuple[int, ...]:
-    columns = enumerate(table.columns)
-    return tuple(n for n, column in columns if isinstance(column.type, LargeBinary))
+def _parameters(shape: _PutShape | _PatchRowsShape) -> tuple[str, ...]:
+    """What a row's values are called in the shape's statement."""
+    if isinstance(shape, _PutShape):
+        return tuple(_names(shape.table))
+    keys = (f"k_{name}" for name in _primary(shape.table))
+    return (*(f"v_{name}" for name in shape.names), *keys)
 
 
 @lru_cache(maxsize=_SHAPES_KEPT)
-def _put_text(table: Table, dialect: Dialect) -> str | None:
+def _binary(shape: _PutShape | _PatchRowsShape) -> tuple[int, ...]:
+    columns = shape.table.columns
+    places = enumerate(_columns(shape))
+    return tuple(n for n, name in places if isinstance(columns[name].type, LargeBinary))
+
+
+def _columns(shape: _PutShape | _PatchRowsShape) -> tuple[str, ...]:
+    if isinstance(shape, _PutShape):
+        return tuple(_names(shape.table))
+    return (*shape.names, *_primary(shape.table))
+
+
+@lru_cache(maxsize=_SHAPES_KEPT)
+def _text(shape: _PutShape | _PatchRowsShape, dialect: Dialect) -> str | None:
     """The statement as the driver takes it; None where a value must be made ready for it first."""
-    if any(type(column.type) not in _PLAIN_TYPES for column in table.columns):
+    columns = shape.table.columns
+    if any(type(columns[name].type) not in _PLAIN_TYPES for name in _columns(shape)):
         return None
-    names = list(_names(table))
-    made = _put_statement(table, dialect.name)
+    names = list(_parameters(shape))
+    made = shape.statement(dialect.name)
     if not isinstance(made, ClauseElement):
         raise TypeError(made)
-    compiled = made.compile(dialect=dialect, column_keys=names)
+    keys = names if isinstance(shape, _PutShape) else None
+    compiled = made.compile(dialect=dialect, column_keys=keys)
     order = getattr(compiled, "positiontup", None)
     return str(compiled) if order is None or order == names else None
 
@@ -313,6 +374,11 @@ def _put_text(table: Table, dialect: Dialect) -> str | None:
 @lru_cache(maxsize=_SHAPES_KEPT)
 def _put_shape(table: Table) -> _PutShape:
     return _PutShape(table)
+
+
+@lru_cache(maxsize=_SHAPES_KEPT)
+def _patch_rows_shape(table: Table, names: tuple[str, ...]) -> _PatchRowsShape:
+    return _PatchRowsShape(table, names)
 
 
 def _shaped(write: Put | Patch | Erase) -> tuple[_Shape, Any]:

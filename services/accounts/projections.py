@@ -25,7 +25,7 @@ from sqlalchemy import (
 )
 
 from libs.event_store import StoredEvent
-from libs.read_model import Patch, Put, PutRows, ReadModel, Write
+from libs.read_model import Patch, PatchRows, Put, PutRows, ReadModel, Write
 from services.accounts.codec.pages import PAGE_TYPE, shard_of_stream
 from services.accounts.codec.rows import (
     Bounds,
@@ -137,6 +137,10 @@ entry_accounts = Table(
 )
 
 
+# What each entry changes of the accounts that it touches.
+_FIGURES = ("account_seq", "posted_minor", "held_minor", "incoming_minor")
+
+
 def project(event: StoredEvent) -> Iterable[Write]:
     """The rows a page makes."""
     if event.type != PAGE_TYPE:
@@ -158,14 +162,11 @@ def _rows(found: PageRows) -> Iterator[Write]:
     yield PutRows(past_day_negatives, [(page.number, each) for each in found.past_day_negatives])
     yield PutRows(entry_accounts, found.touched)
     newest = {each.account_id: each for each in found.touched}
-    for account_id, touched in newest.items():
-        figures = {
-            "account_seq": touched.account_seq,
-            "posted_minor": touched.posted,
-            "held_minor": touched.held,
-            "incoming_minor": touched.incoming,
-        }
-        yield Patch(accounts, {"account_id": account_id}, figures)
+    figures = [
+        (each.account_seq, each.posted, each.held, each.incoming, each.account_id)
+        for each in newest.values()
+    ]
+    yield PatchRows(accounts, _FIGURES, figures)
 
 
 def _changed(change: Change) -> Write:

@@ -14,7 +14,18 @@ from sqlalchemy import JSON, BigInteger, Column, MetaData, Row, Table, Text, fun
 from libs.event_store import StoredEvent, StoreUnavailable
 from libs.memory_store import MemoryStore
 from libs.projection import Behind, Projection
-from libs.read_model import Added, Database, Erase, Patch, Put, PutRows, ReadModel, Write, apply
+from libs.read_model import (
+    Added,
+    Database,
+    Erase,
+    Patch,
+    PatchRows,
+    Put,
+    PutRows,
+    ReadModel,
+    Write,
+    apply,
+)
 from libs.replay import ReplayProgress, replay
 from tests.events import event, fill, number_of
 
@@ -160,6 +171,17 @@ _WRITES = st.one_of(
     st.builds(
         lambda ks, n: PutRows(rows, [(k, n, "of many", None) for k in ks]),
         st.lists(_KEYS, max_size=2),
+        st.integers(0, 9),
+    ),
+    st.builds(
+        lambda ks, n: PatchRows(rows, ("n",), [(n, k) for k in ks]),
+        st.lists(_KEYS, max_size=2),
+        st.integers(0, 9),
+    ),
+    st.builds(
+        lambda k, kind, n: PatchRows(totals, ("n",), [(n, k, kind)]),
+        _KEYS,
+        _KEYS,
         st.integers(0, 9),
     ),
     st.builds(lambda k: Erase(rows, {"id": k}), _KEYS),
