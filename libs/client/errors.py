@@ -63,5 +63,5 @@ def error_of(error: grpc.aio.AioRpcError) -> HefuError:
     kind = Unanswered if is_transient(error) else HefuError
     reason = reason_of(error)
     # The wire's details begin with the reason, for whoever sees nothing else.
-    description = (error.details() or "").removeprefix(f"{reason}: ")
+    description = (error.details() or "").removeprefix(reason).removeprefix(": ")
     return kind(reason, description, violations_of(error))

@@ -1,5 +1,6 @@
 """Advice as a wallet back end sees it: the questionnaire, lists, portfolios, acceptance."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Final
 from uuid import UUID
@@ -16,6 +17,7 @@ from libs.wire import money_to_wire
 CALL_S: Final = 30.0
 # Thousands of lists are read again.
 VALUE_S: Final = 120.0
+_AGAIN_S: Final = 0.2
 
 
 class RecommendationsClient:
@@ -182,3 +184,14 @@ class RecommendationsClient:
         )
         self.position = max(self.position, answer.position)
         return answer.proposal
+
+    async def orders(self, proposal_id: UUID | str) -> Sequence[events_pb2.ProposalOrderLinked]:
+        """What an accepted proposal was ordered as, once funds have taken or refused each order.
+
+        Waits without bound: use `asyncio.timeout`.
+        """
+        while True:
+            found = (await self.get(proposal_id)).proposal
+            if len(found.orders) == len(found.accepted):
+                return found.orders
+            await asyncio.sleep(_AGAIN_S)

@@ -3,7 +3,12 @@
 import asyncio
 import json
 import random
+import re
+import sys
+from asyncio.subprocess import PIPE, STDOUT
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -16,7 +21,51 @@ from tests.e2e.conftest import World
 from tests.e2e.fund_world import BANKS, FundWorld, open_fund_world, started
 
 pytestmark = pytest.mark.timeout(2400)
+DOCUMENT = Path(__file__).parents[2] / "docs" / "wallet.md"
+WALLET_S = 120.0
 VICTIMS = ("funds", f"registrar-{REGISTRAR}", "accounts", "payments", "settlement", "eventstore")
+
+
+@dataclass(frozen=True, slots=True)
+class Wallet:
+    """The code of the document, running."""
+
+    process: asyncio.subprocess.Process
+    output: asyncio.StreamReader
+
+    async def lines_until(self, beginning: str) -> list[str]:
+        """What it prints before a line that begins so."""
+        found: list[str] = []
+        async with asyncio.timeout(WALLET_S):
+            while line := (await self.output.readline()).decode():
+                if line.startswith(beginning):
+                    return found
+                found.append(line)
+        raise AssertionError("".join(found))
+
+    async def lines(self) -> list[str]:
+        """What it prints until it ends well."""
+        async with asyncio.timeout(WALLET_S):
+            text = (await self.output.read()).decode()
+            assert await self.process.wait() == 0, text
+        return text.splitlines()
+
+
+@asynccontextmanager
+async def _wallet(run_dir: Path) -> AsyncIterator[Wallet]:
+    block = re.search(r"```python\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
+    assert block is not None
+    source = block[1].replace('".run"', repr(str(run_dir)))
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", source, stdout=PIPE, stderr=STDOUT
+    )
+    assert process.stdout is not None
+    try:
+        yield Wallet(process, process.stdout)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
 
 
 @pytest.fixture
@@ -29,19 +78,32 @@ async def world(tmp_path: Path) -> AsyncIterator[FundWorld]:
         await system.stop()
 
 
-async def test_a_fund_day_ends_with_units_and_cash_tied_out(tmp_path: Path) -> None:
+async def test_fund_days_tie_out_and_a_wallet_buys_between_them_as_it_is_told_to(
+    tmp_path: Path,
+) -> None:
     system = await started(tmp_path, "ordinary")
     try:
+        hefu = World(system, tmp_path)
         report = tmp_path / "report.json"
-        told = await World(system, tmp_path).hefu(
-            "fund-day", "--from", "2015-01-05", "--to", "2015-01-06",
-            "--investors", "20", "--report", str(report), "--banks", "ordinary",
+        first = await hefu.hefu(
+            "fund-day", "--from", "2015-01-05", "--to", "2015-01-05",
+            "--investors", "20", "--banks", "ordinary",
         )  # fmt: skip
-        assert told.code == 0, told.output
+        assert first.code == 0, first.output
+        async with _wallet(system.run_dir) as wallet:
+            proposed = await wallet.lines_until("ordered")
+            second = await hefu.hefu("fund-day", "--investors", "20", "--report", str(report))
+            assert second.code == 0, second.output
+            told = await wallet.lines()
         found = json.loads(report.read_text())
     finally:
         await system.stop()
 
+    assert all("of the portfolio" in line for line in proposed)
+    orders, statement = told[: len(proposed)], told[len(proposed) :]
+    units = {(code, shares) for code, _, shares, _ in (line.split() for line in orders)}
+    assert len(units) == len(proposed) >= 1
+    assert units <= {(code, shares) for _, code, _, shares, _ in map(str.split, statement)}
     assert found["problems"] == []
     assert found["is_settled"]
     # The two, and the quiet sessions until the last redemption is paid.

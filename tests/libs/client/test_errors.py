@@ -44,6 +44,7 @@ def test_the_reason_is_told_once() -> None:
     error = error_of(failed(grpc.StatusCode.NOT_FOUND, "NOT_FOUND: there is no such fund"))
     assert str(error) == "NOT_FOUND: there is no such fund"
     assert error.description == "there is no such fund"
+    assert str(error_of(failed(grpc.StatusCode.NOT_FOUND, "NOT_FOUND"))) == "NOT_FOUND"
 
 
 async def test_what_cannot_be_mended_by_repeating_is_not_repeated() -> None:
