@@ -30,7 +30,7 @@ logger = structlog.get_logger()
 class Relay:
     """One a service; a second one is fenced by the bus and stands by until the first is silent."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it carries, from where to where
         self,
         source: str,
         prefixes: tuple[str, ...],
@@ -39,8 +39,12 @@ class Relay:
         *,
         kept_in: frozenset[str] = frozenset(),
         standby_s: float = STANDBY_S,
+        gather_s: float = GATHER_S,
     ) -> None:
-        """`kept_in`: names of events that are nobody else's business."""
+        """`kept_in`: names of events that are nobody else's business.
+
+        `gather_s`: publishes that follow one another come so long apart.
+        """
         self.source = source
         self.name = "relay"
         self.position = 0
@@ -51,6 +55,7 @@ class Relay:
         self._bus = bus
         self._kept_in = kept_in
         self._standby_s = standby_s
+        self._gather_s = gather_s
         self._head = 0
         self._carried = 0
         self._sequence = 0
@@ -141,7 +146,7 @@ class Relay:
                 self._reach(max(self.position, batch.position))
                 self.is_caught_up = batch.is_caught_up
                 if told and len(told) < BATCH_MESSAGES_MAX:
-                    await asyncio.sleep(begun + GATHER_S - loop.time())
+                    await asyncio.sleep(begun + self._gather_s - loop.time())
 
     def _reach(self, position: int) -> None:
         self.position = position

@@ -33,6 +33,9 @@ from services.accounts.writer import Writer
 
 # New objects until the collector looks at the youngest; at how many looks it looks at the older.
 GC_THRESHOLDS = (50_000, 20, 50)
+# Pages that nobody waits for leave for the bus together: a message costs each of its listeners as
+# much as the page in it.
+GATHER_PAGES_S = 0.2
 _Work: TypeAlias = Writer | Snapshots | IdIndex | Shards
 
 
@@ -53,7 +56,13 @@ async def main(settings: AccountsSettings) -> None:
             on.store,
             is_busy=lambda: any(each.is_busy for each in writers),
         )
-        relay = Relay(ACCOUNTS_ENTRIES.source, ACCOUNTS_ENTRIES.prefixes, on.store, on.bus)
+        relay = Relay(
+            ACCOUNTS_ENTRIES.source,
+            ACCOUNTS_ENTRIES.prefixes,
+            on.store,
+            on.bus,
+            gather_s=GATHER_PAGES_S,
+        )
         await projection.prepare()
         operations = OperationsServicer(
             ACCOUNTS_ENTRIES.source, [projection], [relay], on.database, on.store

@@ -22,6 +22,8 @@ from libs.telemetry import get_logger
 
 _PREFIX = "journal-"
 _NO_HASH = bytes(32)
+# Pages are taken so long apart, together: a head is about all of them.
+_GATHER_S = 0.2
 _PRIVATE = 0o600
 
 log = get_logger()
@@ -86,6 +88,7 @@ class Heads:
                 if coming.done():
                     for stored in coming.result().events:
                         self._take(stored)
+                    await asyncio.sleep(min(_GATHER_S, self._every_s))
                     coming = asyncio.ensure_future(anext(feed))
                 if self._is_due and loop.time() >= due_s:
                     await self._sign()

@@ -380,16 +380,17 @@ class Writer:
     async def _append(self, event: NewEvent, number: int) -> int:
         """The same page at the same revision until its outcome is known."""
         try:
-            async for attempt in stamina.retry_context(
-                on=(OutcomeUnknown, Busy), attempts=None, timeout=None, wait_max=2.0
-            ):
-                with attempt:
-                    return (await self._store.append(self._journal, [event], number - 1)).position
+            try:
+                return await self._append_once(event, number)
+            except (OutcomeUnknown, Busy):
+                return await _again(self._append_once, event, number)
         except WrongVersion as error:
             raise JournalTaken(
                 f"another writer has written page {number} of {self._journal}; this one stops"
             ) from error
-        raise AssertionError("the retry ends by returning or raising")
+
+    async def _append_once(self, event: NewEvent, number: int) -> int:
+        return (await self._store.append(self._journal, [event], number - 1)).position
 
     async def _answer(
         self, page_number: int, decision: Decision, trial: Sequence[Entry] = ()
@@ -432,6 +433,12 @@ class Writer:
         while self._entries_kept > ENTRIES_KEPT_MAX and len(self._pages) > 1:
             _, gone = self._pages.popitem(last=False)
             self._entries_kept -= len(gone) + 1
+
+
+# Made for the few pages whose outcome is not known at once: it costs a page's time by itself.
+_again = stamina.AsyncRetryingCaller(attempts=None, timeout=None, wait_max=2.0).on(
+    (OutcomeUnknown, Busy)
+)
 
 
 def _behind(item: Item, description: str) -> Sequence[Decision]:
