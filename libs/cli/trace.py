@@ -1,7 +1,7 @@
 """`hefu trace`: the whole timeline of a payment or a fund order, over all services and banks."""
 
 import json
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -110,9 +110,17 @@ async def _order(link: Connections, id_: str) -> AsyncIterator[Moment]:
                 yield _of_event("funds", event, id_)
             if stream.startswith("advance-") and content.get("payment_id"):
                 payment_ids.add(str(content["payment_id"]))
-    for payment_id in sorted(payment_ids):
-        async for moment in _moments(link, payment_id):
+    for child_id in (*sorted(payment_ids), *_entries_of(id_, told)):
+        async for moment in _moments(link, child_id):
             yield moment
+
+
+def _entries_of(id_: str, told: Sequence[Mapping[str, Any]]) -> Iterable[str]:
+    """Orders at another registrar that a switch's proceeds pay for: its other half."""
+    redemption = told[0].get("terms", {}).get("redemption", {})
+    if redemption.get("target_code"):
+        for row_id in sorted({str(each["row_id"]) for each in told if each.get("row_id")}):
+            yield str(derived_id(id_, f"enter:{row_id}"))
 
 
 def _holdings_of(placed: Mapping[str, Any]) -> Iterable[str]:

@@ -37,6 +37,7 @@ from services.funds.domain.order import (
     Action,
     BookShares,
     Command,
+    Enter,
     GiveUpFunding,
     Judge,
     JudgePart,
@@ -55,11 +56,14 @@ from services.funds.domain.order_terms import (
     RegistrarMovement,
     Subscription,
     Switching,
+    entry_id,
+    entry_of,
 )
 from services.funds.domain.product import FundTerms
 from services.funds.expecting import Expecting
 from services.funds.fund_day import FundDays
 from services.funds.opening import Opening
+from services.funds.placing import Placing
 
 _ACTOR: Final = "funds"
 # Decimals of the currency's unit in which a day's income is counted.
@@ -82,6 +86,8 @@ class Ordering:
     clock: Clock
     wake_advance: Callable[[str], None]
     amending: Amending
+    placing: Placing
+    wake_order: Callable[[str], None]
     real_clock: Clock = system_clock
 
     async def perform(
@@ -100,6 +106,9 @@ class Ordering:
             case PayInvestor(row_id):
                 command = await self._pay(order, row_id)
                 name = f"pay/{row_id}/{_version(order, row_id)}"
+            case Enter(row_id):
+                command = await self._enter(order, row_id)
+                name = f"enter/{row_id}"
             case TakeBack(row_id):
                 command = await self._take_back(order, row_id)
                 name = f"take_back/{row_id}/{_version(order, row_id)}"
@@ -121,6 +130,8 @@ class Ordering:
                 return await self._place_hold(order)
             case Action.CAPTURE:
                 return await self._capture(order)
+            case Action.CARRY_OVER:
+                return await self._carry_over(order)
             case Action.FREEZE_SHARES:
                 return await self._freeze(order)
             case Action.PAY_ADVANCE:
@@ -176,6 +187,18 @@ class Ordering:
                 return Record(life.Funded(position, now_us))
             case Refused(reason, description):
                 return Record(life.FundingFailed(reason, description))
+
+    async def _carry_over(self, order: life.Begun) -> Command | None:
+        """From what the redeemed fund's registrar has paid into what this one's is owed (X1)."""
+        kind, switch_id = order.terms.kind, order.terms.switch_id
+        switch = (await self.aggregates.orders.load(switch_id)).state
+        if isinstance(switch, life.Absent) or not isinstance(kind, Subscription):
+            raise AssertionError("a switch begins with what it redeems, and then buys")  # noqa: TRY004 - a bug
+        currency, source = await self._clearing(switch)
+        target = clearing_id(order.placed.ta_id, currency, SUB)
+        done = await self._insist(_move(order, "carry_over", kind.amount, source, target))
+        self.wake_order(switch_id)
+        return None if done is None else Record(life.Funded(done.position, self.clock()))
 
     async def _freeze(self, order: life.Begun) -> Command:
         kind, order_id = order.terms.kind, order.placed.order_id
@@ -330,6 +353,27 @@ class Ordering:
         paid = _move(order, step, Money(currency, owes), source, order.terms.wallet_account_id)
         done = await self._insist(paid)
         return None if done is None else Record(life.PartPaid(row_id, owes, done.position))
+
+    async def _enter(self, order: life.Begun, row_id: str) -> Command | None:
+        """Place the purchase it pays for; None while that has not taken the money yet."""
+        part = _part(order, row_id)
+        currency, _ = await self._clearing(order)
+        amount = Money(currency, part.confirmation.amount_minor)
+        switch_id, caller = order.placed.order_id, order.placed.caller
+        terms = entry_of(switch_id, order.terms, amount)
+        try:
+            entry = (await self.placing.enter(entry_id(switch_id, row_id), terms, caller)).state
+        except Rejected as rejected:
+            refused = life.EntryRefused(row_id, rejected.reason.name, rejected.description)
+            return Record(refused)
+        if isinstance(entry, life.Absent):
+            raise AssertionError("what was placed is there")  # noqa: TRY004 - a bug of ours
+        if entry.is_funded:
+            return Record(life.PartPaid(row_id, amount.minor, 0))
+        if entry.refusal is not None:
+            refusal = entry.refusal
+            return Record(life.EntryRefused(row_id, refusal.reason, refusal.description))
+        return None
 
     async def _take_back(self, order: life.Begun, row_id: str) -> Command | None:
         """From the wallet into clearing, from where the day pays it back to the registrar."""

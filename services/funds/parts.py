@@ -144,6 +144,7 @@ def build(on: Outside, *, steps_at_once: int = 512, watch_every_s: float = 2.0) 
     opening = Opening(
         aggregates, breaking, database, on.store, projection, on.distributor, wakes.order
     )
+    placing = Placing(aggregates, on.accounts, clock, on.real_clock, wakes.order)
     ordering = Ordering(
         aggregates,
         on.accounts,
@@ -153,6 +154,8 @@ def build(on: Outside, *, steps_at_once: int = 512, watch_every_s: float = 2.0) 
         clock,
         wakes.advance,
         Amending(aggregates, wakes.day),
+        placing,
+        wakes.order,
     )
     batching = Batching(
         aggregates,
@@ -228,7 +231,6 @@ def build(on: Outside, *, steps_at_once: int = 512, watch_every_s: float = 2.0) 
         watch_every_s=watch_every_s,
     )
     wakes.order_driver, wakes.day_driver, wakes.advance_driver = orders, ta_days, advance_driver
-    placing = Placing(aggregates, on.accounts, clock, on.real_clock, orders.wake)
     planning = Planning(aggregates, placing, database, projection, clock, on.is_simulated)
     plan_driver: PlanDriver = ProcessDriver(
         aggregates.plans,

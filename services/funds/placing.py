@@ -13,8 +13,9 @@ from services.funds.clients.accounts import Accounts, Wallet
 from services.funds.domain import fund as funds
 from services.funds.domain import order_lifecycle as life
 from services.funds.domain.order import Cancel, Place
+from services.funds.domain.order_placing import Reason as OrderReason
 from services.funds.domain.order_placing import Setting
-from services.funds.domain.order_terms import Subscription, Switching, Terms
+from services.funds.domain.order_terms import Subscription, Terms, target_of
 from services.funds.serials import serial_of
 
 Done: TypeAlias = Transacted[life.Order, life.Event]
@@ -39,10 +40,17 @@ class Placing:
 
     async def place(self, order_id: str, terms: Terms, caller: str) -> Done:
         """Take an order, or answer it as it stands. Raises `Rejected`."""
+        if terms.switch_id:
+            path, told = "terms.switch_id", "is told, not asked for"
+            violations = [FieldViolation(path, told)]
+            raise Rejected(OrderReason.FIELD_NOT_ALLOWED, f"{path}: {told}", violations)
         known = await self.aggregates.orders.load(order_id)
-        now_us = self.clock()
         if isinstance(known.state, life.Absent):
             await self._check_wallet(terms)
+        return await self._placed(order_id, terms, caller)
+
+    async def _placed(self, order_id: str, terms: Terms, caller: str) -> Done:
+        now_us = self.clock()
         setting = await self._setting(terms, now_us)
         serial = serial_of(order_id)
         place = Place(order_id, terms, caller, now_us, serial, setting, self.real_clock())
@@ -51,6 +59,10 @@ class Placing:
         if done.events:
             self.wake(order_id)
         return done
+
+    async def enter(self, order_id: str, terms: Terms, caller: str) -> Done:
+        """Place what a switch pays for; `terms.switch_id` names that. Raises `Rejected`."""
+        return await self._placed(order_id, terms, caller)
 
     async def cancel(self, order_id: str, request_id: str, caller: str) -> Done:
         """Cancel it, strictly before its cut-off. Raises `Rejected`."""
@@ -65,8 +77,8 @@ class Placing:
         fund = (await self.aggregates.funds.load(kind.fund_code)).state
         target: funds.Fund = funds.Absent()
         traded = [fund]
-        if isinstance(kind, Switching):
-            target = (await self.aggregates.funds.load(kind.target_code)).state
+        if target_of(kind):
+            target = (await self.aggregates.funds.load(target_of(kind))).state
             traded.append(target)
         listed = [each.terms for each in traded if isinstance(each, funds.Listed)]
         today, trade_date = days.utc_day(now_us), None

@@ -18,7 +18,7 @@ from libs.wire import time_to_wire
 from services.funds.domain import fund as funds
 from services.funds.domain import iso_names
 from services.funds.domain import order_lifecycle as life
-from services.funds.domain.order_terms import Terms
+from services.funds.domain.order_terms import Redemption, Terms, entry_id
 from services.funds.domain.product import FundTerms
 from services.funds.shapes import shape_of
 
@@ -149,12 +149,25 @@ def order_view(order: life.Begun, change_us: int = 0) -> pb.FundOrder:
         iso_reason=iso_names.reject_code(refusal.reason) if refusal is not None else "",
         iso_request=iso_request,
         iso_confirmation=iso_confirmation,
+        entry_order_ids=_entries(order),
+        entry_refusal=next((p.entry_refusal.reason for p in order.parts if p.entry_refusal), ""),
     )
     if accepted is not None:
         shown.cut_off_time.CopyFrom(time_to_wire(accepted.cut_off_us))
     if change_us:
         shown.change_time.CopyFrom(time_to_wire(change_us))
     return shown
+
+
+def _entries(order: life.Begun) -> list[str]:
+    """Orders that the parts of a switch between registrars have paid for."""
+    if not isinstance(order.terms.kind, Redemption) or not order.terms.kind.target_code:
+        return []
+    return [
+        entry_id(order.placed.order_id, part.row_id)
+        for part in order.parts
+        if part.paid_minor and part.entry_refusal is None
+    ]
 
 
 def _day(day: Any) -> str:  # noqa: ANN401 - a date, or none

@@ -1,7 +1,7 @@
 """A fund order: what may be asked of it, what is decided, and its next step."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import TypeAlias, assert_never
 
@@ -21,6 +21,7 @@ from services.funds.domain.order_lifecycle import (
     ConfirmationAmended,
     Confirmed,
     DifferenceAccepted,
+    EntryRefused,
     Event,
     Fact,
     Funded,
@@ -56,6 +57,7 @@ from services.funds.domain.order_lifecycle import (
 from services.funds.domain.order_placing import (
     Reason,
     Setting,
+    as_placed,
     check_shape,
     check_time,
     place,
@@ -73,6 +75,7 @@ from services.funds.domain.order_terms import (
     Terms,
     confirmed_as,
     differences,
+    target_of,
 )
 
 # How long the money may take to be there, in microseconds; after it the order is given up.
@@ -202,6 +205,7 @@ def decide(command: Command, order: Order) -> Sequence[Event]:
 
 def _place(command: Place, order: Order) -> Sequence[Event]:
     check_shape(command.order_id, command.terms)
+    command = replace(command, terms=as_placed(command.terms, command.setting))
     if isinstance(order, Begun):
         if order.placed.caller != command.caller:
             # Of another caller's order nothing is told, not even in which fields it differs.
@@ -425,7 +429,7 @@ def _check_amended(amended: ConfirmationAmended, order: Begun) -> None:
     part = order.part(before.row_id)
     step = _step_of_part(order, part) if part is not None else None
     is_returning = isinstance(kind, Subscription) and is_return_due(order)
-    if isinstance(step, PayInvestor | TakeBack) or is_returning:
+    if isinstance(step, PayInvestor | Enter | TakeBack) or is_returning:
         # Whether that has been posted is not known here: a moment later it is.
         raise Rejected(Reason.ORDER_STATE, "its money is moving right now: propose it again")
     if isinstance(kind, Subscription):
@@ -484,7 +488,8 @@ def is_return_due(order: Begun) -> bool:
         may_hold = isinstance(order.terms.kind, Subscription) and isinstance(
             order.refusal, FundingFailed
         )
-        return order.is_held or order.is_frozen or order.is_reserved or may_hold
+        is_aside = order.is_held or order.is_funded or order.is_frozen
+        return is_aside or order.is_reserved or may_hold
     # What an amended row does not take any more is with the registrar until it has paid it back.
     if pays_in(order) and any(part.is_cash_amended and not part.is_covered for part in order.parts):
         return False
@@ -541,6 +546,9 @@ def _is_known(order: Begun, fact: Fact) -> bool:  # noqa: C901, PLR0911, PLR0912
                 return False
             owed, paid = part.confirmation.amount_minor, part.paid_minor
             return paid <= owed if amount < 0 else paid >= owed > 0
+        case EntryRefused(row_id):
+            part = order.part(row_id)
+            return part is not None and part.entry_refusal is not None
         case PartCashTold(row_id, amended):
             part = order.part(row_id)
             return part is not None and part.told_minor == amended
@@ -556,6 +564,8 @@ class Action(Enum):
     RESERVE_LIMIT = auto()
     PLACE_HOLD = auto()
     CAPTURE = auto()
+    # Of a purchase that a switch pays for: the money is with us, and is the other registrar's now.
+    CARRY_OVER = auto()
     FREEZE_SHARES = auto()
     PAY_ADVANCE = auto()
     ACCEPT = auto()
@@ -584,6 +594,13 @@ class PayInvestor:
 
 
 @dataclass(frozen=True, slots=True)
+class Enter:
+    """Buy the other registrar's fund with what this part of a switch has brought."""
+
+    row_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class TakeBack:
     """An amended row pays less than the wallet has had: the rest comes back from it."""
 
@@ -604,7 +621,7 @@ class SeeCash:
     row_id: str
 
 
-Step: TypeAlias = Action | Judge | BookShares | PayInvestor | TakeBack | TellDay | SeeCash
+Step: TypeAlias = Action | Judge | BookShares | PayInvestor | Enter | TakeBack | TellDay | SeeCash
 
 
 def next_step(order: Order) -> Step | None:
@@ -644,7 +661,11 @@ def _cash_step(order: Begun, part: Part) -> Step | None:
     if part.is_cash_amended and not part.is_covered:
         return SeeCash(part.row_id)
     is_owed = brings_cash(order, part) and part.is_covered
-    return PayInvestor(part.row_id) if is_owed and owes > 0 else None
+    if not is_owed or owes == 0:
+        return None
+    # What an amendment brings more, after the purchase, is the wallet's.
+    enters = target_of(order.terms.kind) and part.entry_refusal is None and not part.paid_minor
+    return Enter(part.row_id) if enters else PayInvestor(part.row_id)
 
 
 def _step_of_beginning(order: Begun) -> Step | None:
@@ -652,6 +673,8 @@ def _step_of_beginning(order: Begun) -> Step | None:
         case Subscription(), Stage.SUITABILITY_PASSED:
             if order.placed.is_limited and not order.is_reserved:
                 return Action.RESERVE_LIMIT
+            if order.terms.switch_id:
+                return Action.CARRY_OVER
             return Action.CAPTURE if order.is_held else Action.PLACE_HOLD
         case DividendModeChange(), Stage.SUITABILITY_PASSED:
             return Action.ACCEPT

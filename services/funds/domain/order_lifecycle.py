@@ -196,6 +196,15 @@ class PartPaid:
 
 
 @dataclass(frozen=True, slots=True)
+class EntryRefused:
+    """What a switch brought buys nothing at the other registrar: it goes to the wallet."""
+
+    row_id: str
+    reason: str
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
 class PartCashTold:
     """The registrar's day knows by how much the row's money is not what its file said first."""
 
@@ -259,6 +268,7 @@ Fact: TypeAlias = (
     | PartBooked
     | PartCovered
     | PartPaid
+    | EntryRefused
     | PartCashTold
     | RemainderRolledOver
     | Refused
@@ -349,6 +359,8 @@ class Part:
     is_cash_amended: bool = False
     amended_minor: int = 0
     told_minor: int = 0
+    # Why the order that it was to pay for is none.
+    entry_refusal: EntryRefused | None = None
 
     @property
     def is_covered(self) -> bool:
@@ -436,7 +448,9 @@ def may_follow(  # noqa: C901, PLR0911, PLR0912 - a case an event
             is_buying = isinstance(kind, Subscription)
             return stage is Stage.SUITABILITY_PASSED and is_buying and not order.is_held
         case Funded():
-            return stage is Stage.SUITABILITY_PASSED and order.is_held
+            # A switch's money is with us already: nothing was held.
+            is_there = order.is_held or bool(order.terms.switch_id)
+            return stage is Stage.SUITABILITY_PASSED and is_there
         case FundingFailed():
             return stage in (Stage.SUITABILITY_PASSED, Stage.SHARES_FROZEN)
         case SharesFrozen():
@@ -463,16 +477,9 @@ def may_follow(  # noqa: C901, PLR0911, PLR0912 - a case an event
             return _is_at(order, row_id, PartStage.DISPUTED)
         case PartBooked(row_id):
             return _is_at(order, row_id, PartStage.AGREED, PartStage.AMENDED)
-        case PartCovered(row_id):
+        case PartCovered(row_id) | PartPaid(row_id) | EntryRefused(row_id) | PartCashTold(row_id):
             part = order.part(row_id)
-            return part is not None and not part.is_covered
-        case PartPaid(row_id):
-            part = order.part(row_id)
-            may_pay = part is not None and (part.is_covered or event.amount_minor < 0)
-            return may_pay and not isinstance(kind, Subscription)
-        case PartCashTold(row_id):
-            part = order.part(row_id)
-            return part is not None and part.told_minor != event.amended_minor
+            return part is not None and _money_may_follow(order, part, event)
         case RemainderRolledOver():
             return stage is Stage.PARTIALLY_CONFIRMED and order.remaining_shares > 0
         case RemainderCancelled():
@@ -490,6 +497,22 @@ def may_follow(  # noqa: C901, PLR0911, PLR0912 - a case an event
             return part is not None and part.confirmation == before and is_same
         case Placed():
             return False
+        case _:
+            assert_never(event)
+
+
+def _money_may_follow(
+    order: Begun, part: Part, event: PartCovered | PartPaid | EntryRefused | PartCashTold
+) -> bool:
+    match event:
+        case PartCovered():
+            return not part.is_covered
+        case PartPaid(_, amount):
+            return (part.is_covered or amount < 0) and not pays_in(order)
+        case EntryRefused():
+            return part.is_covered and not part.paid_minor
+        case PartCashTold(_, amended):
+            return part.told_minor != amended
         case _:
             assert_never(event)
 
@@ -574,6 +597,8 @@ def _after(  # noqa: C901, PLR0911, PLR0912 - a case an event
             part = order.part(row_id)
             paid = amount + (part.paid_minor if part is not None else 0)
             return _with(order, row_id, paid_minor=paid)
+        case EntryRefused(row_id):
+            return _with(order, row_id, entry_refusal=event)
         case PartCashTold(row_id, amended):
             return _with(order, row_id, told_minor=amended)
         case RemainderRolledOver(trade_date):

@@ -1,7 +1,7 @@
 """Placing a fund order: all that is checked before anything is recorded, in order."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from enum import Enum, auto
 from uuid import UUID
@@ -25,6 +25,7 @@ from services.funds.domain.order_terms import (
     Terms,
     asked_shares,
     business_code,
+    target_of,
 )
 from services.funds.domain.product import FundStatus, RegisterModel
 
@@ -102,9 +103,9 @@ def check_shape(order_id: str, terms: Terms) -> None:
                 raise violation(Reason.AMOUNT_NOT_POSITIVE, path, "must be above 0")
             if minor > MINOR_MAX:
                 raise violation(Reason.AMOUNT_OUT_OF_RANGE, path, "over 18 digits")
-        case Switching(fund_code, target_code) if fund_code == target_code:
-            path = "terms.kind.target_code"
-            raise violation(Reason.SWITCH_NOT_ALLOWED, path, "is the fund that is left")
+    if target_of(terms.kind) == terms.kind.fund_code:
+        path = "terms.kind.target_code"
+        raise violation(Reason.SWITCH_NOT_ALLOWED, path, "is the fund that is left")
     has_shares = not isinstance(terms.kind, Subscription | DividendModeChange)
     if has_shares and asked_shares(terms.kind) <= 0:
         raise violation(Reason.SHARES_NOT_POSITIVE, "terms.kind.shares", "must be above 0")
@@ -117,6 +118,25 @@ def check_time(order_id: str, now_us: int) -> None:
         raise Rejected(Reason.ID_FROM_FUTURE, "the time inside the id is too far ahead")
 
 
+def as_placed(terms: Terms, setting: Setting) -> Terms:
+    """A switch between registrars, or registers, as what it is: redeemed here, bought there."""
+    kind, fund, target = terms.kind, setting.fund, setting.target
+    if not isinstance(kind, Switching):
+        return terms
+    if isinstance(fund, funds.Absent) or isinstance(target, funds.Absent):
+        return terms
+    if _is_within(fund, target):
+        return terms
+    crossing = Redemption(kind.fund_code, kind.shares, kind.remainder, kind.target_code)
+    return replace(terms, kind=crossing)
+
+
+def _is_within(left: funds.Listed, entered: funds.Listed) -> bool:
+    """Whether one registrar can switch from one of its accounts into the same."""
+    one, other = left.terms, entered.terms
+    return (one.ta_id, one.register_model) == (other.ta_id, other.register_model)
+
+
 def place(placed: Placed, setting: Setting) -> Sequence[Event]:
     """The events of an order that is in order; `placed` without what the fund adds."""
     terms, kind = placed.terms, placed.terms.kind
@@ -126,9 +146,9 @@ def place(placed: Placed, setting: Setting) -> Sequence[Event]:
         raise violation(Reason.CURRENCY_DIFFERS, path, f"the fund is in {fund.terms.currency}")
     _check_open(kind, fund)
     bought = fund
-    if isinstance(kind, Switching):
+    if target_of(kind):
         bought = _listed(setting.target, "terms.kind.target_code")
-        _check_switch(fund, bought)
+        _check_switch(fund, bought, is_one_order=isinstance(kind, Switching))
     is_shared = fund.terms.register_model is RegisterModel.OMNIBUS
     if isinstance(kind, DividendModeChange) and is_shared:
         # One mode of the one account: nobody changes it for all the others.
@@ -139,8 +159,7 @@ def place(placed: Placed, setting: Setting) -> Sequence[Event]:
             raise Rejected(Reason.FAST_NOT_OFFERED, "no bank advances for this fund")
     if setting.trade_date is None:
         raise Rejected(Reason.CALENDAR_UNKNOWN, "a day it needs is past what is known")
-    is_buying = isinstance(kind, Subscription | Switching)
-    if is_buying:
+    if isinstance(kind, Subscription) or bought is not fund:
         passed = check_suitability(terms, bought, setting.investor, setting.today)
     else:
         passed = _selling(terms, fund, setting.investor)
@@ -260,14 +279,15 @@ def _check_open(kind: object, fund: funds.Listed) -> None:
         raise Rejected(Reason.REDEMPTION_SUSPENDED, "nobody may sell it now")
 
 
-def _check_switch(left: funds.Listed, entered: funds.Listed) -> None:
+def _check_switch(left: funds.Listed, entered: funds.Listed, *, is_one_order: bool) -> None:
     one, other = left.terms, entered.terms
-    if (one.ta_id, one.currency) != (other.ta_id, other.currency):
-        raise Rejected(Reason.SWITCH_NOT_ALLOWED, "the funds have not one registrar and currency")
-    if one.register_model is not other.register_model:
-        told = "one is in the investor's own account there, the other in our nominee's"
-        raise Rejected(Reason.SWITCH_NOT_ALLOWED, told)
-    if not one.is_switch_allowed or not other.is_switch_allowed:
+    if one.currency != other.currency:
+        raise Rejected(Reason.SWITCH_NOT_ALLOWED, "the funds have not one currency")
+    if is_one_order is not _is_within(left, entered):
+        raise Rejected(Reason.SWITCH_NOT_ALLOWED, "their registrar switches them in one order")
+    # Of two registrars neither switches: the one redeems, the other sells.
+    may_switch = one.is_switch_allowed and other.is_switch_allowed
+    if is_one_order and not may_switch:
         raise Rejected(Reason.SWITCH_NOT_ALLOWED, "one of the funds does not switch")
     if entered.status is FundStatus.PAUSED_IN:
         raise Rejected(Reason.SUBSCRIPTION_SUSPENDED, "nobody may enter the target now")

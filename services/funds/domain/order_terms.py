@@ -1,13 +1,14 @@
 """What a fund order asks for, and what a registrar answers to it."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import date
 from enum import Enum, auto
 from typing import TypeAlias, assert_never
 
 from libs.decider import FieldViolation
 from libs.fund_arithmetic import DividendMode
+from libs.ids import derived_id
 from libs.money import Money
 
 
@@ -29,6 +30,8 @@ class Redemption:
     fund_code: str
     shares: int
     remainder: Remainder = Remainder.ROLL_OVER
+    # A switch to another registrar: what comes buys this fund there, by an order of its own.
+    target_code: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,8 @@ class Terms:
     plan_due_date: date | None = None
     warning_id: str = ""
     second_confirmation_id: str = ""
+    # Of a purchase that a switch pays for: the order whose shares were redeemed for it.
+    switch_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +129,19 @@ class Confirmation:
         return f"{self.ta_serial}/{self.business_code}/{self.confirm_date.isoformat()}"
 
 
+def entry_id(order_id: str, row_id: str) -> str:
+    """The purchase that an answered part of a switch pays for."""
+    return str(derived_id(order_id, f"enter:{row_id}"))
+
+
+def entry_of(order_id: str, redeemed: Terms, amount: Money) -> Terms:
+    """What that purchase asks for."""
+    if not isinstance(redeemed.kind, Redemption) or not redeemed.kind.target_code:
+        raise AssertionError("nothing else enters another fund")
+    bought = Subscription(redeemed.kind.target_code, amount)
+    return replace(redeemed, kind=bought, plan_id="", plan_due_date=None, switch_id=order_id)
+
+
 def asked_shares(kind: Kind) -> int:
     """Shares that are to leave; 0 of an order in money."""
     match kind:
@@ -133,6 +151,11 @@ def asked_shares(kind: Kind) -> int:
             return 0
         case _:
             assert_never(kind)
+
+
+def target_of(kind: Kind) -> str:
+    """The fund that a switch enters, whether one registrar does both or not."""
+    return kind.target_code if isinstance(kind, Switching | Redemption) else ""
 
 
 def business_code(terms: Terms, *, is_raising: bool) -> str:

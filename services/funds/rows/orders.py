@@ -160,6 +160,7 @@ _CHANGES: Final[Mapping[type, Callable[[Any], dict[str, object]]]] = {
     life.PartBooked: _booked,
     life.PartCovered: _busy,
     life.PartPaid: _busy,
+    life.EntryRefused: _busy,
     life.PartCashTold: _busy,
     life.RemainderRolledOver: _rolled_over,
     life.RemainderCancelled: _stage(Stage.CONFIRMED, 1),

@@ -27,11 +27,11 @@ async def place(
     await world.until_order(number, until)
 
 
-async def cut_off(world: World, parts: Parts, day: date = T) -> None:
+async def cut_off(world: World, parts: Parts, day: date = T, ta_id: str = TA) -> None:
     """The day closes, and the registrar has its orders."""
     world.now_us = at(f"{day} 15:00")
-    await parts.fund_days.cut_off(TA, day, "operator")
-    await world.until(f"ta_day-{TA}-{day}", "TaDayAcknowledged")
+    await parts.fund_days.cut_off(ta_id, day, "operator")
+    await world.until(f"ta_day-{ta_id}-{day}", "TaDayAcknowledged")
 
 
 async def order_of(parts: Parts, number: int = 1) -> life.Begun:

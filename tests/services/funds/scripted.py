@@ -1,7 +1,7 @@
 """A registrar that answers our files by the worked numbers of the reference, as a test tells it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any, cast
 
@@ -70,8 +70,9 @@ async def set_up(parts: Parts, *published: FundTerms) -> None:
     """A registrar, its funds, and two investors who may buy them."""
     cause = Cause("set up")
     streams = parts.aggregates
-    register = registrars.Register(REGISTRAR, "operator")
-    await streams.registrars.transact(TA, register, cause)
+    for ta_id in {TA: None, **{each.ta_id: None for each in published}}:
+        register = registrars.Register(replace(REGISTRAR, ta_id=ta_id), "operator")
+        await streams.registrars.transact(ta_id, register, cause)
     for each in published or (terms(),):
         await streams.funds.transact(each.code, funds.Publish(each, "operator"), cause)
     for investor_id in (INVESTOR, OTHER):
@@ -92,6 +93,7 @@ class Scripted:
     """Takes the files we send, and hands in those that a test makes."""
 
     world: World
+    ta_id: str = TA
     received: Received = field(default_factory=Received)
     number: int = 0
     batches: dict[str, int] = field(default_factory=dict)
@@ -119,7 +121,8 @@ class Scripted:
 
     def orders(self) -> list[OrderRow]:
         """Rows of the newest file that we sent."""
-        read = read_package(self.world.link.sent[-1], PROFILE, Received())
+        ours = [each for each in self.world.link.sent if each.key.receiver == self.ta_id]
+        read = read_package(ours[-1], PROFILE, Received())
         return [row for each in read for row in each.rows if isinstance(row, OrderRow)]
 
     def package(
@@ -127,7 +130,7 @@ class Scripted:
     ) -> Package:
         """The next package of the day."""
         self.number += 1
-        key = PackageKey(TA, "HEFU", self.trade_date, self.number)
+        key = PackageKey(self.ta_id, "HEFU", self.trade_date, self.number)
         rows = cast("Mapping[str, Sequence[Row]]", contents)
         before = Received(self.number - 1, self.batches)
         made = make_package(key, rows, PROFILE, before, rows_per_file=rows_per_file)
@@ -136,7 +139,7 @@ class Scripted:
 
     async def hand_in(self, parts: Parts, contents: Mapping[str, object]) -> Sequence[Receipt]:
         """The next package of the day, at the counter."""
-        return await parts.intake.take(REGISTRAR, self.package(contents))
+        return await parts.intake.take(replace(REGISTRAR, ta_id=self.ta_id), self.package(contents))
 
     def price(self, nav: int = NAV, code: str = FUND) -> PriceRow:
         return PriceRow(code, self.trade_date, nav)

@@ -16,6 +16,7 @@ from google.protobuf.descriptor_pool import Default
 from hefu.funds.v1 import events_pb2
 from libs.money import Money
 from services.funds import aggregates, fund_clock
+from services.funds.domain.order_terms import Terms
 from services.funds.shapes import ShapeCodec, UnknownEvent, Unstorable, shape_of
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "funds"
@@ -85,6 +86,7 @@ def empty(type_: type) -> Any:  # noqa: ANN401 - of the type given
 LACKED: Mapping[str, Mapping[str, object]] = {
     "FundOrderConfirmed.v1": {"is_booked": False},
     "FundOrderPartlyConfirmed.v1": {"is_booked": False},
+    "FundOrderPlaced.v1": {"terms": replace(filled(Terms), switch_id="")},
 }
 
 

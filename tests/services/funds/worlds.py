@@ -39,7 +39,8 @@ from services.funds.clients.registrar import (
 )
 from services.funds.parts import Outside, Parts, build
 
-TA, CURRENCY = "HFTA", "CNY"
+TA, OTHER_TA, CURRENCY = "HFTA", "HFTB", "CNY"
+REGISTRARS = (TA, OTHER_TA)
 INVESTOR, OTHER = "customer:anna", "customer:bela"
 WALLET = "01900000-0000-7000-8000-0000000000b1"
 OTHER_WALLET = "01900000-0000-7000-8000-0000000000b2"
@@ -108,8 +109,8 @@ class Journal(Accounts):
         owner, balance = self.wallets[account_id], self.balances[account_id]
         return Wallet(owner, "CUSTOMER_WALLET", CURRENCY, balance, balance, is_closed=False)
 
-    def sums(self, purpose: int) -> int:
-        return self.balances[clearing_id(TA, CURRENCY, purpose)]
+    def sums(self, purpose: int, ta_id: str = TA) -> int:
+        return self.balances[clearing_id(ta_id, CURRENCY, purpose)]
 
     def _decide(self, posting: Posting) -> None:
         match posting:
@@ -221,18 +222,18 @@ class Link(RegistrarLink):
     """What the registrar has been sent; `answer` says what it answers."""
 
     sent: list[Package] = field(default_factory=list)
-    known: dict[tuple[date, int], Answered] = field(default_factory=dict)
+    known: dict[tuple[str, date, int], Answered] = field(default_factory=dict)
     answer: Callable[[Package], Answered] | None = None
     # The nth submission is taken, and its receipt lost.
     lose_receipts: int = 0
     is_away: bool = False
 
     async def submit(self, peer: Peer, package: Package) -> Delivered:
-        assert peer.ta_id == TA
+        assert peer.ta_id == package.key.receiver in REGISTRARS
         if self.is_away:
             return NotSent("the registrar is away")
         self.sent.append(package)
-        key = package.key.trade_date, package.key.number
+        key = peer.ta_id, package.key.trade_date, package.key.number
         if key not in self.known:
             assert self.answer is not None
             self.known[key] = self.answer(package)
@@ -242,13 +243,15 @@ class Link(RegistrarLink):
         return self.known[key]
 
     async def receipt(self, peer: Peer, trade_date: date, number: int) -> Answered | NotSent:
-        assert peer.ta_id == TA
+        assert peer.ta_id in REGISTRARS
         if self.is_away:
             raise Unavailable("the registrar is away")
-        return self.known.get((trade_date, number)) or NotSent("never seen")
+        return self.known.get((peer.ta_id, trade_date, number)) or NotSent("never seen")
 
     async def fetch(self, peer: Peer, trade_date: date, from_number: int) -> Sequence[Package]:
-        assert (peer.ta_id, trade_date.year > 0, from_number > 0) == (TA, True, True)
+        assert peer.ta_id in REGISTRARS
+        assert trade_date.year > 0
+        assert from_number > 0
         if self.is_away:
             raise Unavailable("the registrar is away")
         return []

@@ -94,6 +94,7 @@ FUND = FundTerms(
     Limits(first_minor=1_000, top_up_minor=1_00, redeem_shares=10_00, remaining_shares=50_00),
 )
 TARGET = replace(FUND, code="000002", name="Target", risk_level=RiskLevel.R2)
+ABROAD = replace(TARGET, ta_id="OTHER")
 MONEY = replace(
     FUND,
     code="000003",
@@ -112,6 +113,8 @@ INVESTOR = Investor(PROFILE)
 BUY = Subscription("000001", Money("CNY", 10_000_00))
 SELL = Redemption("000001", 1_000_00)
 SWITCH = Switching("000001", "000002", 1_000_00)
+# From one registrar to another.
+CROSS = Redemption("000001", 1_000_00, target_code="000002")
 MODE = DividendModeChange("000001", DividendMode.REINVEST)
 FAST = FastRedemption("000003", 6_000_00)
 DIVIDEND = RegistrarMovement("000001", "143")
@@ -147,6 +150,7 @@ def setting_of(kind: Kind) -> Setting:
     return setting(
         listed(MONEY) if isinstance(kind, FastRedemption) else None,
         held(8_000_00) if isinstance(kind, FastRedemption) else None,
+        target=listed(ABROAD) if kind == CROSS else None,
     )
 
 
@@ -251,4 +255,4 @@ def expected(answer: Confirmation) -> Expected:
 
 
 def kinds() -> Sequence[Kind]:
-    return (BUY, SELL, SWITCH, MODE, FAST)
+    return (BUY, SELL, SWITCH, CROSS, MODE, FAST)

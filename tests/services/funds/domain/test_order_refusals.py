@@ -34,9 +34,11 @@ from services.funds.domain.order_terms import (
 from services.funds.domain.product import FundStatus, Limits, RegisterModel
 from tests.scenario import Scenario
 from tests.services.funds.domain.stories import (
+    ABROAD,
     BATCHED,
     BUY,
     CALLER,
+    CROSS,
     CUT_OFF_US,
     DIVIDEND,
     FAST,
@@ -132,14 +134,17 @@ RICH, USED = setting(listed(MONEY), held(20_000_00)), setting(listed(MONEY), FAS
         (SWITCH, setting(target=UNKNOWN), Reason.UNKNOWN_FUND),
         (
             SWITCH,
-            setting(target=listed(replace(TARGET, ta_id="OTHER"))),
+            setting(target=listed(replace(ABROAD, currency="USD"))),
             Reason.SWITCH_NOT_ALLOWED,
         ),
+        (CROSS, setting(), Reason.SWITCH_NOT_ALLOWED),
+        (CROSS, setting(target=UNKNOWN), Reason.UNKNOWN_FUND),
         (
             SWITCH,
-            setting(target=listed(replace(TARGET, register_model=RegisterModel.OMNIBUS))),
-            Reason.SWITCH_NOT_ALLOWED,
+            setting(target=listed(ABROAD, FundStatus.PAUSED_IN)),
+            Reason.SUBSCRIPTION_SUSPENDED,
         ),
+        (replace(CROSS, target_code="000001"), setting(), Reason.SWITCH_NOT_ALLOWED),
         (
             MODE,
             setting(listed(replace(FUND, register_model=RegisterModel.OMNIBUS))),

@@ -17,6 +17,7 @@ from services.funds.domain.order import (
     Cancel,
     Command,
     Confirm,
+    Enter,
     Judge,
     JudgePart,
     PayInvestor,
@@ -32,6 +33,7 @@ from services.funds.domain.order import (
 from services.funds.domain.order_lifecycle import (
     DROPPED,
     Begun,
+    EntryRefused,
     FundingFailed,
     Order,
     PartBooked,
@@ -87,7 +89,7 @@ def perform(  # noqa: C901, PLR0911, PLR0912 - a case a step
             return Record(RESERVED)
         case Action.PLACE_HOLD:
             return Record(FundingFailed("LOW", "") if data.draw(st.integers(0, 9)) == 0 else HELD)
-        case Action.CAPTURE:
+        case Action.CAPTURE | Action.CARRY_OVER:
             return Record(FUNDED)
         case Action.FREEZE_SHARES:
             return Record(FROZEN)
@@ -118,6 +120,12 @@ def perform(  # noqa: C901, PLR0911, PLR0912 - a case a step
             owed = part.confirmation.amount_minor - part.paid_minor
             assert owed > 0
             return Record(PartPaid(row_id, owed, 1))
+        case Enter(row_id):
+            part = state.part(row_id)
+            assert part is not None
+            if data.draw(st.booleans()):
+                return Record(EntryRefused(row_id, "FUND_CLOSED", ""))
+            return Record(PartPaid(row_id, part.confirmation.amount_minor, 0))
         case TakeBack(row_id):
             part = state.part(row_id)
             assert part is not None
