@@ -16,6 +16,7 @@ import stamina
 from libs.event_store import (
     NO_STREAM,
     Appended,
+    AppendFailed,
     Busy,
     EventStore,
     NewEvent,
@@ -127,6 +128,25 @@ class _Turn:
     waiting: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Asked(Generic[C]):
+    """A command on one aggregate, among others that are recorded with it."""
+
+    id_: str
+    command: C
+    cause: Cause
+    is_new: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Attempt(Generic[S, E]):
+    """Events decided on what is known, still to be appended."""
+
+    known: _Known[S]
+    events: Sequence[E]
+    new: Sequence[NewEvent]
+
+
 @dataclass
 class Streams(Generic[C, S, E]):
     """All aggregates of one category.
@@ -184,6 +204,102 @@ class Streams(Generic[C, S, E]):
         again where they are decided again, so it must bear repeating.
         """
         return await self._in_turn(id_, command, cause, is_new=is_new, first=first)
+
+    async def record_each(
+        self, asked: Sequence[Asked[C]]
+    ) -> Sequence[Transacted[S, E] | Exception]:
+        """What `record` would answer or raise of each, by itself; appended together where possible.
+
+        Cancelled in the middle, each is recorded or not, as after a crash.
+        """
+        done: dict[int, Transacted[S, E] | Exception] = {}
+        attempts: dict[int, _Attempt[S, E]] = {}
+        turns: dict[str, _Turn] = {}
+        try:
+            for n, one in enumerate(asked):
+                # Whoever is at work on it goes first, and what is not known is read first.
+                known = None if one.id_ in self._turns else self._known.get(one.id_)
+                if known is None and (one.id_ in self._turns or not one.is_new):
+                    continue
+                first = self._first(one, known)
+                if isinstance(first, _Attempt):
+                    turns[one.id_] = self._turns[one.id_] = _Turn(waiting=1)
+                    await turns[one.id_].lock.acquire()
+                    attempts[n] = first
+                elif first is not None:
+                    done[n] = first
+            if attempts:
+                done |= await self._append_attempts(asked, attempts)
+        finally:
+            for id_, turn in turns.items():
+                turn.lock.release()
+                turn.waiting -= 1
+                if not turn.waiting:
+                    del self._turns[id_]
+        alone = [n for n in range(len(asked)) if n not in done]
+        # Where others were faster with the first event, it is not new.
+        found = await asyncio.gather(
+            *(self._alone(asked[n], is_new=asked[n].is_new and n not in attempts) for n in alone)
+        )
+        done |= zip(alone, found, strict=True)
+        return [done[n] for n in range(len(asked))]
+
+    def _first(
+        self, one: Asked[C], known: _Known[S] | None
+    ) -> _Attempt[S, E] | Transacted[S, E] | Exception | None:
+        """Decided on what is known; None: only what is stored can tell."""
+        at = known or _Known(self.decider.initial, NO_STREAM, 0)
+        try:
+            events = tuple(self.decider.decide(one.command, at.state))
+        except Rejected as rejected:
+            return rejected if known is not None else None
+        if events:
+            new = self._new(one.id_, events, one.cause, is_guess=known is None)
+            return _Attempt(at, events, new)
+        return None if known is None else Transacted(at.state, (), at.position, at.revision)
+
+    async def _append_attempts(
+        self, asked: Sequence[Asked[C]], attempts: Mapping[int, _Attempt[S, E]]
+    ) -> dict[int, Transacted[S, E] | Exception]:
+        """What became of each, but of those where others were faster."""
+        appends = {
+            n: (self.stream(asked[n].id_), attempt.new, attempt.known.revision)
+            for n, attempt in attempts.items()
+        }
+        done: dict[int, Transacted[S, E] | Exception] = {}
+        try:
+            answers = dict(
+                zip(appends, await self.store.append_each(list(appends.values())), strict=True)
+            )
+            for n, answer in answers.items():
+                if isinstance(answer, OutcomeUnknown | Busy):
+                    answers[n] = await self._until_known(*appends[n])
+        except BaseException:
+            for n in attempts:  # they may be stored or not: the next one reads
+                self._known.pop(asked[n].id_, None)
+            raise
+        for n, answer in answers.items():
+            id_, attempt = asked[n].id_, attempts[n]
+            if isinstance(answer, AppendFailed):
+                self._known.pop(id_, None)
+                if not isinstance(answer, WrongVersion):
+                    done[n] = answer
+                continue
+            state = self.decider.fold(attempt.known.state, attempt.events)
+            self._keep(id_, _Known(state, answer.revision, answer.position))
+            done[n] = Transacted(state, attempt.events, answer.position, answer.revision)
+        return done
+
+    async def _alone(self, one: Asked[C], *, is_new: bool) -> Transacted[S, E] | Exception:
+        try:
+            return await self.record(one.id_, one.command, one.cause, is_new=is_new)
+        except Exception as error:  # noqa: BLE001 - the answer of this one among many
+            return error
+
+    def known(self, id_: str) -> S | None:
+        """The state, where it is in memory."""
+        known = self._known.get(id_)
+        return None if known is None else known.state
 
     def _worked(self, working: asyncio.Task[Transacted[S, E]]) -> None:
         self._working.discard(working)
@@ -256,24 +372,40 @@ class Streams(Generic[C, S, E]):
     async def _append(
         self, id_: str, events: Sequence[E], expected: int, cause: Cause, *, is_guess: bool
     ) -> Appended:
+        stream, new = self.stream(id_), self._new(id_, events, cause, is_guess=is_guess)
+        try:
+            return await self.store.append(stream, new, expected)
+        except (OutcomeUnknown, Busy):
+            done = await self._until_known(stream, new, expected)
+        if isinstance(done, AppendFailed):
+            raise done
+        return done
+
+    def _new(
+        self, id_: str, events: Sequence[E], cause: Cause, *, is_guess: bool
+    ) -> Sequence[NewEvent]:
         stream = self.stream(id_)
         # The store would answer an append of an earlier life as it did then, and what followed it
         # would not be seen. Where nothing was read, ids of this attempt alone make that a conflict.
         key = f"{cause.command_id}\x00{new_id()}" if is_guess else cause.command_id
         metadata = _metadata(cause)
-        new = tuple(
+        return tuple(
             NewEvent(_event_id(stream, key, n, type_, data), type_, data, metadata)
             for n, (type_, data) in enumerate(map(self.codec.encode, events))
         )
+
+    async def _until_known(
+        self, stream: str, new: Sequence[NewEvent], expected: int
+    ) -> Appended | AppendFailed:
+        """The very same append again, until it is known."""
         try:
-            return await self.store.append(stream, new, expected)
-        except (OutcomeUnknown, Busy):
-            pass  # the very same append again, until it is known
-        async for attempt in stamina.retry_context(
-            on=(OutcomeUnknown, Busy), attempts=UNKNOWN_ATTEMPTS_MAX, timeout=None, wait_max=2.0
-        ):
-            with attempt:
-                return await self.store.append(stream, new, expected)
+            async for attempt in stamina.retry_context(
+                on=(OutcomeUnknown, Busy), attempts=UNKNOWN_ATTEMPTS_MAX, timeout=None, wait_max=2.0
+            ):
+                with attempt:
+                    return await self.store.append(stream, new, expected)
+        except AppendFailed as failed:
+            return failed
         raise AssertionError("the retry ends by returning or raising")
 
     async def _read(self, id_: str) -> _Known[S]:

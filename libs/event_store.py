@@ -106,6 +106,18 @@ class EventStore(Protocol):
         """Append all or nothing. Raises `AppendFailed`."""
         ...
 
+    async def append_each(
+        self, appends: Sequence[tuple[str, Sequence[NewEvent], int]]
+    ) -> Sequence[Appended | AppendFailed]:
+        """What `append` would answer or raise of each; one after the other, or joined."""
+        answers: list[Appended | AppendFailed] = []
+        for stream, events, expected in appends:
+            try:
+                answers.append(await self.append(stream, events, expected))
+            except AppendFailed as failed:
+                answers.append(failed)
+        return answers
+
     def read(self, stream: str, from_revision: int = 0) -> AsyncIterator[StoredEvent]:
         """The stream's events onward; nothing where there is no stream."""
         ...

@@ -6,6 +6,7 @@ from uuid import UUID
 from uuid_utils.compat import uuid5, uuid7
 
 _NO_TIME_MS = 0
+_TIMELESS = "00000000-0000-"
 
 
 def new_id() -> UUID:
@@ -25,6 +26,11 @@ def is_uuid7(text: str) -> bool:
 def time_ms(value: UUID) -> int:
     """The time inside a UUIDv7, in milliseconds since 1970."""
     return value.int >> 80
+
+
+def has_time(text: str) -> bool:
+    """Whether a UUIDv7 has a time in it; the ids of things known by their names alone have none."""
+    return not text.startswith(_TIMELESS)
 
 
 def derived_id(parent: UUID | str, purpose: str, ordinal: int = 0) -> UUID:

@@ -99,6 +99,31 @@ class JoinedAppends:
 
     async def append(self, stream: str, events: Sequence[NewEvent], expected: int) -> Appended:
         """Append in the next call, even if the caller goes away. Raises `AppendFailed`."""
+        return await self._asked(stream, events, expected)
+
+    async def append_each(
+        self, appends: Sequence[tuple[str, Sequence[NewEvent], int]]
+    ) -> Sequence[Appended | AppendFailed]:
+        """What `append` would answer or raise of each; all of them leave in the next call."""
+        answers: list[asyncio.Future[Appended] | TooLarge] = []
+        for stream, events, expected in appends:
+            try:
+                answers.append(self._asked(stream, events, expected))
+            except TooLarge as error:
+                answers.append(error)
+        under_way = [each for each in answers if isinstance(each, asyncio.Future)]
+        try:
+            if under_way:
+                await asyncio.wait(under_way)
+        except asyncio.CancelledError:
+            for each in under_way:
+                each.cancel()
+            raise
+        return [each if isinstance(each, TooLarge) else _outcome(each) for each in answers]
+
+    def _asked(
+        self, stream: str, events: Sequence[NewEvent], expected: int
+    ) -> asyncio.Future[Appended]:
         if not events:
             raise ValueError("an append without events says nothing")
         given = tuple(events)
@@ -108,7 +133,7 @@ class JoinedAppends:
         answer: asyncio.Future[Appended] = asyncio.get_running_loop().create_future()
         self._pending.append(Append(stream, given, expected, size, answer))
         self._filled.set()
-        return await answer
+        return answer
 
     async def close(self) -> None:
         """Stop; what was not answered is unknown."""
@@ -227,6 +252,15 @@ class JoinedAppends:
             for append, appended in zip(group, answers, strict=True):
                 append.succeed(appended)
             return
+
+
+def _outcome(answer: asyncio.Future[Appended]) -> Appended | AppendFailed:
+    failed = answer.exception()
+    if failed is None:
+        return answer.result()
+    if isinstance(failed, AppendFailed):
+        return failed
+    raise failed
 
 
 def size_of(events: Sequence[NewEvent]) -> int:

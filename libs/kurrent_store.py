@@ -87,6 +87,12 @@ class KurrentStore(EventStore):
         """Append, in one call with what others append now. Raises `AppendFailed`."""
         return await self._joined.append(stream, events, expected)
 
+    async def append_each(
+        self, appends: Sequence[tuple[str, Sequence[NewEvent], int]]
+    ) -> Sequence[Appended | AppendFailed]:
+        """What `append` would answer or raise of each; they travel together."""
+        return await self._joined.append_each(appends)
+
     async def read(self, stream: str, from_revision: int = 0) -> AsyncIterator[StoredEvent]:
         """The stream's events onward. Raises `StoreUnavailable`."""
 

@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 import structlog
 
 from libs.cancelling import heed_cancellation
-from libs.decider import Cause, Contended, Rejected, Streams
+from libs.decider import Asked, Cause, Contended, Rejected, Streams, Transacted
 from libs.telemetry import span
 from libs.transient import is_transient
 
@@ -24,6 +24,9 @@ STEPS_MAX = 64
 ATTEMPTS_MAX = 8
 BACKOFF_FIRST_S = 0.25
 BACKOFF_MAX_S = 15.0
+# Processes whose steps are done in one go, and goes under way at once.
+TOGETHER_MAX = 256
+GOES_MAX = 4
 
 logger = structlog.get_logger()
 
@@ -34,6 +37,19 @@ class Recorded(Generic[C]):
 
     command: C
     cause: Cause
+
+
+@dataclass(frozen=True, slots=True)
+class Together(Generic[C, S, Step]):
+    """Steps of which those of many processes are done in one go, and then recorded in one.
+
+    `fits` tells them; `perform` answers of each what `perform` of it alone would answer or raise.
+    """
+
+    fits: Callable[[S, Step], bool]
+    perform: Callable[
+        [Sequence[tuple[str, S, Step]]], Awaitable[Sequence[Recorded[C] | Exception | None]]
+    ]
 
 
 @dataclass(slots=True)
@@ -52,13 +68,14 @@ class ProcessDriver(Generic[C, S, E, Step]):
     later. `open_ids` tells which processes are not at their end; it may name too many, or be late.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what is driven, how, and how many at once
         self,
         streams: Streams[C, S, E],
         next_step: Callable[[S], Step | None],
         perform: Callable[[str, S, Step], Awaitable[Recorded[C] | None]],
         open_ids: Callable[[], Awaitable[Sequence[str]]],
         *,
+        together: Together[C, S, Step] | None = None,
         concurrency: int = 512,
         watch_every_s: float = 2.0,
     ) -> None:
@@ -69,7 +86,12 @@ class ProcessDriver(Generic[C, S, E, Step]):
         self._concurrency = concurrency
         self._span_name = f"step {streams.category}"
         self._watch_every_s = watch_every_s
+        self._together = together
+        self._goes = asyncio.Semaphore(GOES_MAX)
         self._waiting: asyncio.Queue[str] = asyncio.Queue()
+        self._fitting: asyncio.Queue[str] = asyncio.Queue()
+        # Those that go their own way.
+        self._alone: asyncio.Queue[str] = self._waiting if together is None else asyncio.Queue()
         self._queued: set[str] = set()
         self._running: set[str] = set()
         self._again: set[str] = set()
@@ -98,6 +120,9 @@ class ProcessDriver(Generic[C, S, E, Step]):
         """For ever: workers, and a watchdog that wakes what is open and due."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._watch())
+            if self._together is not None:
+                group.create_task(self._sort(self._together))
+                group.create_task(self._depart(self._together, group))
             for _ in range(self._concurrency):
                 group.create_task(self._work())
 
@@ -122,18 +147,106 @@ class ProcessDriver(Generic[C, S, E, Step]):
     async def _work(self) -> None:
         while True:
             heed_cancellation()
-            id_ = await self._waiting.get()
+            id_ = await self._alone.get()
             self._queued.discard(id_)
             self._running.add(id_)
             try:
                 await self._look(id_)
             finally:
-                self._running.discard(id_)
-                if id_ in self._again:
-                    self._again.discard(id_)
-                    self.wake(id_)
-                if not self._queued and not self._running:
-                    self._idle.set()
+                self._ended([id_])
+
+    def _ended(self, ids: Sequence[str]) -> None:
+        self._running.difference_update(ids)
+        for id_ in ids:
+            if id_ in self._again:
+                self._again.discard(id_)
+                self.wake(id_)
+        if not self._queued and not self._running:
+            self._idle.set()
+
+    async def _sort(self, together: Together[C, S, Step]) -> None:
+        """Those whose next step fits go together, the others alone."""
+        while True:
+            heed_cancellation()
+            id_ = await self._waiting.get()
+            fits = self._fitting_step(id_, together) is not None
+            (self._fitting if fits else self._alone).put_nowait(id_)
+
+    def _fitting_step(self, id_: str, together: Together[C, S, Step]) -> tuple[str, S, Step] | None:
+        state = self._streams.known(id_)
+        step = None if state is None else self._next_step(state)
+        if state is None or step is None or not together.fits(state, step):
+            return None
+        return id_, state, step
+
+    async def _depart(self, together: Together[C, S, Step], group: asyncio.TaskGroup) -> None:
+        """All who wait while others are under way go together next."""
+        while True:
+            heed_cancellation()
+            await self._goes.acquire()
+            ids = [await self._fitting.get()]
+            while len(ids) < TOGETHER_MAX and not self._fitting.empty():
+                ids.append(self._fitting.get_nowait())
+            fitting = []
+            for id_ in ids:
+                found = self._fitting_step(id_, together)
+                if found is None:  # it moved meanwhile
+                    self._alone.put_nowait(id_)
+                else:
+                    fitting.append(found)
+            taken = [id_ for id_, _, _ in fitting]
+            self._queued.difference_update(taken)
+            self._running.update(taken)
+            going = group.create_task(self._go(together, fitting))
+            going.add_done_callback(lambda _: self._goes.release())
+
+    async def _go(
+        self, together: Together[C, S, Step], fitting: Sequence[tuple[str, S, Step]]
+    ) -> None:
+        ids = [id_ for id_, _, _ in fitting]
+        try:
+            with span(self._span_name):
+                performed = await together.perform(fitting)
+            told = {
+                id_: recorded
+                for id_, recorded in zip(ids, performed, strict=True)
+                if isinstance(recorded, Recorded)
+            }
+            answers = await self._streams.record_each(
+                [Asked(id_, recorded.command, recorded.cause) for id_, recorded in told.items()]
+            )
+            done = dict(zip(told, answers, strict=True))
+            for (id_, _, step), recorded in zip(fitting, performed, strict=True):
+                await self._conclude(id_, step, done.get(id_, recorded))
+        except Exception as error:  # noqa: BLE001 - judged, logged, and parked or put off
+            for id_ in ids:
+                self._failed(id_, error)
+        finally:
+            self._ended(ids)
+
+    async def _conclude(
+        self, id_: str, step: Step, done: Transacted[S, E] | Recorded[C] | Exception | None
+    ) -> None:
+        """What is to be done with a process after a step that was done together with others."""
+        has_moved = (
+            isinstance(done, Rejected)
+            and self._next_step((await self._streams.load(id_)).state) != step
+        )
+        if has_moved:  # while the step was under way: there is another step
+            self._again.add(id_)
+        elif isinstance(done, Exception):
+            with structlog.contextvars.bound_contextvars(stream=self._streams.stream(id_)):
+                self._failed(id_, done)
+        elif not isinstance(done, Transacted):
+            self._put_off(id_, failures=0)
+        else:
+            following = self._next_step(done.state)
+            if not done.events and following == step:
+                self._put_off(id_, failures=0)
+                return
+            self._forget(id_)
+            if following is not None:
+                self._again.add(id_)
 
     async def _look(self, id_: str) -> None:
         with structlog.contextvars.bound_contextvars(stream=self._streams.stream(id_)):

@@ -53,13 +53,32 @@ class Joiner(Generic[Item, Result]):
 
     async def submit(self, item: Item) -> Result:
         """The item's own result. Raises `HefuError`; `Unanswered` where it is not known."""
+        return await self._ask(item, asyncio.get_running_loop())
+
+    async def submit_each(self, items: Sequence[Item]) -> Sequence[Result | Exception]:
+        """What `submit` would answer or raise of each, once all are answered."""
+        loop = asyncio.get_running_loop()
+        answers = [self._ask(item, loop) for item in items]
+        if answers:
+            await asyncio.wait(answers)
+        found: list[Result | Exception] = []
+        for answer in answers:
+            failed = answer.exception()
+            if failed is None:
+                found.append(answer.result())
+            elif isinstance(failed, Exception):
+                found.append(failed)
+            else:
+                raise failed
+        return found
+
+    def _ask(self, item: Item, loop: asyncio.AbstractEventLoop) -> asyncio.Future[Result]:
         if self._is_closed:
             raise Unanswered("SHUTTING_DOWN", "the client was closed")
-        loop = asyncio.get_running_loop()
         asked = _Asked[Item, Result](item, loop.create_future())
         self._waiting.append(asked)
         self._flush_soon(loop)
-        return await asked.answer
+        return asked.answer
 
     async def close(self) -> None:
         """Give up what is in flight; whoever waits is told that the outcome is not known."""

@@ -14,7 +14,7 @@ from libs.grpc_client import open_channel
 from libs.grpc_server import serve
 from libs.inbox import Inbox
 from libs.operations import OPERATIONS_POLICY, OperationsServicer
-from libs.process import ProcessDriver, Recorded
+from libs.process import ProcessDriver, Recorded, Together
 from libs.projection import Behind, Projection
 from libs.read_model import Database
 from libs.relay import Relay
@@ -92,6 +92,14 @@ def build(  # noqa: PLR0913 - all that it stands on
     async def perform(id_: str, state: Payment, step: Step) -> Recorded[Command] | None:
         return await steps.perform(id_, state, step)
 
+    def is_plain(state: Payment, step: Step) -> bool:
+        return steps.is_plain(state, step)
+
+    async def perform_each(
+        many: Sequence[tuple[str, Payment, Step]],
+    ) -> Sequence[Recorded[Command] | Exception | None]:
+        return await steps.perform_each(many)
+
     async def open_ids() -> Sequence[str]:
         # Rows that are behind name payments that have long moved on: looking at those is in vain.
         with suppress(Behind):
@@ -104,6 +112,7 @@ def build(  # noqa: PLR0913 - all that it stands on
         next_step,
         perform,
         open_ids,
+        together=Together(is_plain, perform_each),
         concurrency=steps_at_once,
         watch_every_s=watch_every_s,
     )

@@ -11,7 +11,7 @@ from hefu.payments.v1 import payments_pb2 as pb
 from hefu.payments.v1 import payments_pb2_grpc
 from libs.auth import current_caller
 from libs.clock import Clock
-from libs.decider import Cause, FieldViolation, Rejected, Transacted
+from libs.decider import Asked, Cause, FieldViolation, Rejected, Transacted
 from libs.event_store import EventStore, StoredEvent
 from libs.feed import batches
 from libs.grpc_errors import Refused, to_error
@@ -31,6 +31,7 @@ from services.payments.codec import (
 from services.payments.domain.lifecycle import Absent, Begun, Event, Payment
 from services.payments.domain.payment import (
     Cancel,
+    Command,
     GiveUpRefund,
     Reason,
     Request,
@@ -103,10 +104,14 @@ class PaymentsApi(payments_pb2_grpc.PaymentsServiceServicer):
         self, request: pb.CreatePaymentsRequest, _context: "Context"
     ) -> pb.CreatePaymentsResponse:
         _check_control_sums(request)
-        done = await asyncio.gather(*(self._create_item(item) for item in request.payments))
+        asked = [(item, terms_from_wire(item.terms)) for item in request.payments]
+        done = await self._create_each(asked)
         return pb.CreatePaymentsResponse(
-            results=[result for result, _ in done],
-            position=max(position for _, position in done),
+            results=[
+                _result(item.payment_id, each)
+                for item, each in zip(request.payments, done, strict=True)
+            ],
+            position=max(0 if isinstance(each, Exception) else each.position for each in done),
         )
 
     async def GetPayment(
@@ -225,21 +230,32 @@ class PaymentsApi(payments_pb2_grpc.PaymentsServiceServicer):
         events = [codec.decode(e.type, e.data) async for e in self._store.read(stream)]
         return payment.fold(payment.initial, events)
 
-    async def _create_item(
-        self, item: pb.CreatePaymentRequest
-    ) -> tuple[pb.CreatePaymentResult, int]:
-        result = pb.CreatePaymentResult(payment_id=item.payment_id)
+    async def _create_each(
+        self, asked: Sequence[tuple[pb.CreatePaymentRequest, Terms]]
+    ) -> Sequence[Done | Exception]:
+        """Refunds one by one, all others in one go."""
+        commands = {
+            n: self._asked(item.payment_id, terms)
+            for n, (item, terms) in enumerate(asked)
+            if not isinstance(terms.kind, Refund)
+        }
+        created = await self._streams.record_each(list(commands.values()))
+        done = dict(zip(commands, created, strict=True))
+        for n, each in done.items():
+            if not isinstance(each, Exception) and each.events:
+                self._wake(commands[n].id_)
+        refunds = [n for n in range(len(asked)) if n not in commands]
+        refunded = await asyncio.gather(
+            *(self._create_alone(asked[n][0].payment_id, asked[n][1]) for n in refunds)
+        )
+        done |= zip(refunds, refunded, strict=True)
+        return [done[n] for n in range(len(asked))]
+
+    async def _create_alone(self, payment_id: str, terms: Terms) -> Done | Exception:
         try:
-            done = await self._create(item.payment_id, terms_from_wire(item.terms))
-        except Exception as error:
-            refused = to_error(error)
-            if refused is None:
-                raise
-            result.refusal.CopyFrom(_refusal(refused))
-            return result, 0
-        result.payment.CopyFrom(_shown(done))
-        result.is_replayed = not done.events
-        return result, done.position
+            return await self._create(payment_id, terms)
+        except Exception as error:  # noqa: BLE001 - the answer of this one among many
+            return error
 
     async def _create(self, payment_id: str, terms: Terms) -> Done:
         if isinstance(terms.kind, Refund):
@@ -247,17 +263,17 @@ class PaymentsApi(payments_pb2_grpc.PaymentsServiceServicer):
                 return await self._refund(
                     payment_id, terms.kind.original_payment_id, terms.amount, terms.note
                 )
-        caller = current_caller().name
-        request = Request(payment_id, terms, caller, self._clock() // 1_000)
-        return await self._request(request)
+        return await self._record(self._asked(payment_id, terms))
 
-    async def _request(self, request: Request) -> Done:
-        id_ = request.payment_id
-        cause = Cause(f"{id_}/REQUEST", correlation_id=id_, actor=request.caller)
+    def _asked(self, payment_id: str, terms: Terms) -> Asked[Command]:
+        request = Request(payment_id, terms, current_caller().name, self._clock() // 1_000)
+        return _first_command(request)
+
+    async def _record(self, asked: Asked[Command]) -> Done:
         # No task of its own: a call goes on to its end, whoever leaves it.
-        done = await self._streams.record(id_, request, cause, is_new=True)
+        done = await self._streams.record(asked.id_, asked.command, asked.cause, is_new=True)
         if done.events:
-            self._wake(id_)
+            self._wake(asked.id_)
         return done
 
     async def _refund(
@@ -274,12 +290,29 @@ class PaymentsApi(payments_pb2_grpc.PaymentsServiceServicer):
         if isinstance(original, Absent):
             raise AssertionError("nothing is reserved on what is not there")  # noqa: TRY004 - a bug
         try:
-            return await self._request(refund_request(original, refund_id))
+            return await self._record(_first_command(refund_request(original, refund_id)))
         except Rejected as rejected:
             give_up = GiveUpRefund(refund_id, rejected.reason.name)
             cause = Cause(f"{refund_id}/end", correlation_id=original_id, actor=caller)
             await self._streams.transact(original_id, give_up, cause)
             raise
+
+
+def _first_command(request: Request) -> Asked[Command]:
+    id_ = request.payment_id
+    cause = Cause(f"{id_}/REQUEST", correlation_id=id_, actor=request.caller)
+    return Asked(id_, request, cause, is_new=True)
+
+
+def _result(payment_id: str, done: Done | Exception) -> pb.CreatePaymentResult:
+    if isinstance(done, Exception):
+        refused = to_error(done)
+        if refused is None:
+            raise done
+        return pb.CreatePaymentResult(payment_id=payment_id, refusal=_refusal(refused))
+    return pb.CreatePaymentResult(
+        payment_id=payment_id, payment=_shown(done), is_replayed=not done.events
+    )
 
 
 def _shown(done: Done) -> pb.Payment:

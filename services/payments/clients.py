@@ -4,6 +4,7 @@ An answer is a posting or a refusal by name. Everything else raises `Unavailable
 what was done, and the same call with the same ids tells.
 """
 
+import asyncio
 from collections.abc import Sequence
 from typing import Final, Protocol
 
@@ -42,6 +43,19 @@ class Accounts(Protocol):
     async def post(self, posting: Posting) -> Posted | Refused:
         """Post, or learn what was posted under this id."""
         ...
+
+    async def post_each(
+        self, postings: Sequence[Posting]
+    ) -> Sequence[Posted | Refused | Exception]:
+        """What `post` would answer or raise of each, once all are answered."""
+
+        async def one(posting: Posting) -> Posted | Refused | Exception:
+            try:
+                return await self.post(posting)
+            except Exception as error:  # noqa: BLE001 - the answer of this one among many
+                return error
+
+        return await asyncio.gather(*map(one, postings))
 
     async def check_wallet(
         self, account_id: str, currency: str, *, is_of_funds: bool = False
@@ -83,9 +97,22 @@ class GrpcAccounts(Accounts):
             result = await self._client.submit(_command_of(posting))
         except HefuError as error:
             return _refused_or_raise(error)
-        if not result.HasField("refusal"):
-            return Posted(result.position, result.window_id)
-        return _refused(result.refusal.reason, result.refusal.description)
+        return _outcome(result)
+
+    async def post_each(
+        self, postings: Sequence[Posting]
+    ) -> Sequence[Posted | Refused | Exception]:
+        found = await self._client.submit_each([_command_of(each) for each in postings])
+        answers: list[Posted | Refused | Exception] = []
+        for each in found:
+            try:
+                if isinstance(each, HefuError):
+                    answers.append(_refused_or_raise(each))
+                else:
+                    answers.append(each if isinstance(each, Exception) else _outcome(each))
+            except Exception as error:  # noqa: BLE001 - the answer of this one among many
+                answers.append(error)
+        return answers
 
     async def check_wallet(
         self, account_id: str, currency: str, *, is_of_funds: bool = False
@@ -160,6 +187,12 @@ class GrpcSettlement(Settlement):
     ) -> Sequence[settlement_pb.PullResult]:
         request = settlement_pb.PullFundsRequest(pulls=pulls)
         return (await self._stub.PullFunds(request, timeout=CALL_S)).results
+
+
+def _outcome(result: accounts_pb.CommandResult) -> Posted | Refused:
+    if not result.HasField("refusal"):
+        return Posted(result.position, result.window_id)
+    return _refused(result.refusal.reason, result.refusal.description)
 
 
 def _refused_or_raise(error: HefuError) -> Refused:

@@ -99,6 +99,10 @@ class Limiting:
                 return said_no
         return None
 
+    def may_count(self, payment: Begun) -> bool:
+        """Whether a limit may have something to say of it; false: surely none has."""
+        return not self._is_known.is_set() or bool(self._rows_of(payment))
+
     async def restore(self, original: Begun, refund_id: str, minor: int) -> None:
         """Give a refunded amount back to the limits that say so. Raises `StoreUnavailable`."""
         for row in self._rows_of(original):

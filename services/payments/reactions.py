@@ -5,14 +5,13 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
-from uuid import UUID
 
 import structlog
 
 from libs.clock import Clock
 from libs.decider import Cause, Rejected, Streams
 from libs.event_store import StoredEvent
-from libs.ids import time_ms
+from libs.ids import has_time
 from libs.process import Recorded
 from services.payments.clients import Accounts, Settlement
 from services.payments.codec import commands_of
@@ -31,6 +30,7 @@ from services.payments.domain.payment import (
     next_step,
 )
 from services.payments.domain.terms import (
+    Kind,
     MerchantPayment,
     Payout,
     Refund,
@@ -44,6 +44,7 @@ from services.payments.postings import (
     Hold,
     Move,
     Posted,
+    Posting,
     Refused,
     bank_account,
     capture_of,
@@ -95,16 +96,45 @@ class Steps:
         )
         return None if fact is None else _record(payment_id, step.name, Record(fact))
 
+    def is_plain(self, payment: Payment, step: Step) -> bool:
+        """Whether nobody is to be asked before and one posting is all of it: many go together."""
+        return (
+            not isinstance(payment, life.Absent)
+            and isinstance(step, Action)
+            and _is_one_posting(payment, step)
+            and not _names_no_wallet(payment)
+            and not self.limits.may_count(payment)
+        )
+
+    async def perform_each(
+        self, steps: Sequence[tuple[str, Payment, Step]]
+    ) -> Sequence[Recorded[Command] | Exception | None]:
+        """What `perform` would answer or raise of each of these plain steps."""
+        begun = [
+            (payment, step)
+            for _, payment, step in steps
+            if isinstance(payment, Begun) and isinstance(step, Action)
+        ]
+        for currency in {p.terms.amount.currency for p, _ in begun if _has_fee(p.terms.kind)}:
+            await self.accounts.open_fee_income(currency)
+        results = await self.accounts.post_each([_posting_of(*each) for each in begun])
+        return [
+            result
+            if isinstance(result, Exception)
+            else _record(payment.payment_id, step.name, Record(_fact_of(step, result)))
+            for (payment, step), result in zip(begun, results, strict=True)
+        ]
+
     async def _barred(self, payment: Begun, step: Action) -> life.Failed | None:
         """Only funds may name what is not a wallet: the journal lets us move all of these.
 
         Accounts that are no wallets are known by their names: their ids have no time in them. What
         else may be wrong the journal says; a kind never changes, so the answer never does.
         """
-        if payment.caller == _FUNDS or step not in (Action.PLACE_HOLD, Action.MOVE):
+        if step not in (Action.PLACE_HOLD, Action.MOVE) or not _names_no_wallet(payment):
             return None
         for account_id in payer_and_payee(payment.terms.kind):
-            if account_id and time_ms(UUID(account_id)) == 0:
+            if account_id and not has_time(account_id):
                 refused = await self.accounts.check_wallet(
                     account_id, payment.terms.amount.currency
                 )
@@ -128,7 +158,7 @@ class Steps:
             case Action.CREDIT_WALLET, TopUp():
                 return await self._credit_wallet(payment, kind)
             case Action.PLACE_HOLD, Payout():
-                return await self._place_hold(payment, kind)
+                return _fact_of(action, await self.accounts.post(_posting_of(payment, action)))
             case Action.ENTER_WINDOW, Payout():
                 return await self._enter_window(payment, kind)
             case Action.RELEASE_HOLD, Payout():
@@ -136,19 +166,6 @@ class Steps:
             case Action.GIVE_BACK, Payout():
                 return await self._give_back(payment, kind)
         raise AssertionError(f"{action.name} is no step of {kind}")
-
-    async def _place_hold(self, payment: Begun, kind: Payout) -> life.Fact:
-        hold = Hold(
-            step_id(payment, "hold"),
-            kind.wallet_account_id,
-            payment.terms.amount,
-            payment.payment_id,
-        )
-        match await self.accounts.post(hold):
-            case Posted(position):
-                return life.FundsHeld(position)
-            case Refused(reason, description):
-                return life.Failed(reason, description)
 
     async def _enter_window(self, payment: Begun, kind: Payout) -> life.Fact:
         match await self.accounts.post(capture_of(payment, kind)):
@@ -254,16 +271,9 @@ class Steps:
     ) -> life.Fact:
         if isinstance(kind, Refund):
             return await self._move_back(payment, kind)
-        amount = payment.terms.amount
-        if isinstance(kind, MerchantPayment) and kind.fee_minor:
-            await self.accounts.open_fee_income(amount.currency)
-        legs = legs_of(kind, amount.minor, amount.currency)
-        move = move_of(payment, debits=legs[:1], credits_=legs[1:])
-        match await self.accounts.post(move):
-            case Posted(position, window_id):
-                return life.Completed(window_id, position)
-            case Refused(reason, description):
-                return life.Failed(reason, description)
+        if _has_fee(kind):
+            await self.accounts.open_fee_income(payment.terms.amount.currency)
+        return _fact_of(Action.MOVE, await self.accounts.post(_posting_of(payment, Action.MOVE)))
 
     async def _move_back(self, refund: Begun, kind: Refund) -> life.Fact:
         """Post the refund, then tell the original, then record: each can be done again."""
@@ -362,6 +372,45 @@ def refund_request(original: Begun, refund_id: str) -> Request:
     amount = replace(original.terms.amount, minor=part.amount_minor)
     terms = Terms(amount, Refund(original.payment_id), part.note)
     return Request(refund_id, terms, original.caller, part.request_ms)
+
+
+def _is_one_posting(payment: Begun, action: Action) -> bool:
+    match action, payment.terms.kind:
+        case (Action.MOVE, WalletTransfer() | MerchantPayment()) | (Action.PLACE_HOLD, Payout()):
+            return True
+        case _:
+            return False
+
+
+def _posting_of(payment: Begun, action: Action) -> Posting:
+    """What the step asks of the journal, where that is all it does."""
+    terms = payment.terms
+    match action, terms.kind:
+        case Action.MOVE, (WalletTransfer() | MerchantPayment()) as kind:
+            legs = legs_of(kind, terms.amount.minor, terms.amount.currency)
+            return move_of(payment, debits=legs[:1], credits_=legs[1:])
+        case Action.PLACE_HOLD, Payout(wallet):
+            return Hold(step_id(payment, "hold"), wallet, terms.amount, payment.payment_id)
+    raise AssertionError(f"{action.name} is more than a posting of {terms.kind}")
+
+
+def _fact_of(action: Action, result: Posted | Refused) -> life.Fact:
+    match result:
+        case Posted(position, window_id):
+            is_hold = action is Action.PLACE_HOLD
+            return life.FundsHeld(position) if is_hold else life.Completed(window_id, position)
+        case Refused(reason, description):
+            return life.Failed(reason, description)
+
+
+def _has_fee(kind: Kind) -> bool:
+    return isinstance(kind, MerchantPayment) and kind.fee_minor > 0
+
+
+def _names_no_wallet(payment: Begun) -> bool:
+    """Whether others than funds name an account that is known by its name: it may be no wallet."""
+    accounts = payer_and_payee(payment.terms.kind)
+    return payment.caller != _FUNDS and any(each and not has_time(each) for each in accounts)
 
 
 def _refund_reason(reason: str, original: Begun) -> str:

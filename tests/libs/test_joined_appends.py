@@ -201,6 +201,20 @@ async def test_a_server_that_cannot_join_is_asked_once_and_then_one_by_one() -> 
     assert sum(len(call) > 1 for call in server.calls) == 1
 
 
+async def test_many_given_at_once_leave_in_one_call_and_each_has_its_own_answer() -> None:
+    server = Server()
+    await server.store.append("taken", [event()], NO_STREAM)
+    async with joined(server) as appends:
+        huge = [NewEvent(event().id, "t", b"x" * (1 << 20))]
+        free, taken, large = await appends.append_each(
+            [("free", [event()], NO_STREAM), ("taken", [event()], NO_STREAM), ("big", huge, -1)]
+        )
+    assert server.calls[0] == ["free", "taken"]
+    assert isinstance(free, Appended)
+    assert isinstance(taken, WrongVersion)
+    assert isinstance(large, TooLarge)
+
+
 async def test_what_one_may_not_do_does_not_refuse_the_others() -> None:
     server = Server()
     server.faults = [Denied("one of these is not yours")]

@@ -6,22 +6,28 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import TypeAlias
 
+import pytest
+
 from libs.decider import Cause, Streams
 from libs.memory_store import MemoryStore
-from libs.process import STEPS_MAX, ProcessDriver, Recorded
+from libs.process import STEPS_MAX, ProcessDriver, Recorded, Together
 from libs.transient import Unavailable
 from tests.events import followed_until
 from tests.libs.counting import Codec, Reach, State, counter
 
 STEPS = 5
+ALONE = 4
 Driver: TypeAlias = ProcessDriver[Reach, State, str, int]
+Outcome: TypeAlias = Recorded[Reach] | Exception | None
 Perform: TypeAlias = Callable[[str, State, int], Awaitable[Recorded[Reach] | None]]
 
 
 class World:
     """Counters that go up to `STEPS`, and what `perform` meets on the way."""
 
-    def __init__(self, open_ids: Sequence[str] = ()) -> None:
+    def __init__(self, open_ids: Sequence[str] = (), *, goes_together: bool = False) -> None:
+        self.goes_together = goes_together
+        self.goes: list[int] = []
         self.streams = Streams(MemoryStore(), "counter", counter, Codec())
         self.open = list(open_ids)
         self.performed: Counter[tuple[str, int]] = Counter()
@@ -36,11 +42,19 @@ class World:
         perform: Perform | None = None,
         steps: int = STEPS,
     ) -> Driver:
+        alone = perform or self.perform
+
+        async def each(many: Sequence[tuple[str, State, int]]) -> Sequence[Outcome]:
+            self.goes.append(len(many))
+            return [await outcome(alone(*one)) for one in many]
+
         return ProcessDriver(
             self.streams,
             lambda state: state.total + 1 if state.total < steps else None,
-            perform or self.perform,
+            alone,
             self.open_ids,
+            # One step of each goes alone, and what follows it: so both ways meet.
+            together=Together(lambda _, step: step != ALONE, each) if self.goes_together else None,
             concurrency=concurrency,
         )
 
@@ -66,6 +80,18 @@ class World:
         return (await self.streams.load(id_)).state.total
 
 
+@pytest.fixture(params=[False, True], ids=["alone", "together"])
+def world(request: pytest.FixtureRequest) -> World:
+    return World(goes_together=request.param)
+
+
+async def outcome(performing: Awaitable[Recorded[Reach] | None]) -> Outcome:
+    try:
+        return await performing
+    except Exception as error:  # noqa: BLE001 - the answer of one among many
+        return error
+
+
 @asynccontextmanager
 async def running(driver: Driver) -> AsyncIterator[None]:
     task = asyncio.create_task(driver.run())
@@ -86,8 +112,7 @@ async def reach_end(world: World, *ids: str) -> None:
             await followed_until(following, STEPS)
 
 
-async def test_a_woken_process_goes_to_its_end_and_does_each_step_once() -> None:
-    world = World()
+async def test_a_woken_process_goes_to_its_end_and_does_each_step_once(world: World) -> None:
     driver = world.driver()
     async with running(driver):
         driver.wake("a")
@@ -97,8 +122,7 @@ async def test_a_woken_process_goes_to_its_end_and_does_each_step_once() -> None
     assert set(world.performed.values()) == {1}
 
 
-async def test_waking_many_times_at_once_is_one_look() -> None:
-    world = World()
+async def test_waking_many_times_at_once_is_one_look(world: World) -> None:
     driver = world.driver()
     for _ in range(100):
         driver.wake("a")
@@ -120,8 +144,7 @@ async def test_no_more_run_at_once_than_allowed() -> None:
     assert [await world.total(str(n)) for n in range(100)] == [STEPS] * 100
 
 
-async def test_a_thousand_are_driven_in_seconds() -> None:
-    world = World()
+async def test_a_thousand_are_driven_in_seconds(world: World) -> None:
     driver = world.driver(concurrency=512)
     async with running(driver), asyncio.timeout(60):
         for n in range(1_000):
@@ -129,6 +152,21 @@ async def test_a_thousand_are_driven_in_seconds() -> None:
         await driver.settle()
 
     assert sum(world.performed.values()) == 1_000 * STEPS
+
+
+async def test_steps_that_fit_are_done_and_recorded_in_few_goes() -> None:
+    world = World(goes_together=True)
+    for n in range(100):
+        await world.streams.transact(str(n), Reach(1), Cause(f"first {n}"))
+    driver = world.driver()
+    async with running(driver):
+        for n in range(100):
+            driver.wake(str(n))
+        await driver.settle()
+
+    assert [await world.total(str(n)) for n in range(100)] == [STEPS] * 100
+    assert set(world.performed.values()) == {1}
+    assert world.goes == [100, 100]
 
 
 async def test_the_watchdog_finds_what_nobody_woke() -> None:
@@ -139,8 +177,7 @@ async def test_the_watchdog_finds_what_nobody_woke() -> None:
     assert set(world.performed.values()) == {1}
 
 
-async def test_an_unknown_outcome_is_looked_at_again_later() -> None:
-    world = World()
+async def test_an_unknown_outcome_is_looked_at_again_later(world: World) -> None:
     world.failures["a", 3] = [Unavailable("away"), None, TimeoutError("slow")]
     driver = world.driver()
     async with running(driver):
@@ -152,8 +189,7 @@ async def test_an_unknown_outcome_is_looked_at_again_later() -> None:
     assert driver.parked == {}
 
 
-async def test_waking_one_that_was_put_off_looks_at_once() -> None:
-    world = World()
+async def test_waking_one_that_was_put_off_looks_at_once(world: World) -> None:
     world.failures["a", 1] = [None] * 3
     driver = world.driver()
     async with running(driver):
@@ -164,8 +200,7 @@ async def test_waking_one_that_was_put_off_looks_at_once() -> None:
         assert await world.total("a") == STEPS
 
 
-async def test_a_wake_during_the_look_is_not_lost() -> None:
-    world = World()
+async def test_a_wake_during_the_look_is_not_lost(world: World) -> None:
     looked = asyncio.Event()
 
     async def perform(id_: str, state: State, step: int) -> Recorded[Reach] | None:
@@ -183,8 +218,7 @@ async def test_a_wake_during_the_look_is_not_lost() -> None:
         assert await world.total("a") == STEPS
 
 
-async def test_a_bug_parks_its_process_and_no_other() -> None:
-    world = World()
+async def test_a_bug_parks_its_process_and_no_other(world: World) -> None:
     world.failures["bad", 2] = [AssertionError("a state nobody thought of")]
     driver = world.driver()
     async with running(driver):
@@ -199,8 +233,7 @@ async def test_a_bug_parks_its_process_and_no_other() -> None:
     assert world.performed["bad", 2] == 1
 
 
-async def test_a_refused_record_parks_its_process() -> None:
-    world = World()
+async def test_a_refused_record_parks_its_process(world: World) -> None:
 
     async def perform(id_: str, _state: State, step: int) -> Recorded[Reach] | None:
         return Recorded(Reach(step - 2), Cause(f"{id_}-{step}"))
@@ -214,8 +247,7 @@ async def test_a_refused_record_parks_its_process() -> None:
     assert "GOES_BACK" in driver.parked["a"]
 
 
-async def test_a_step_that_changes_nothing_is_not_repeated_in_a_circle() -> None:
-    world = World()
+async def test_a_step_that_changes_nothing_is_not_repeated_in_a_circle(world: World) -> None:
     tries = 0
 
     async def perform(_id: str, _state: State, _step: int) -> Recorded[Reach] | None:

@@ -9,7 +9,7 @@ import stamina
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from libs.decider import Cause, Rejected, Streams, trace_headers
+from libs.decider import Asked, Cause, Rejected, Streams, Transacted, trace_headers
 from libs.event_store import (
     Appended,
     Busy,
@@ -151,6 +151,77 @@ async def test_an_unknown_outcome_is_sent_again_until_it_is_known(faults: list[s
     assert done.state.total == 1
     assert store.sent == len(faults) + 1
     assert await stored(store, "a") == ["pay"]
+
+
+@pytest.mark.parametrize("fault", ["none", "lost before", "lost after", "busy"])
+async def test_each_of_many_is_answered_by_itself(fault: str) -> None:
+    store = Faulty(["none", fault])
+    counters = streams(store)
+    await counters.transact("known", Reach(3), Cause("k"))
+    await streams(store).transact("unread", Reach(2), Cause("u"))
+
+    first, more, back, same, unread = await counters.record_each(
+        [
+            Asked("new", Reach(1), Cause("a"), is_new=True),
+            Asked("known", Reach(5), Cause("b")),
+            Asked("known", Reach(4), Cause("c")),
+            Asked("new", Reach(1), Cause("a"), is_new=True),
+            Asked("unread", Reach(4), Cause("d")),
+        ]
+    )
+
+    assert isinstance(first, Transacted)
+    assert isinstance(more, Transacted)
+    assert isinstance(same, Transacted)
+    assert isinstance(unread, Transacted)
+    assert isinstance(back, Rejected)
+    assert (list(first.events), list(same.events)) == (["step 0"], [])
+    assert [more.state.total, unread.state.total] == [5, 4]
+    assert await stored(store, "new") == ["step 0"]
+    assert await stored(store, "known") == [f"step {n}" for n in range(5)]
+    assert (await counters.load("known")).revision == 4
+
+
+async def test_of_many_those_where_others_were_faster_are_decided_again() -> None:
+    store = MemoryStore()
+    slow, fast = streams(store), streams(store)
+    await slow.transact("a", Reach(1), Cause("c"))
+    await fast.transact("a", Reach(2), Cause("d"))
+    await fast.transact("b", Reach(add="theirs"), Cause("e"))
+
+    done = await slow.record_each(
+        [
+            Asked("a", Reach(3), Cause("f")),
+            Asked("b", Reach(add="ours"), Cause("g"), is_new=True),
+            Asked("c", Reach(1), Cause("h"), is_new=True),
+        ]
+    )
+
+    assert [each.revision for each in done if isinstance(each, Transacted)] == [2, 1, 0]
+    assert await stored(store, "a") == ["step 0", "step 1", "step 2"]
+    assert await stored(store, "b") == ["theirs", "ours"]
+
+
+async def test_what_may_not_be_appended_fails_alone_and_leaves_no_belief_behind() -> None:
+    class Choosy(MemoryStore):
+        async def append(self, stream: str, events: Sequence[NewEvent], expected: int) -> Appended:
+            if stream == "counter-barred" and expected >= 0:
+                raise Denied("no")
+            return await super().append(stream, events, expected)
+
+    store = Choosy()
+    counters = streams(store)
+    for id_ in ("barred", "free"):
+        await counters.transact(id_, Reach(1), Cause(id_))
+
+    barred, free = await counters.record_each(
+        [Asked("barred", Reach(2), Cause("b")), Asked("free", Reach(2), Cause("f"))]
+    )
+
+    assert isinstance(barred, Denied)
+    assert isinstance(free, Transacted)
+    assert counters.known("barred") is None
+    assert await stored(store, "free") == ["step 0", "step 1"]
 
 
 async def test_a_failed_append_leaves_no_belief_behind() -> None:
