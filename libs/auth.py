@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 AUDIENCE = "hefu"
+# The second approves what the first proposes.
+OPERATORS = ("operator", "checker")
 ROLES = frozenset({"wallet", "operator", "service", "bank", "registrar"})
 ALGORITHMS = ["Ed25519"]
 LEEWAY_S = 60
@@ -149,5 +151,7 @@ def host_of(uri: str) -> str:
 
 
 def role_of(name: str) -> str:
-    """The role of an identity of ours: `operator`, `wallet`, or else a service."""
-    return name if name in ("operator", "wallet") else "service"
+    """The role of an identity of ours: of operators and the wallet their own, else a service's."""
+    if name in OPERATORS:
+        return "operator"
+    return name if name == "wallet" else "service"

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+from libs.auth import OPERATORS
 from libs.failure import StartFailed
 from libs.identity import BANK_PREFIX, REGISTRAR_PREFIX, Identity
 from libs.nats_config import render
@@ -17,7 +18,7 @@ from libs.topology import Topology
 
 # Changes when what is kept in the folder can no longer be read by older or newer code.
 LAYOUT_VERSION = "1"
-CLIENTS = ("operator", "wallet")
+CLIENTS = (*OPERATORS, "wallet")
 # Kept by a fresh start: who everybody is.
 _IDENTITY = frozenset({"version", "authority", "identities", "eventstore"})
 _WRITER = "writer"

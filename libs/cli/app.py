@@ -5,7 +5,7 @@ import sys
 
 import typer
 
-from libs.cli import advice, audit, events
+from libs.cli import advice, audit, breaks, events
 from libs.cli.day import day
 from libs.cli.fund_day import fund_day
 from libs.cli.replay import replay
@@ -30,6 +30,7 @@ app.command()(replay)
 app.command()(statement)
 app.add_typer(events.app, name="events")
 app.add_typer(audit.app, name="audit")
+app.add_typer(breaks.app, name="breaks")
 app.add_typer(advice.app, name="advice")
 
 

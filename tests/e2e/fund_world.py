@@ -16,7 +16,6 @@ from hefu.funds.v1 import events_pb2
 from hefu.funds.v1 import funds_pb2 as funds
 from hefu.funds.v1.funds_pb2_grpc import FundDayServiceStub
 from hefu.registrar.v1 import sample_registrar_pb2 as registrar
-from libs.auth import Caller, mint
 from libs.cli.fund_investors import Investor, people
 from libs.cli.fund_link import FundLink, connect_funds
 from libs.cli.fund_market import Market, Session
@@ -211,15 +210,7 @@ async def open_fund_world(system: System, investors: int = 12) -> AsyncIterator[
 
 @asynccontextmanager
 async def _checker(system: System) -> AsyncIterator["FundDayServiceAsyncStub"]:
-    """A second operator: the same certificate authority, another name."""
-    run_dir = system.run_dir
-    folder = run_dir / "identities" / "checker"
-    folder.mkdir(exist_ok=True)
-    for name in ("ca.pem", "cert.pem", "key.pem"):
-        (folder / name).write_bytes((run_dir / "identities" / "operator" / name).read_bytes())
-    token = mint(
-        run_dir / "authority" / "token.key", Caller("checker", "operator"), lifetime_s=36_000
-    )
-    (folder / "token.jwt").write_text(token)
-    async with open_channel(system.running.addresses["funds"], folder) as channel:
+    """A second operator."""
+    identity = system.run_dir / "identities" / "checker"
+    async with open_channel(system.running.addresses["funds"], identity) as channel:
         yield FundDayServiceStub(channel)

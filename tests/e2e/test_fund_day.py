@@ -174,10 +174,26 @@ async def _spoiled_file(world: FundWorld, fault: str) -> None:
 async def _unknown_code(world: FundWorld) -> None:
     session = await world.faulty("UNKNOWN_RETURN_CODE")
     await world.reconciled(session)
-    for found in await world.until_breaks("RETURN_CODE_UNKNOWN"):
+    first, *others = await world.until_breaks("RETURN_CODE_UNKNOWN")
+    await _repaired_at_a_terminal(world, first.break_id)
+    for found in others:
         await world.repair(found, "KEEP_OURS")
     await world.until_breaks()
     await world.ties_out()
+
+
+async def _repaired_at_a_terminal(world: FundWorld, break_id: str) -> None:
+    """As two operators do it, who type commands."""
+    hefu = World(world.system, world.system.run_dir)
+    listed = await hefu.hefu("breaks")
+    assert (listed.code, break_id in listed.output) == (1, True), listed.output
+    early = await hefu.hefu("breaks", "approve", break_id)
+    assert "PROPOSAL" in early.output, early.output
+    await hefu.hefu("breaks", "propose", break_id, "keep-ours", "--note", "they corrected it")
+    alone = await hefu.hefu("breaks", "approve", break_id, "--as", "operator")
+    assert "APPROVER_IS_MAKER" in alone.output, alone.output
+    approved = await hefu.hefu("breaks", "approve", break_id)
+    assert approved.code == 0, approved.output
 
 
 async def _unknown_order(world: FundWorld) -> None:
