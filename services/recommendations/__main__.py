@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gc
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
@@ -61,6 +62,13 @@ from services.recommendations.shelf import Loader, Shelf, no_more, no_news
 Driver: TypeAlias = ProcessDriver[what.Command, what.State, what.Event, PlaceOrder]
 
 ROWS_WITHIN_S = 10.0
+# Rows of answers that nobody waits for are committed so often at most.
+OWN_ROWS_EVERY_S = 0.2
+# A thread that writes rows leaves the processor to the answers after so long at most; the
+# interpreter's own 5 ms are a quarter of what an answer may take.
+SWITCH_S = 0.001
+# Proposals kept in memory, some 30 kB each: few are asked for again.
+PROPOSALS_KEPT = 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,11 +131,17 @@ def build(  # noqa: PLR0913 - all that it stands on
     watch_every_s: float = 2.0,
 ) -> Recommendations:
     investors = Streams(store, "investor", investor, investor_codec)
-    proposals = Streams(store, "proposal", proposal, proposal_codec)
+    proposals = Streams(store, "proposal", proposal, proposal_codec, PROPOSALS_KEPT)
     releases = Releases(Streams(store, "release", release, release_codec))
     keys = SubjectKeys(keys_database)
     # Rows of what was answered follow when nobody waits for an answer, or for them.
-    own = Projection(own_rows.model, database, store, is_busy=lambda: advice.is_busy)
+    own = Projection(
+        own_rows.model,
+        database,
+        store,
+        is_busy=lambda: advice.is_busy,
+        commit_every_s=OWN_ROWS_EVERY_S,
+    )
     heard = Projection(funds_rows.model, database, store, bus=bus)
     paid = Projection(payments_rows.model, database, store, bus=bus)
     shelf = Shelf(
@@ -203,6 +217,7 @@ def build(  # noqa: PLR0913 - all that it stands on
 
 
 async def main(settings: RecommendationsSettings) -> None:
+    sys.setswitchinterval(SWITCH_S)
     async with AsyncExitStack() as stack:
         on = await stack.enter_async_context(foundation(settings))
         to_funds = await stack.enter_async_context(open_channel(settings.funds, on.identity_dir))

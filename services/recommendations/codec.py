@@ -8,7 +8,7 @@ import base64
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from enum import Enum
-from functools import cache, lru_cache, partial
+from functools import cache, partial
 from operator import attrgetter
 from types import NoneType, UnionType
 from typing import (
@@ -30,6 +30,11 @@ from libs.money import Money
 from libs.suitability import InvestorClass, RiskLevel
 from services.recommendations.domain import feed, investor, proposal, release
 from services.recommendations.domain.proposal import Purpose
+from services.recommendations.packing import (
+    refused_from_json,
+    refused_to_json,
+    refused_to_message,
+)
 
 _PACKAGE: Final = "hefu.recommendations.v1."
 # The stored names of events: contract, whatever the classes are called.
@@ -89,13 +94,10 @@ _SHORT: Final = frozenset(
 _PAIRS: Final[Mapping[tuple[str, str], tuple[str, str]]] = {
     ("Reasoned", "evidence"): ("name", "value"),
     ("Candidate", "sources"): ("source", "score_millionths"),
-    ("Issued", "refused"): ("code", "fund_codes"),
     ("Issued", "features"): ("name", "value_millionths"),
 }
 _SINGLES: Final[Mapping[tuple[str, str], str]] = {("Submitted", "changed"): "item"}
 _POSITIONS: Final = ("own", "funds", "payments")
-# Lists of refused funds whose stored form is kept.
-_REFUSED_KEPT: Final = 256
 
 E = TypeVar("E")
 
@@ -163,7 +165,7 @@ def _writers(type_: Any, is_json: bool) -> tuple[tuple[str, Callable[[Any], Any]
         elif name == "runner_up":
             found.append((name, get, _runner_up(is_json=is_json)))
         elif (type_.__name__, name) == ("Issued", "refused"):
-            found.append((name, get, partial(_refused, is_json=is_json)))
+            found.append((name, get, refused_to_json if is_json else refused_to_message))
         elif pair := _PAIRS.get((type_.__name__, name)):
             found.append((name, get, _pairs(pair, hint, is_json=is_json)))
         elif single := _SINGLES.get((type_.__name__, name)):
@@ -221,20 +223,6 @@ def _pairs(names: tuple[str, str], hint: Any, *, is_json: bool) -> _Write:  # no
     return write
 
 
-def _refused(found: Sequence[tuple[str, tuple[str, ...]]], *, is_json: bool) -> Any:  # noqa: ANN401 - as stored or as a message
-    """Thousands of codes, mostly the very same for every investor of a class: written once."""
-    if not found:
-        return None
-    return [
-        {"code": code, "fund_codes": _codes(codes) if is_json else codes} for code, codes in found
-    ]
-
-
-@lru_cache(maxsize=_REFUSED_KEPT)
-def _codes(codes: tuple[str, ...]) -> orjson.Fragment:
-    return orjson.Fragment(orjson.dumps(codes))
-
-
 def _runner_up(*, is_json: bool) -> _Write:
     def write(value: tuple[str, object] | None) -> dict[str, Any] | None:
         if value is None:
@@ -264,6 +252,8 @@ def _in(type_: Any, body: Mapping[str, Any]) -> object:  # noqa: ANN401 - a data
                 told["fund_code"],
                 _in(proposal.Reasoned, told.get("reason", {})),
             )
+        elif (type_.__name__, name) == ("Issued", "refused"):
+            found[name] = tuple(map(refused_from_json, body.get(name, ())))
         elif pair := _PAIRS.get((type_.__name__, name)):
             kinds = get_args(get_args(hint)[0])
             found[name] = tuple(

@@ -1,10 +1,13 @@
 """Advice as messages: investors, proposals with their reasons in words, feeds as asked."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any, Final, TypeVar
 
 from hefu.recommendations.v1 import events_pb2
 from hefu.recommendations.v1 import recommendations_pb2 as pb
+from libs.decider import Transacted
 from libs.suitability import InvestorClass
 from services.recommendations.codec import as_message
 from services.recommendations.construction.problem import Strategy
@@ -16,6 +19,10 @@ from services.recommendations.domain.questionnaire_2026 import QUESTIONNAIRE
 from services.recommendations.domain.reasons import in_words
 
 _CLASS: Final = "INVESTOR_CLASS_"
+# Lists of refused funds whose message is kept.
+_REFUSED_KEPT: Final = 256
+
+A = TypeVar("A", pb.ListRecommendationsResponse, pb.ProposePortfolioResponse)
 
 
 def class_name(found: InvestorClass | None) -> str:
@@ -92,16 +99,41 @@ def preferences_from_wire(message: events_pb2.InvestorPreferences) -> who.Prefer
 
 
 def proposal_to_wire(state: what.State) -> pb.Proposal:
+    known = _known(state)
+    proposal = pb.Proposal(**_fields(known))
+    proposal.issued.MergeFromString(_refused(known.issued.refused))
+    return proposal
+
+
+def answer_to_wire(reply: type[A], done: Transacted[what.State, what.Event]) -> A:
+    """The reply to a question for advice, made in one piece: it is not copied into itself."""
+    state = _known(done.state)
+    fields: dict[str, Any] = {
+        "proposal": _fields(state),
+        "position": done.position,
+        "is_replayed": not done.events,
+    }
+    told = reply(**fields)
+    told.proposal.issued.MergeFromString(_refused(state.issued.refused))
+    return told
+
+
+def _known(state: what.State) -> what.Proposal:
     if isinstance(state, what.Absent):
         raise AssertionError("what was issued is there")  # noqa: TRY004 - a bug of ours
+    return state
+
+
+def _fields(state: what.Proposal) -> dict[str, Any]:
+    """All but the refused funds."""
     issued = state.issued
     texts = []
     for item in issued.items:
         zh, en = in_words(item.reasons)
         texts.append({"fund_code": item.fund_code, "text_zh": zh, "text_en": en})
     accepted = () if state.accepted is None else state.accepted.items
-    fields: dict[str, Any] = {
-        "issued": as_message(issued),
+    return {
+        "issued": as_message(replace(issued, refused=())),
         "status": f"PROPOSAL_STATUS_{state.status.name}",
         "cause": state.cause,
         "accepted": [as_message(item) for item in accepted],
@@ -110,7 +142,13 @@ def proposal_to_wire(state: what.State) -> pb.Proposal:
         "issued_us": issued.as_of_us,
         "outcomes": [as_message(outcome) for outcome in state.outcomes],
     }
-    return pb.Proposal(**fields)
+
+
+@lru_cache(maxsize=_REFUSED_KEPT)
+def _refused(found: tuple[tuple[str, tuple[str, ...]], ...]) -> bytes:
+    """Mostly the very same for all investors of a class: put together once."""
+    refused = [events_pb2.RefusedFunds(code=code, fund_codes=codes) for code, codes in found]
+    return events_pb2.RecommendationIssued(refused=refused).SerializeToString()
 
 
 def strategy_from_wire(value: int) -> Strategy | None:

@@ -235,7 +235,7 @@ class RecommendationsApi(recommendations_pb2_grpc.RecommendationsServiceServicer
         done = await self._advice.list_funds(
             AskedList(request.proposal_id, request.investor_id, caller, request.size, amount)
         )
-        return pb.ListRecommendationsResponse(**_answer(done))
+        return messages.answer_to_wire(pb.ListRecommendationsResponse, done)
 
     async def ProposePortfolio(
         self, request: pb.ProposePortfolioRequest, _context: "Context"
@@ -252,7 +252,7 @@ class RecommendationsApi(recommendations_pb2_grpc.RecommendationsServiceServicer
                 tuple(request.fund_codes),
             )
         )
-        return pb.ProposePortfolioResponse(**_answer(done))
+        return messages.answer_to_wire(pb.ProposePortfolioResponse, done)
 
     async def GetProposal(
         self, request: pb.GetProposalRequest, _context: "Context"
@@ -476,14 +476,6 @@ class RecommendationsApi(recommendations_pb2_grpc.RecommendationsServiceServicer
 
     def _shown(self, done: Done) -> pb.Investor:
         return messages.investor_to_wire(done.state, self._clock())
-
-
-def _answer(done: Issuing) -> dict[str, Any]:
-    return {
-        "proposal": messages.proposal_to_wire(done.state),
-        "position": done.position,
-        "is_replayed": not done.events,
-    }
 
 
 def _slot(value: int) -> Slot:

@@ -14,6 +14,9 @@ FundSet = int
 MILLION = 1_000_000
 # Sets whose codes are kept, some 10 kB each where they hold a thousand funds.
 SETS_KEPT = 512
+# Yearly fees that are kept, by fund and days held.
+FEES_KEPT = 100_000
+_BITS = bytes.maketrans(b"01", b"\x00\x01")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,8 @@ class Catalogue:
     index: Mapping[str, int] = field(init=False)
     _sets: dict[tuple[str, object], FundSet] = field(init=False, default_factory=dict, repr=False)
     _codes: dict[FundSet, tuple[str, ...]] = field(init=False, default_factory=dict, repr=False)
+    _flags: dict[FundSet, bytes] = field(init=False, default_factory=dict, repr=False)
+    _fees: dict[tuple[int, int], int] = field(init=False, default_factory=dict, repr=False)
     _minima: Sequence[tuple[int, FundSet]] = field(init=False, repr=False)
     _caps: Sequence[tuple[int, FundSet]] = field(init=False, repr=False)
 
@@ -133,6 +138,24 @@ class Catalogue:
             bits = bin(funds)[:1:-1]
             self._codes[funds] = tuple(compress(self.codes, map("1".__eq__, bits)))
         return self._codes[funds]
+
+    def flags(self, funds: FundSet) -> bytes:
+        """1 or 0 for each fund in the order of codes: asking many is quicker than by bits."""
+        if funds not in self._flags:
+            if len(self._flags) >= SETS_KEPT:
+                self._flags.clear()
+            bits = bin(funds)[:1:-1].encode().translate(_BITS)
+            self._flags[funds] = bits.ljust(len(self.funds), b"\x00")
+        return self._flags[funds]
+
+    def fee_millionths(self, place: int, days: int) -> int:
+        """`Fund.fee_millionths` of the fund at a place; worked out once."""
+        fee = self._fees.get((place, days))
+        if fee is None:
+            if len(self._fees) >= FEES_KEPT:
+                self._fees.clear()
+            fee = self._fees[place, days] = self.funds[place].fee_millionths(days)
+        return fee
 
     def has(self, funds: FundSet, code: str) -> bool:
         place = self.index.get(code)

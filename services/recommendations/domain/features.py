@@ -191,8 +191,10 @@ def _drawdown(prices: Sequence[int]) -> int:
 
 def canonical(features: Mapping[str, Features]) -> bytes:
     """Features by subject as bytes: the same features, the same bytes."""
-    ordered = {name: dict(sorted(each.items())) for name, each in sorted(features.items())}
-    return json.dumps(ordered, separators=(",", ":"), sort_keys=True).encode()
+    return _CANONICAL.encode(features).encode()
+
+
+_CANONICAL: Final = json.JSONEncoder(separators=(",", ":"), sort_keys=True)
 
 
 def digest(features: Mapping[str, Features]) -> str:

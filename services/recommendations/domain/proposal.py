@@ -1,5 +1,6 @@
 """A proposal: issued before it is answered; then accepted and ordered, dismissed or expired."""
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
@@ -95,6 +96,7 @@ class Issued:
     as_of_us: int
     positions: Positions
     candidates: tuple[Candidate, ...]
+    # By check, the funds it refused in the order of their codes.
     refused: tuple[tuple[str, tuple[str, ...]], ...]
     items: tuple[Item, ...]
     strategy: str
@@ -399,10 +401,20 @@ def _refuse_unsuitable(issued: Issued) -> None:
         for item in issued.items
         if item.level > issued.suitability.highest_level and item.amount_minor >= 0
     ]
-    refused = {code for _, codes in issued.refused for code in codes}
-    both = [i.fund_code for i in issued.items if i.fund_code in refused and i.amount_minor >= 0]
+    both = [
+        item.fund_code
+        for item in issued.items
+        if item.amount_minor >= 0
+        and any(_holds(codes, item.fund_code) for _, codes in issued.refused)
+    ]
     if above or both:
         raise Rejected(Reason.PROPOSAL_UNSUITABLE, ", ".join([*above, *both]))
+
+
+def _holds(codes: Sequence[str], code: str) -> bool:
+    """Whether sorted codes, thousands perhaps, hold one."""
+    place = bisect_left(codes, code)
+    return place < len(codes) and codes[place] == code
 
 
 def _open(command: OpenItem, proposal: Proposal) -> Sequence[Event]:

@@ -5,9 +5,9 @@ Whoever made the scores, only eligible funds are ranked. Preference and price ar
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import compress, islice
 from typing import Final, Protocol
 
 from services.recommendations.domain.catalogue import Catalogue, FundSet
@@ -19,6 +19,8 @@ CO_PURCHASE: Final = "co_purchase"
 LADDER: Final = "goal_ladder"
 PRICE_MODEL: Final = "price_model"
 PREFERENCE: Final = frozenset({POPULARITY, CO_PURCHASE, LADDER})
+# What a theme that was asked for adds to a blended score.
+WANTED_GAIN: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,17 +110,19 @@ class CrowdRanker:
     version: str = "house@1"
     artifact_hash: str = ""
     shortlist: int = 100
-    # All funds in the order of a band's popularity, or of a horizon's ladder (below 0).
-    _orders: dict[int, Sequence[str]] = field(default_factory=dict)
+    # Places of all funds in the order of a band's popularity, or of a horizon's ladder (below 0).
+    _orders: dict[int, Sequence[int]] = field(default_factory=dict)
 
     def weights(self) -> Mapping[str, float]:
         return {POPULARITY: 1.0, CO_PURCHASE: 1.5, LADDER: 0.2}
 
     def sources(self, question: Question, eligible: FundSet) -> Sources:
         joint: dict[str, float] = {}
+        index, flags = self.catalogue.index, self.catalogue.flags(eligible)
         for held in question.held:
             for each in self.crowd.neighbours.get(held, ()):
-                if self.catalogue.has(eligible, each.code):
+                place = index.get(each.code)
+                if place is not None and flags[place]:
                     joint[each.code] = joint.get(each.code, 0.0) + each.similarity
         popular = self._popular(question.band, eligible)
         found = {POPULARITY: popular, CO_PURCHASE: joint}
@@ -142,7 +146,8 @@ class CrowdRanker:
         counted = self.crowd.popularity.get(band, {})
         if band not in self._orders:
             known = (code for code in counted if code in self.catalogue.index)
-            self._orders[band] = sorted(known, key=lambda code: (-counted[code], code))
+            ranked = sorted(known, key=lambda code: (-counted[code], code))
+            self._orders[band] = [self.catalogue.index[code] for code in ranked]
         return {code: counted[code] for code in self._first(band, eligible)}
 
     def _ladder(self, question: Question, eligible: FundSet) -> Mapping[str, float]:
@@ -160,15 +165,15 @@ class CrowdRanker:
                     f.code,
                 ),
             )
-            self._orders[key] = [fund.code for fund in ranked]
+            self._orders[key] = [self.catalogue.index[fund.code] for fund in ranked]
         found = self._first(key, eligible)
         return {code: float(len(found) - n) for n, code in enumerate(found)}
 
     def _first(self, key: int, eligible: FundSet) -> Sequence[str]:
         """The best of an order that is the same for all, as far as they are eligible."""
-        index = self.catalogue.index
-        found = (code for code in self._orders[key] if eligible >> index[code] & 1)
-        return list(islice(found, self.shortlist))
+        order = self._orders[key]
+        allowed = compress(order, map(self.catalogue.flags(eligible).__getitem__, order))
+        return [self.catalogue.codes[place] for place in islice(allowed, self.shortlist)]
 
 
 _LADDERS: Final = (
@@ -235,30 +240,32 @@ def _blend(
 ) -> Sequence[tuple[float, str, float]]:
     """(order, code, score) of the eligible funds, the best first; equal scores by code."""
     total: dict[str, float] = {}
-    mine = set(question.wanted_themes)
-    index = catalogue.index
+    mine = frozenset(question.wanted_themes)
+    index, flags, days = catalogue.index, catalogue.flags(eligible), question.horizon_days
     for name, scores in sorted(sources.items()):
         weight = weights.get(name, 0.0)
-        allowed = [code for code in scores if code in index and eligible >> index[code] & 1]
-        for code, place in _rank_normalised(allowed, scores.__getitem__).items():
+        allowed = [code for code in scores if code in index and flags[index[code]]]
+        for code, place in _rank_normalised(allowed, scores).items():
             total[code] = total.get(code, 0.0) + weight * place
     ranked = []
     for code, score in total.items():
-        fund = catalogue.funds[index[code]]
-        fee = fund.fee_millionths(question.horizon_days) / 10_000
-        wanted = 0.1 if fund.theme and fund.theme in mine else 0.0
-        blended = score + wanted - rules.fee_penalty * fee
+        place = index[code]
+        blended = score - rules.fee_penalty * (catalogue.fee_millionths(place, days) / 10_000)
+        if mine and catalogue.funds[place].theme in mine:
+            blended += WANTED_GAIN
         ranked.append((-round(blended, 9), code, blended))
-    return sorted(ranked)
+    ranked.sort()
+    return ranked
 
 
-def _rank_normalised(codes: Sequence[str], score: Callable[[str], float]) -> Mapping[str, float]:
+def _rank_normalised(codes: Sequence[str], scores: Mapping[str, float]) -> Mapping[str, float]:
     """1 for the best, falling evenly to 0; equal scores get the same."""
-    values = sorted({score(code) for code in codes})
+    values = sorted({scores[code] for code in codes})
     if len(values) <= 1:
         return dict.fromkeys(codes, 1.0)
-    place = {value: n / (len(values) - 1) for n, value in enumerate(values)}
-    return {code: place[score(code)] for code in codes}
+    last = len(values) - 1
+    place = {value: n / last for n, value in enumerate(values)}
+    return {code: place[scores[code]] for code in codes}
 
 
 def _spread(

@@ -1,5 +1,6 @@
 """Events as stored: protobuf reads what we write, and every version ever written is still read."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import orjson
@@ -22,6 +23,13 @@ WANTED = investor.Preferences(
     24, "CNY", "GOAL_INCOME", 500_000, ("tech",), ("coal",), ("M1",), ("000006",), 1_000, 2_000
 )
 
+MANY = tuple(f"{number:06d}" for number in range(100, 20_000, 317))
+# Shapes that came later: the same event, stored otherwise than before.
+LATER: dict[str, object] = {
+    "recommendation_issued.v2": replace(
+        ISSUED, refused=(("ABOVE_CLASS", MANY), ("CURRENCY", ("000006",)))
+    ),
+}
 # One file each under tests/golden, never edited: a new shape is a new file beside the old.
 STORED: dict[str, object] = {
     "investor_registered": investor.Registered("anna", ("a1", "a2"), "wallet", NOW_US),
@@ -107,6 +115,25 @@ def test_protobuf_reads_every_event_and_writes_the_same(name: str) -> None:
     message = json_format.Parse(data, message_factory.GetMessageClass(descriptor)())
     written = json_format.MessageToDict(message, preserving_proto_field_name=True)
     assert orjson.loads(data) == written
+
+
+@pytest.mark.parametrize("name", sorted(LATER))
+def test_a_later_shape_is_read_and_written_as_it_was_stored(name: str) -> None:
+    stored = (GOLDEN / f"{name}.json").read_bytes()
+    type_, data = stored.split(b"\n", 1)
+    assert any_codec.decode(type_.decode(), data.strip()) == LATER[name]
+    written_type, written = any_codec.encode(LATER[name])
+    assert stored == written_type.encode() + b"\n" + written + b"\n"
+    message = events_pb2.RecommendationIssued()
+    json_format.Parse(data, message)
+    assert message.refused[0].packed_codes
+
+
+def test_a_message_names_refused_funds_that_are_packed_in_the_store() -> None:
+    issued = LATER["recommendation_issued.v2"]
+    message = events_pb2.RecommendationIssued(**as_message(issued))
+    assert tuple(message.refused[0].fund_codes) == MANY
+    assert not message.refused[0].packed_codes
 
 
 def test_every_event_of_the_contract_has_a_golden_file() -> None:
