@@ -48,6 +48,8 @@ class Ledger:
 
     accounts: dict[str, Balance] = field(default_factory=dict)
     _holds: dict[tuple[str, str], _Hold] = field(default_factory=dict)
+    # What is set aside for transfers over several shards, by its id.
+    _reserved: dict[str, list[pb.SetAside]] = field(default_factory=dict)
 
     def take(self, entry: pb.Entry) -> Iterator[str]:
         """Take an entry in; what it says that its legs do not. The next one goes on from its words.
@@ -67,7 +69,9 @@ class Ledger:
             balance.credit += (after.posted_minor - balance.posted) * _sign(balance)
             balance.held, balance.incoming = after.held_minor, after.incoming_minor
 
-    def _move(self, entry: pb.Entry, fact: str | None, touched: set[str]) -> Iterator[str]:
+    def _move(  # noqa: C901, PLR0912 - one case each
+        self, entry: pb.Entry, fact: str | None, touched: set[str]
+    ) -> Iterator[str]:
         match fact:
             case "transfer_posted":
                 yield from self._legs(entry.transfer_posted.legs, touched)
@@ -87,6 +91,15 @@ class Ledger:
                 yield from self._lessen(entry.caller, released.hold_id, released.remaining_minor)
             case "hold_expired":
                 yield from self._lessen(entry.caller, entry.hold_expired.hold_id, 0)
+            case "part_reserved":
+                reserved = entry.part_reserved
+                self._reserved[reserved.reservation_id] = list(reserved.means)
+                self._set_aside(reserved.means, 1)
+            case "part_released":
+                means = self._reserved.pop(entry.part_released.reservation_id, None)
+                if means is None:
+                    yield f"{entry.part_released.reservation_id} was never set aside"
+                self._set_aside(means or (), -1)
             case "account_opened":
                 opened = entry.account_opened
                 self._open(opened.account_id, opened.kind, opened.currency_code)
@@ -124,6 +137,13 @@ class Ledger:
         for currency, total in sums.items():
             if total:
                 yield f"its legs do not balance: {total} minor units of {currency}"
+
+    def _set_aside(self, means: Iterable[pb.SetAside], sign: int) -> None:
+        for each in means:
+            balance = self.accounts.get(each.account_id)
+            if balance is not None:
+                balance.held += sign * each.held_minor
+                balance.incoming += sign * each.incoming_minor
 
     def _lessen(self, caller: str, hold_id: str, remaining: int) -> Iterator[str]:
         hold = self._holds.get((caller, hold_id))

@@ -33,24 +33,30 @@ from services.accounts.domain.kinds import Kind
 from services.accounts.domain.recalling import Found, Key
 from services.accounts.domain.refusals import Reason, Refusal
 from services.accounts.domain.sharding import filled, position_of, reversed_legs, transit_of
+from services.accounts.domain.spanned import as_known
 from services.accounts.writer import Writer
 
 SYSTEM = Caller("shards", opens=frozenset({Kind.SHARD_TRANSIT}))
-_TRANSIT = frozenset({Kind.SHARD_TRANSIT})
-_DAYS_ANY = 10_000
+TRANSIT = frozenset({Kind.SHARD_TRANSIT})
+DAYS_ANY = 10_000
 # The far shard may take the same again later: the crossing stays open.
-_LATER = frozenset(
+LATER = frozenset(
     reason.name for reason in (Reason.QUEUE_FULL, Reason.STORE_UNAVAILABLE, Reason.ID_INDEX_BEHIND)
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Near:
-    """The near half as its shard is to decide it, and the intent beside it."""
+    """The near half as its shard is to decide it, and the intent beside it.
+
+    `near_fields`, `far_fields`: the accounts of each half's legs, as the caller knows them.
+    """
 
     shard: int
     command: Transfer | CaptureHold
     begin: BeginCrossing
+    near_fields: tuple[str, ...]
+    far_fields: tuple[str, ...]
 
 
 def crossing_id_of(transfer_id: str, caller: str) -> str:
@@ -71,16 +77,17 @@ class Crossings:
         lock = self._lock(caller.name, begin.crossing_id)
         async with lock:
             for leg in begin.far_legs:
-                await self._open_transit(near.shard, leg.currency)
-                await self._open_transit(begin.shard, leg.currency)
-            rights = replace(caller, posts_to=caller.posts_to | _TRANSIT)
+                for shard in (near.shard, begin.shard):
+                    await open_transit(self._writers[shard], shard, leg.currency)
+            rights = replace(caller, posts_to=caller.posts_to | TRANSIT)
             group = Linked((near.command, begin))
             first, _ = await self._writers[near.shard].submit(rights, [group], elsewhere)
-            first = _placed(first, near.shard)
+            first = placed(first, near.shard)
             if first.refusal is not None or first.entry is None:
-                return _of_the_near_half(first)
+                return _as_asked(_of_the_near_half(first), near.near_fields)
             begun = CrossingBegun(*begin)
-            return await self._finish(near.shard, caller.name, begun, first.entry, first)
+            answer = await self._finish(near.shard, caller.name, begun, first.entry, first)
+            return _as_asked(answer, near.far_fields)
 
     async def resume(self) -> None:
         """Bring every crossing that is open to its end, as far as the shards answer."""
@@ -121,17 +128,17 @@ class Crossings:
             begun.value_date,
             begun.obligation,
         )
-        kinds = frozenset(map(Kind, begun.kinds)) | _TRANSIT
-        rights = Caller(caller, kinds, backdate_days=_DAYS_ANY, ahead_days=_DAYS_ANY)
+        kinds = frozenset(map(Kind, begun.kinds)) | TRANSIT
+        rights = Caller(caller, kinds, backdate_days=DAYS_ANY, ahead_days=DAYS_ANY)
         (second,) = await self._writers[begun.shard].submit(rights, [far])
-        second = _placed(second, begun.shard)._replace(is_replayed=is_replayed)
+        second = placed(second, begun.shard)._replace(is_replayed=is_replayed)
         if second.refusal is None:
             # Nobody waits for the end: the money is where it should be.
             ending = asyncio.create_task(self._end(shard, caller, begun, None, ()))
             self._ending.add(ending)
             ending.add_done_callback(self._ended)
             return second
-        if second.refusal.reason in _LATER:
+        if second.refusal.reason in LATER:
             return second
         back = await self._end(shard, caller, begun, second.refusal, legs)
         return Answer(back.position, is_replayed=is_replayed, refusal=second.refusal)
@@ -159,15 +166,16 @@ class Crossings:
             reversed_legs(legs) if refusal else (),
         )
         (answer,) = await self._writers[shard].submit(Caller(caller), [command])
-        return _placed(answer, shard)
+        return placed(answer, shard)
 
-    async def _open_transit(self, shard: int, currency: str) -> None:
-        account_id = transit_of(shard, currency)
-        writer = self._writers[shard]
-        if not await writer.read(lambda book: account_id in book.accounts):
-            owner = f"shard:{shard}"
-            opening = OpenAccount(account_id, owner, Kind.SHARD_TRANSIT, currency, 0, "")
-            await writer.submit(SYSTEM, [opening])
+
+async def open_transit(writer: Writer, shard: int, currency: str) -> None:
+    """See to it that a shard has its account in transit."""
+    account_id = transit_of(shard, currency)
+    if not await writer.read(lambda book: account_id in book.accounts):
+        owner = f"shard:{shard}"
+        opening = OpenAccount(account_id, owner, Kind.SHARD_TRANSIT, currency, 0, "")
+        await writer.submit(SYSTEM, [opening])
 
 
 def _of_the_near_half(answer: Answer) -> Answer:
@@ -179,7 +187,13 @@ def _of_the_near_half(answer: Answer) -> Answer:
     return answer._replace(refusal=refusal._replace(fields=fields))
 
 
-def _placed(answer: Answer, shard: int) -> Answer:
+def _as_asked(answer: Answer, fields: Sequence[str]) -> Answer:
+    if answer.refusal is None:
+        return answer
+    return answer._replace(refusal=as_known(answer.refusal, fields))
+
+
+def placed(answer: Answer, shard: int) -> Answer:
     return answer._replace(position=position_of(shard, answer.position))
 
 

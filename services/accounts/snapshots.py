@@ -27,6 +27,8 @@ from services.accounts.domain.snapshot import (
     head_of,
     hold_rows,
     quote_rows,
+    reserved_rows,
+    span_rows,
     window_rows,
 )
 from services.accounts.id_index import IdIndex
@@ -59,6 +61,8 @@ class _Taking:
         self.windows = window_rows(book.windows.values())
         self.quotes = quote_rows(book.quotes)
         self.crossings = crossing_rows(book.crossings)
+        self.spans = span_rows(book.spans)
+        self.reserved = reserved_rows(book.reserved)
         self._holds = list(book.holds.values())
         self._accounts: list[Account] = list(book.accounts.values())
         self._before: dict[str, Row] = {}
@@ -78,6 +82,8 @@ class _Taking:
         yield "windows", self.windows
         yield "quotes", self.quotes
         yield "crossings", self.crossings
+        yield "spans", self.spans
+        yield "reserved", self.reserved
         holds = self._holds
         at = 0
         while at < len(holds):

@@ -2,7 +2,8 @@
 
 from hefu.accounts.v1 import accounts_pb2 as pb
 from hefu.accounts.v1 import events_pb2
-from services.accounts.codec.facts import legs_to_wire, quote_to_wire
+from services.accounts.codec.amounts import legs_to_wire
+from services.accounts.codec.facts import quote_to_wire
 from services.accounts.domain.answers import Answer
 from services.accounts.domain.book import Account, Window, WindowState
 from services.accounts.domain.entries import BalanceAfter, HoldCaptured, QuoteGiven, TransferPosted

@@ -1,13 +1,20 @@
 """Entries between their message and ours; the form is a contract: `tests/golden/accounts`."""
 
-from collections.abc import Sequence
-from typing import assert_never
-
 from hefu.accounts.v1 import events_pb2 as pb
-from hefu.type.v1.money_pb2 import Money
 from libs.wire import time_from_wire, time_to_wire
+from services.accounts.codec.amounts import (
+    amount_from,
+    asked_legs_from,
+    asked_legs_to_wire,
+    asked_obligation_from,
+    asked_obligation_to_wire,
+    legs_from,
+    legs_to_wire,
+    money,
+    obligation_to_wire,
+)
+from services.accounts.codec.span_facts import span_from_wire, span_to_wire
 from services.accounts.domain import entries as d
-from services.accounts.domain.commands import Amount, Leg, ObligationTerms
 
 
 def entry_to_wire(entry: d.Entry, ordinal: int) -> pb.Entry:
@@ -22,7 +29,7 @@ def entry_to_wire(entry: d.Entry, ordinal: int) -> pb.Entry:
         term_checks=entry.term_checks,
         value_date=entry.value_date,
         business_date=entry.business_date,
-        obligation=None if obligation is None else _obligation(obligation),
+        obligation=None if obligation is None else obligation_to_wire(obligation),
         balances=[
             pb.BalanceAfter(
                 account_id=account_id,
@@ -59,17 +66,6 @@ def _rounding(rounding: d.Rounding) -> pb.Rounding:
         for account_id, numerator, denominator in rounding.parts
     ]
     return pb.Rounding(rule=rounding.rule, parts=parts)
-
-
-def _obligation(obligation: d.Obligation) -> pb.Obligation:
-    return pb.Obligation(
-        bank_id=obligation.bank_id,
-        window_id=obligation.window_id,
-        favour=pb.Favour.ValueType(obligation.favour),
-        amount=_money(obligation.currency, obligation.minor),
-        payment_id=obligation.payment_id,
-        carried_from_window_id=obligation.carried_from,
-    )
 
 
 def entry_from_wire(message: pb.Entry) -> d.Entry:
@@ -114,7 +110,7 @@ def _fact_to_wire(fact: d.Fact, message: pb.Entry) -> None:  # noqa: C901, PLR09
             placed = pb.HoldPlaced(
                 hold_id=hold_id,
                 account_id=account_id,
-                amount=_money(*amount),
+                amount=money(*amount),
                 destination_account_id=destination,
                 purpose=purpose,
             )
@@ -126,7 +122,7 @@ def _fact_to_wire(fact: d.Fact, message: pb.Entry) -> None:  # noqa: C901, PLR09
                 pb.HoldCaptured(
                     hold_id=hold_id,
                     legs=legs_to_wire(legs),
-                    amount=_money(*amount),
+                    amount=money(*amount),
                     released_minor=released,
                     remaining_minor=remaining,
                     purpose=purpose,
@@ -135,10 +131,10 @@ def _fact_to_wire(fact: d.Fact, message: pb.Entry) -> None:  # noqa: C901, PLR09
             )
         case d.HoldReleased(hold_id, amount, remaining):
             message.hold_released.CopyFrom(
-                pb.HoldReleased(hold_id=hold_id, amount=_money(*amount), remaining_minor=remaining)
+                pb.HoldReleased(hold_id=hold_id, amount=money(*amount), remaining_minor=remaining)
             )
         case d.HoldExpired(hold_id, amount):
-            message.hold_expired.CopyFrom(pb.HoldExpired(hold_id=hold_id, amount=_money(*amount)))
+            message.hold_expired.CopyFrom(pb.HoldExpired(hold_id=hold_id, amount=money(*amount)))
         case d.CommandRefused(reason, field, description, command):
             message.command_refused.CopyFrom(
                 pb.CommandRefused(
@@ -235,14 +231,14 @@ def _fact_to_wire(fact: d.Fact, message: pb.Entry) -> None:  # noqa: C901, PLR09
         case d.PeriodLocked(last_date):
             message.period_locked.CopyFrom(pb.PeriodLocked(last_date=last_date))
         case _:
-            assert_never(fact)
+            span_to_wire(fact, message)
 
 
 def quote_to_wire(quote: d.QuoteGiven) -> pb.QuoteGiven:
     return pb.QuoteGiven(
         quote_id=quote.quote_id,
-        sold=_money(*quote.sold),
-        bought=_money(*quote.bought),
+        sold=money(*quote.sold),
+        bought=money(*quote.bought),
         rate_numerator=quote.numerator,
         rate_denominator=quote.denominator,
         side=pb.QuoteSide.ValueType(quote.side),
@@ -261,7 +257,7 @@ def _fact_from_wire(message: pb.Entry) -> d.Fact:  # noqa: C901, PLR0911, PLR091
             return d.HoldPlaced(
                 placed.hold_id,
                 placed.account_id,
-                _amount(placed.amount),
+                amount_from(placed.amount),
                 placed.destination_account_id,
                 time_from_wire(placed.expire_time) if placed.HasField("expire_time") else 0,
                 placed.purpose,
@@ -270,8 +266,8 @@ def _fact_from_wire(message: pb.Entry) -> d.Fact:  # noqa: C901, PLR0911, PLR091
             captured = message.hold_captured
             return d.HoldCaptured(
                 captured.hold_id,
-                _legs_from(captured.legs),
-                _amount(captured.amount),
+                legs_from(captured.legs),
+                amount_from(captured.amount),
                 captured.released_minor,
                 captured.remaining_minor,
                 captured.purpose,
@@ -280,10 +276,12 @@ def _fact_from_wire(message: pb.Entry) -> d.Fact:  # noqa: C901, PLR0911, PLR091
         case "hold_released":
             released = message.hold_released
             return d.HoldReleased(
-                released.hold_id, _amount(released.amount), released.remaining_minor
+                released.hold_id, amount_from(released.amount), released.remaining_minor
             )
         case "hold_expired":
-            return d.HoldExpired(message.hold_expired.hold_id, _amount(message.hold_expired.amount))
+            return d.HoldExpired(
+                message.hold_expired.hold_id, amount_from(message.hold_expired.amount)
+            )
         case "command_refused":
             refused = message.command_refused
             return d.CommandRefused(
@@ -358,18 +356,20 @@ def _fact_from_wire(message: pb.Entry) -> d.Fact:  # noqa: C901, PLR0911, PLR091
             return _begun_from(message.crossing_begun)
         case "crossing_ended":
             ended = message.crossing_ended
-            legs = _legs_from(ended.legs)
+            legs = legs_from(ended.legs)
             return d.CrossingEnded(
                 ended.crossing_id, ended.reason, ended.field, ended.description, legs
             )
         case "period_locked":
             return d.PeriodLocked(message.period_locked.last_date)
+        case "span_begun" | "part_reserved" | "part_released" | "span_decided" | "span_ended":
+            return span_from_wire(message)
         case _:
             raise AssertionError(f"an entry of a kind this version does not know: {name}")
 
 
 def _transfer_from(posted: pb.TransferPosted) -> d.TransferPosted:
-    legs = _legs_from(posted.legs)
+    legs = legs_from(posted.legs)
     if not posted.corrects and not posted.HasField("rounding"):
         return d.TransferPosted(legs, posted.purpose, posted.fact_key)
     rounding = None
@@ -393,8 +393,8 @@ def _transfer_from(posted: pb.TransferPosted) -> d.TransferPosted:
 def _quote_from(given: pb.QuoteGiven) -> d.QuoteGiven:
     return d.QuoteGiven(
         given.quote_id,
-        _amount(given.sold),
-        _amount(given.bought),
+        amount_from(given.sold),
+        amount_from(given.bought),
         given.rate_numerator,
         given.rate_denominator,
         given.side,
@@ -403,78 +403,30 @@ def _quote_from(given: pb.QuoteGiven) -> d.QuoteGiven:
     )
 
 
-def _money(currency: str, minor: int) -> Money:
-    return Money(currency_code=currency, minor_units=minor)
-
-
-def _amount(message: Money) -> Amount:
-    return Amount(message.currency_code, message.minor_units)
-
-
-def legs_to_wire(legs: Sequence[d.PostedLeg]) -> list[pb.PostedLeg]:
-    return [
-        pb.PostedLeg(
-            account_id=account_id,
-            direction=pb.Direction.ValueType(direction),
-            amount=Money(currency_code=currency, minor_units=minor),
-        )
-        for account_id, direction, currency, minor in legs
-    ]
-
-
-def _legs_from(legs: Sequence[pb.PostedLeg]) -> tuple[d.PostedLeg, ...]:
-    return tuple(
-        d.PostedLeg(leg.account_id, leg.direction, leg.amount.currency_code, leg.amount.minor_units)
-        for leg in legs
-    )
-
-
 def _begun(begun: d.CrossingBegun) -> pb.CrossingBegun:
     message = pb.CrossingBegun(
         crossing_id=begun.crossing_id,
         transfer_id=begun.transfer_id,
         shard=begun.shard,
-        far_legs=[
-            pb.CrossingLeg(
-                account_id=account_id,
-                bank_id=bank_id,
-                direction=pb.Direction.ValueType(direction),
-                amount=Money(currency_code=currency, minor_units=minor),
-            )
-            for account_id, bank_id, direction, currency, minor in begun.far_legs
-        ],
+        far_legs=asked_legs_to_wire(begun.far_legs),
         purpose=begun.purpose,
         value_date=begun.value_date,
         kinds=[pb.AccountKind.ValueType(kind) for kind in begun.kinds],
         near_account_ids=begun.near_account_ids,
     )
     if begun.obligation is not None:
-        bank_id, favour, currency, minor, payment_id, carried_from = begun.obligation
-        movement = d.Obligation(bank_id, "", favour, currency, minor, payment_id, carried_from)
-        message.obligation.CopyFrom(_obligation(movement))
+        message.obligation.CopyFrom(asked_obligation_to_wire(begun.obligation))
     return message
 
 
 def _begun_from(message: pb.CrossingBegun) -> d.CrossingBegun:
-    obligation = None
-    if message.HasField("obligation"):
-        found = message.obligation
-        obligation = ObligationTerms(
-            found.bank_id,
-            found.favour,
-            *_amount(found.amount),
-            found.payment_id,
-            found.carried_from_window_id,
-        )
+    has_one = message.HasField("obligation")
     return d.CrossingBegun(
         message.crossing_id,
         message.transfer_id,
         message.shard,
-        tuple(
-            Leg(leg.account_id, leg.bank_id, leg.direction, *_amount(leg.amount))
-            for leg in message.far_legs
-        ),
-        obligation,
+        asked_legs_from(message.far_legs),
+        asked_obligation_from(message.obligation) if has_one else None,
         message.purpose,
         message.value_date,
         tuple(message.kinds),

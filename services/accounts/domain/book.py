@@ -32,8 +32,14 @@ from services.accounts.domain.entries import (
     HoldPlaced,
     HoldReleased,
     Obligation,
+    PartReleased,
+    PartReserved,
     PeriodLocked,
     QuoteGiven,
+    SetAside,
+    SpanBegun,
+    SpanDecided,
+    SpanEnded,
     TransferPosted,
     WindowClosed,
     WindowOpened,
@@ -148,6 +154,23 @@ class Crossing(NamedTuple):
     begun: CrossingBegun
 
 
+class Span(NamedTuple):
+    """An open transfer over shards that is decided here: its intents stand from `place` on."""
+
+    place: int
+    caller: str
+    members: int
+    fact_keys: tuple[str, ...]
+    decided: SpanDecided | None = None
+
+
+class Reservation(NamedTuple):
+    """What is set aside for a span."""
+
+    span_id: str
+    means: tuple[SetAside, ...]
+
+
 class WindowState(Enum):
     """The values are storage."""
 
@@ -204,8 +227,11 @@ class Book:
     quotes: dict[tuple[str, str], Quote] = field(default_factory=dict)
     # Transfers between shards that have begun here and not ended, by caller and id of the crossing.
     crossings: dict[tuple[str, str], Crossing] = field(default_factory=dict)
-    # How many of those may give back to an account.
+    # How many of those may give back to an account, and how many spans need it.
     leaving: dict[str, int] = field(default_factory=dict)
+    # Transfers over any shards: those decided here, and what is set aside here for each part.
+    spans: dict[str, Span] = field(default_factory=dict)
+    reserved: dict[str, Reservation] = field(default_factory=dict)
     # No value date up to and including this day may be given any more.
     locked_date: str = ""
     # No posting of today is dated back beyond this day.
@@ -294,13 +320,45 @@ class Book:
     def add_crossing(self, caller: str, crossing: Crossing) -> None:
         self.crossings[caller, crossing.begun.crossing_id] = crossing
         for account_id in crossing.begun.near_account_ids:
-            self.leaving[account_id] = self.leaving.get(account_id, 0) + 1
+            self._need(account_id)
 
     def _end_crossing(self, caller: str, crossing_id: str) -> None:
         for account_id in self.crossings.pop((caller, crossing_id)).begun.near_account_ids:
-            left = self.leaving.pop(account_id) - 1
-            if left:
-                self.leaving[account_id] = left
+            self._need_no_more(account_id)
+
+    def add_reservation(self, reservation_id: str, reservation: Reservation) -> None:
+        self.reserved[reservation_id] = reservation
+        for account_id, _, _ in reservation.means:
+            self._need(account_id)
+
+    def _release(self, reservation_id: str) -> None:
+        for account_id, _, _ in self.reserved.pop(reservation_id).means:
+            self._need_no_more(account_id)
+
+    def _need(self, account_id: str) -> None:
+        self.leaving[account_id] = self.leaving.get(account_id, 0) + 1
+
+    def _need_no_more(self, account_id: str) -> None:
+        left = self.leaving.pop(account_id) - 1
+        if left:
+            self.leaving[account_id] = left
+
+    def _take_span(self, entry: Entry, place: int) -> None:
+        match entry.fact:
+            case SpanBegun(span_id, transfer):
+                known = self.spans.get(span_id) or Span(place, entry.caller, 0, ())
+                fact_keys = (transfer.fact_key,) if transfer.fact_key else ()
+                self.spans[span_id] = known._replace(
+                    members=known.members + 1, fact_keys=known.fact_keys + fact_keys
+                )
+            case PartReserved(reservation_id, span_id, _, means):
+                self.add_reservation(reservation_id, Reservation(span_id, means))
+            case PartReleased(reservation_id):
+                self._release(reservation_id)
+            case SpanDecided(span_id) as decided:
+                self.spans[span_id] = self.spans[span_id]._replace(decided=decided)
+            case SpanEnded(span_id):
+                del self.spans[span_id]
 
     def add_window(self, window: Window) -> None:
         self.windows[window.window_id] = window
@@ -352,6 +410,8 @@ class Book:
                 self._end_crossing(entry.caller, crossing_id)
             case QuoteGiven() as given:
                 self._take_quote(entry.caller, given)
+            case _:
+                self._take_span(entry, place)
 
     def _use_quote(self, caller: str, quote_id: str) -> None:
         quote = self.quotes[caller, quote_id]

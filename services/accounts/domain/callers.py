@@ -12,7 +12,11 @@ BANK_AHEAD_DAYS = 10
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Rights of one caller. `name` is the scope of its ids."""
+    """Rights of one caller. `name` is the scope of its ids.
+
+    `completes`: what it posts was decided before and its means were set aside: nothing that has
+    come since, no freeze, no bound, no locked day, may stop it.
+    """
 
     name: str
     posts_to: frozenset[Kind] = frozenset()
@@ -20,6 +24,7 @@ class Caller:
     backdate_days: int = 0
     ahead_days: int = 0
     may_hold_for_ever: bool = False
+    completes: bool = False
 
 
 _CUSTOMERS = frozenset({Kind.CUSTOMER_WALLET, Kind.MERCHANT})

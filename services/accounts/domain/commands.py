@@ -125,6 +125,25 @@ class Exchange(NamedTuple):
     spread_account: str
 
 
+class Drawing(NamedTuple):
+    """Some of a template's sources, each debited as far as it can, into an account in transit.
+
+    `first`: the place of the first of them among the template's sources.
+    """
+
+    amount: Amount
+    sources: tuple[Source, ...]
+    first: int
+    transit: str
+
+
+class Resolved(NamedTuple):
+    """The legs say what moves: by which rule it was computed, and what rounding left over where."""
+
+    rule: str
+    parts: tuple[tuple[str, int, int], ...]
+
+
 class Correction(NamedTuple):
     """The entry put right, as "page.ordinal", and the day it belongs to, as a note."""
 
@@ -132,7 +151,9 @@ class Correction(NamedTuple):
     day: str
 
 
-Computed: TypeAlias = Balancing | Template | Exchange
+# What a caller may ask for; the rest is said by the router of shards only.
+Asked: TypeAlias = Balancing | Template | Exchange
+Computed: TypeAlias = Asked | Drawing | Resolved
 
 
 class Transfer(NamedTuple):
@@ -249,6 +270,63 @@ class EndCrossing(NamedTuple):
     legs: tuple[Leg, ...] = ()
 
 
+class Home(NamedTuple):
+    """The shard on which an account was looked for."""
+
+    account_id: str
+    shard: int
+
+
+class BeginSpan(NamedTuple):
+    """The intent behind a transfer over any shards, as it was asked for.
+
+    Members of a group share a span. `received`: what the buyer of an exchange gets.
+    """
+
+    transfer_id: str
+    span_id: str
+    transfer: Transfer
+    homes: tuple[Home, ...]
+    kinds: tuple[int, ...]
+    backdate_days: int
+    ahead_days: int
+    received: int = 0
+
+
+class ReservePart(NamedTuple):
+    """What the span does on one shard: tried in its order, and the means for it set aside."""
+
+    reservation_id: str
+    span_id: str
+    moves: tuple[Transfer, ...]
+
+
+class ReleasePart(NamedTuple):
+    """What was set aside is free again: for the transfers that follow on this page, or for all."""
+
+    request_id: str
+    reservation_id: str
+
+
+class DecideSpan(NamedTuple):
+    """What becomes of the span: posted, or refused for a reason that its `at`-th transfer met."""
+
+    request_id: str
+    span_id: str
+    reason: str = ""
+    field: str = ""
+    description: str = ""
+    at: int = 0
+
+
+class EndSpan(NamedTuple):
+    """Every shard has done what was decided."""
+
+    request_id: str
+    span_id: str
+
+
+SpanCommand: TypeAlias = BeginSpan | ReservePart | ReleasePart | DecideSpan | EndSpan
 WindowCommand: TypeAlias = OpenWindow | SealWindow | CloseWindow
 Command: TypeAlias = (
     OpenAccount
@@ -266,6 +344,7 @@ Command: TypeAlias = (
     | LockPeriod
     | BeginCrossing
     | EndCrossing
+    | SpanCommand
     | WindowCommand
 )
 

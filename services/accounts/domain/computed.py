@@ -13,8 +13,10 @@ from services.accounts.domain.callers import Caller
 from services.accounts.domain.commands import (
     Balancing,
     Computed,
+    Drawing,
     Exchange,
     Leg,
+    Resolved,
     Source,
     Template,
     Transfer,
@@ -52,6 +54,10 @@ def resolve(command: Transfer, computed: Computed, caller: Caller, book: Book) -
             return _template(command, computed, caller, book)
         case Exchange():
             return _exchange(command, computed, caller, book)
+        case Drawing():
+            return _drawing(command, computed, caller, book)
+        case Resolved():
+            return _resolved(command, computed, caller, book)
         case _:
             assert_never(computed)
 
@@ -141,16 +147,24 @@ def template_legs(
 
 
 def drawn(total: int, sources: Sequence[Source], rooms: Sequence[int | None]) -> list[int]:
-    """What each source gives: in order, as far as each can. Raises `Refused` where it is short."""
+    """What each source gives. Raises `Refused` where it is short."""
+    taken = as_far_as_they_can(total, sources, rooms)
+    if sum(taken) < total:
+        text = f"{sum(taken)} of {total} is available"
+        raise Refused(Reason.BALANCE_TOO_LOW, "template.sources", text)
+    return taken
+
+
+def as_far_as_they_can(
+    total: int, sources: Sequence[Source], rooms: Sequence[int | None]
+) -> list[int]:
+    """What each source gives, in their order, until the total is met or none has any more."""
     taken: list[int] = []
     left = total
     for source, room in zip(sources, rooms, strict=True):
         limits = [each for each in (left, source.at_most, room) if each is not None]
         taken.append(min(limits))
         left -= taken[-1]
-    if left:
-        text = f"{total - left} of {total} is available"
-        raise Refused(Reason.BALANCE_TOO_LOW, "template.sources", text)
     return taken
 
 
@@ -161,3 +175,34 @@ def _exchange(command: Transfer, asked: Exchange, caller: Caller, book: Book) ->
     new_fact(command.fact_key, book)
     legs, rounding = exchange.legs_of(asked, quote.given)
     return Resolution(legs, rounding, value_date, asked.quote_id)
+
+
+def _drawing(command: Transfer, drawing: Drawing, caller: Caller, book: Book) -> Resolution:
+    """Whether it is enough is seen when the last of a template's sources has been asked."""
+    (currency, left), accounts = drawing.amount, book.accounts
+    touches = [
+        Touch(f"template.sources[{n}].account_id", accounts.get(account_id), _DEBIT, currency)
+        for n, (account_id, _) in enumerate(drawing.sources, drawing.first)
+    ]
+    admit(touches, caller)
+    value_date = value_date_of(command.value_date, caller, book)
+    rooms = [_room(accounts[account_id]) for account_id, _ in drawing.sources]
+    taken = as_far_as_they_can(left, drawing.sources, rooms)
+    legs = [
+        PostedLeg(source.account_id, _DEBIT, currency, minor)
+        for source, minor in zip(drawing.sources, taken, strict=True)
+        if minor
+    ]
+    if legs:
+        legs.append(PostedLeg(drawing.transit, _CREDIT, currency, sum(taken)))
+    return Resolution(tuple(legs), Rounding("", ()), value_date, "")
+
+
+def _resolved(command: Transfer, resolved: Resolved, caller: Caller, book: Book) -> Resolution:
+    legs = command.legs
+    admit([_touch(n, leg, book) for n, leg in enumerate(legs)], caller)
+    value_date = value_date_of(command.value_date, caller, book)
+    new_fact(command.fact_key, book)
+    posted = tuple(PostedLeg(leg.account_id, *leg[2:]) for leg in legs)
+    rounding = Rounding(resolved.rule, tuple(RoundingPart(*part) for part in resolved.parts))
+    return Resolution(posted, rounding, value_date, "")

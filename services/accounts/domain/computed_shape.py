@@ -3,8 +3,8 @@
 from libs.money import MINOR_MAX
 from services.accounts.domain.commands import (
     Amount,
+    Asked,
     Balancing,
-    Computed,
     Exchange,
     GiveQuote,
     ObligationTerms,
@@ -26,7 +26,7 @@ QUOTE_S_MAX = 86_400
 _QUOTE_SIDES = tuple(int(side) for side in QuoteSide)
 
 
-def check_computed(command: Transfer, computed: Computed) -> None:
+def check_computed(command: Transfer, computed: Asked) -> None:
     """The shape of a transfer whose amounts the journal computes. Raises `Refused`."""
     if isinstance(computed, Balancing):
         _balancing(command, computed)

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple, TypeAlias
 
-from services.accounts.domain.commands import Amount, Leg, ObligationTerms
+from services.accounts.domain.commands import Amount, Home, Leg, ObligationTerms, Transfer
 
 
 class BalanceAfter(NamedTuple):
@@ -209,6 +209,60 @@ class CrossingEnded(NamedTuple):
     legs: tuple[PostedLeg, ...]
 
 
+class SpanBegun(NamedTuple):
+    """A transfer over several shards as it was asked for, before anything has moved."""
+
+    span_id: str
+    transfer: Transfer
+    homes: tuple[Home, ...]
+    kinds: tuple[int, ...]
+    backdate_days: int
+    ahead_days: int
+    received: int
+
+
+class SetAside(NamedTuple):
+    """Means of one account, in minor units, on its normal side."""
+
+    account_id: str
+    held: int
+    incoming: int
+
+
+class PartReserved(NamedTuple):
+    """`legs`: what is to move on this shard, with its amounts as resolved here."""
+
+    reservation_id: str
+    span_id: str
+    legs: tuple[PostedLeg, ...]
+    means: tuple[SetAside, ...]
+
+
+class PartReleased(NamedTuple):
+    reservation_id: str
+    span_id: str
+
+
+class SpanDecided(NamedTuple):
+    """No reason: what the deciding shard does stands on this page, and the others follow."""
+
+    span_id: str
+    reason: str
+    field: str
+    description: str
+    at: int
+
+
+class SpanEnded(NamedTuple):
+    """As it was decided; now every shard has done it."""
+
+    span_id: str
+    reason: str
+    field: str
+    description: str
+    at: int
+
+
 Fact: TypeAlias = (
     TransferPosted
     | HoldPlaced
@@ -230,6 +284,11 @@ Fact: TypeAlias = (
     | PeriodLocked
     | CrossingBegun
     | CrossingEnded
+    | SpanBegun
+    | PartReserved
+    | PartReleased
+    | SpanDecided
+    | SpanEnded
 )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from services.accounts.domain.book import Book
 from services.accounts.domain.callers import Caller
-from services.accounts.domain.commands import Command, Linked, Template, Transfer
+from services.accounts.domain.commands import BeginSpan, Command, Linked, Template, Transfer
 from services.accounts.domain.entries import CommandRefused, Entry
 from services.accounts.domain.journal import (
     Decision,
@@ -29,6 +29,7 @@ GROUP_MAX = 500
 # No entry takes more stored bytes than this and its texts.
 _ENTRY_BYTES = 640
 _LEG_BYTES = 176
+_HOME_BYTES = 48
 _LEGS_LEAST = 2
 
 
@@ -80,6 +81,8 @@ def bytes_of(commands: Sequence[Command]) -> int:
 
 
 def _bytes_of(command: Command) -> int:
+    if isinstance(command, BeginSpan):
+        return _bytes_of(command.transfer) + len(command.homes) * _HOME_BYTES
     texts = sum(len(term.encode()) for term in command if isinstance(term, str))
     legs = _LEGS_LEAST
     if isinstance(command, Transfer):

@@ -7,16 +7,19 @@ from collections.abc import Callable, Mapping, Sequence
 from heapq import heappop
 from typing import Any, NamedTuple, TypeAlias
 
-from services.accounts.domain import crossing, exchange, holds, lifecycle
+from services.accounts.domain import crossing, exchange, holds, lifecycle, span
 from services.accounts.domain.book import Book, Known, Window
 from services.accounts.domain.callers import Caller
 from services.accounts.domain.commands import (
     BeginCrossing,
+    BeginSpan,
     CaptureHold,
     CloseAccount,
     CloseWindow,
     Command,
+    DecideSpan,
     EndCrossing,
+    EndSpan,
     FreezeAccount,
     GiveQuote,
     LockPeriod,
@@ -25,7 +28,9 @@ from services.accounts.domain.commands import (
     OpenWindow,
     PlaceHold,
     ReleaseHold,
+    ReleasePart,
     ReopenAccount,
+    ReservePart,
     SealWindow,
     SetBounds,
     Transfer,
@@ -79,6 +84,11 @@ _DECIDE: Mapping[type, _Decide] = {
     LockPeriod: lifecycle.lock_period,
     BeginCrossing: crossing.begin,
     EndCrossing: crossing.end,
+    BeginSpan: span.begin,
+    ReservePart: span.reserve,
+    ReleasePart: span.release,
+    DecideSpan: span.decide_span,
+    EndSpan: span.end_span,
 }
 
 

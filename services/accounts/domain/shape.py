@@ -4,12 +4,11 @@ import re
 
 from libs.money import MINOR_MAX
 from services.accounts.domain.commands import (
-    BeginCrossing,
+    Balancing,
+    BeginSpan,
     CaptureHold,
-    CloseAccount,
-    CloseWindow,
     Command,
-    EndCrossing,
+    Exchange,
     FreezeAccount,
     GiveQuote,
     LockPeriod,
@@ -19,10 +18,9 @@ from services.accounts.domain.commands import (
     PlaceHold,
     ReleaseHold,
     ReopenAccount,
-    SealWindow,
     SetBounds,
+    Template,
     Transfer,
-    UnfreezeAccount,
 )
 from services.accounts.domain.computed_shape import check_computed, check_quote
 from services.accounts.domain.fields import amounts, check_obligation, currencies, day, texts
@@ -72,10 +70,10 @@ def check(command: Command) -> None:  # noqa: C901, PLR0912 - one case each
             _bounds(command)
         case ReopenAccount(_, _, purpose):
             texts(purpose=purpose)
-        case BeginCrossing() | EndCrossing():
-            pass  # our own router says these
-        case UnfreezeAccount() | CloseAccount() | SealWindow() | CloseWindow():
-            pass
+        case BeginSpan(transfer=transfer):
+            _transfer(transfer)
+        case _:
+            pass  # ids alone; or our own router says it
 
 
 def _id_field(command: Command) -> str:
@@ -86,10 +84,11 @@ def _transfer(command: Transfer) -> None:
     corrects = command.corrects
     if corrects is not None and _PLACE.fullmatch(corrects.entry) is None:
         raise Refused(Reason.FIELD_NOT_ALLOWED, "corrects", "an entry: page.ordinal")
-    if command.computed is not None:
-        check_computed(command, command.computed)
-    else:
-        check_legs(command)
+    match command.computed:
+        case Balancing() | Template() | Exchange():
+            check_computed(command, command.computed)
+        case _:
+            check_legs(command)
     if command.value_date:
         day(command.value_date, "value_date")
     if corrects is not None and corrects.day:

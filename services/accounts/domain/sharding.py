@@ -56,12 +56,17 @@ def transit_of(shard: int, currency: str) -> str:
 
 
 class Halves(NamedTuple):
-    """A transfer cut in two: legs of the near shard and of the far one, each in balance."""
+    """A transfer cut in two: legs of the near shard and of the far one, each in balance.
+
+    Their accounts as the caller knows them; nothing for those in transit.
+    """
 
     near: int
     far: int
     near_legs: tuple[Leg, ...]
     far_legs: tuple[Leg, ...]
+    near_fields: tuple[str, ...]
+    far_fields: tuple[str, ...]
 
 
 def shards_of(command: Command, shard_of: ShardOf) -> set[int]:
@@ -76,15 +81,19 @@ def shards_of(command: Command, shard_of: ShardOf) -> set[int]:
         case CaptureHold(account_id=account_id, bank_id=bank_id):
             return {HOME} if bank_id else {shard_of(account_id)} if account_id else set()
         case Transfer():
-            found = {shard_of(each) for each in _accounts(command) if each}
-            if command.obligation is not None or any(leg.bank_id for leg in command.legs):
+            found = {shard_of(each) for each in accounts_of(command) if each}
+            if (
+                command.obligation is not None
+                or isinstance(command.computed, Exchange)
+                or any(leg.bank_id for leg in command.legs)
+            ):
                 found.add(HOME)
             return found
         case _:
             return {HOME}
 
 
-def _accounts(command: Transfer) -> Iterable[str]:
+def accounts_of(command: Transfer) -> Iterable[str]:
     match command.computed:
         case Template(_, _, sources, _, parts):
             debited = [source.account_id for source in sources]
@@ -104,9 +113,11 @@ def halved(command: Transfer, shard_of: ShardOf) -> Halves | None:
     if isinstance(command.computed, Balancing | Template | Exchange):
         return None
     by_shard: dict[int, list[Leg]] = {}
-    for leg in command.legs:
+    fields: dict[int, list[str]] = {}
+    for n, leg in enumerate(command.legs):
         shard = HOME if leg.bank_id else shard_of(leg.account_id)
         by_shard.setdefault(shard, []).append(leg)
+        fields.setdefault(shard, []).append(f"legs[{n}].account_id")
     takers = [
         shard for shard, legs in by_shard.items() if all(leg.direction == _DEBIT for leg in legs)
     ]
@@ -124,6 +135,8 @@ def halved(command: Transfer, shard_of: ShardOf) -> Halves | None:
         far,
         (*by_shard[near], *crossing_legs(near, moved, _CREDIT)),
         (*crossing_legs(far, moved, _DEBIT), *by_shard[far]),
+        tuple(fields[near]),
+        (*[""] * len(moved), *fields[far]),
     )
 
 

@@ -19,11 +19,13 @@ from services.accounts.domain.book import (
     Freeze,
     Hold,
     Quote,
+    Reservation,
+    Span,
     Window,
     WindowState,
 )
 from services.accounts.domain.commands import Amount, Leg, ObligationTerms
-from services.accounts.domain.entries import CrossingBegun, QuoteGiven
+from services.accounts.domain.entries import CrossingBegun, QuoteGiven, SetAside, SpanDecided
 from services.accounts.domain.kinds import Kind
 from services.accounts.domain.past_days import Closing
 
@@ -40,7 +42,11 @@ _COLUMNS: Mapping[str, tuple[str, ...]] = {
     "quotes": ("caller", "is_used", *QuoteGiven._fields),
     "crossings": ("caller", "place", *CrossingBegun._fields),
     "windows": _WINDOW,
+    "spans": ("span_id", *Span._fields),
+    "reserved": ("reservation_id", *Reservation._fields),
 }
+# Tables that came later: a snapshot from before has none, as its book had.
+_LATER = frozenset({"spans", "reserved"})
 _FREEZES, _CLOSINGS = _ACCOUNT.index("freezes"), _ACCOUNT.index("closings")
 _STATE = _WINDOW.index("state")
 _account_fields = attrgetter(*_ACCOUNT)
@@ -99,6 +105,14 @@ def crossing_rows(crossings: Mapping[tuple[str, str], Crossing]) -> list[Row]:
     return [(caller, each.place, *each.begun) for (caller, _), each in crossings.items()]
 
 
+def span_rows(spans: Mapping[str, Span]) -> list[Row]:
+    return [(span_id, *span) for span_id, span in spans.items()]
+
+
+def reserved_rows(reserved: Mapping[str, Reservation]) -> list[Row]:
+    return [(reservation_id, *each) for reservation_id, each in reserved.items()]
+
+
 def window_rows(windows: Iterable[Window]) -> list[Row]:
     return [
         (*row[:_STATE], row[_STATE].value, *row[_STATE + 1 :])
@@ -109,7 +123,8 @@ def window_rows(windows: Iterable[Window]) -> list[Row]:
 def thaw_head(head: Mapping[str, Any], page_number: int) -> Book:
     """A book without its rows. Raises `SnapshotUnknown`."""
     columns = {name: list(each) for name, each in _COLUMNS.items()}
-    if head.get("version") != VERSION or head.get("columns") != columns:
+    found = {**{name: columns[name] for name in _LATER}, **head.get("columns", {})}
+    if head.get("version") != VERSION or found != columns:
         raise SnapshotUnknown(f"of version {head.get('version')}, of other columns than ours")
     plain = head["plain"]
     if set(plain) != set(_PLAIN) or plain["page_number"] != page_number:
@@ -134,6 +149,8 @@ def freeze_book(book: Book) -> tuple[dict[str, Any], list[Section]]:
         ("windows", window_rows(book.windows.values())),
         ("quotes", quote_rows(book.quotes)),
         ("crossings", crossing_rows(book.crossings)),
+        ("spans", span_rows(book.spans)),
+        ("reserved", reserved_rows(book.reserved)),
         ("holds", hold_rows(book.holds.values())),
         ("accounts", [account_row(account) for account in book.accounts.values()]),
     ]
@@ -199,6 +216,18 @@ def _thaw_crossings(book: Book, columns: Sequence[Row]) -> None:
         book.add_crossing(caller, Crossing(place, begun))
 
 
+def _thaw_spans(book: Book, columns: Sequence[Row]) -> None:
+    for span_id, place, caller, members, fact_keys, decided in zip(*columns, strict=True):
+        known = SpanDecided(*decided) if decided else None
+        book.spans[span_id] = Span(place, caller, members, tuple(fact_keys), known)
+
+
+def _thaw_reserved(book: Book, columns: Sequence[Row]) -> None:
+    for reservation_id, span_id, means in zip(*columns, strict=True):
+        each = Reservation(span_id, tuple(SetAside(*of) for of in means))
+        book.add_reservation(reservation_id, each)
+
+
 def _thaw_windows(book: Book, columns: Sequence[Row]) -> None:
     for row in zip(*columns, strict=True):
         window = Window(*row)
@@ -212,4 +241,6 @@ _THAW: Mapping[str, Callable[[Book, Sequence[Row]], None]] = {
     "quotes": _thaw_quotes,
     "crossings": _thaw_crossings,
     "windows": _thaw_windows,
+    "spans": _thaw_spans,
+    "reserved": _thaw_reserved,
 }

@@ -17,11 +17,15 @@ from services.accounts.domain.commands import (
     Amount,
     Balancing,
     BeginCrossing,
+    BeginSpan,
     CaptureHold,
     CloseAccount,
     Command,
     Computed,
+    DecideSpan,
+    Drawing,
     EndCrossing,
+    EndSpan,
     Exchange,
     FreezeAccount,
     GiveQuote,
@@ -33,7 +37,10 @@ from services.accounts.domain.commands import (
     OpenWindow,
     PlaceHold,
     ReleaseHold,
+    ReleasePart,
     ReopenAccount,
+    ReservePart,
+    Resolved,
     SealWindow,
     SetBounds,
     Template,
@@ -118,6 +125,11 @@ _PATHS: dict[str, tuple[str, ...]] = {
     "begin_crossing": ("transfer_id", "shard", "far_legs", "value_date", *_OBLIGATION_PATHS),
     # How it ended is no term: whoever ends it a second time hears how it did.
     "end_crossing": ("crossing_id",),
+    # Each is said once, under an id derived from the span's: what it is for is all there is to it.
+    "reserve_part": ("span_id",),
+    "release_part": ("reservation_id",),
+    "decide_span": ("span_id",),
+    "end_span": ("span_id",),
 }
 
 
@@ -200,6 +212,9 @@ def canonical(command: Command, group: str = "") -> list[str]:
     """All fields that decide the effect, without the id, behind the command's name."""
     if type(command) is Transfer and command[-2:] == _NOTHING_LATER and not group:
         return _transfer(command)
+    if isinstance(command, BeginSpan):
+        # It is what the caller asked for, wherever that is done.
+        return canonical(command.transfer, group)
     plain, later = _plain(command), _later(command)
     if not group and not any(later):
         return plain
@@ -277,6 +292,14 @@ def _plain(command: Command) -> list[str]:  # noqa: C901, PLR0911, PLR0912 - one
             return [*far, *_obligation(obligation)]
         case EndCrossing(_, crossing_id):
             return ["end_crossing", crossing_id]
+        case ReservePart(_, span_id):
+            return ["reserve_part", span_id]
+        case ReleasePart(_, reservation_id):
+            return ["release_part", reservation_id]
+        case DecideSpan(_, span_id):
+            return ["decide_span", span_id]
+        case EndSpan(_, span_id):
+            return ["end_span", span_id]
         case OpenWindow(_, bank_id, currency):
             return ["open_window", bank_id, currency]
         case SealWindow(_, window_id):
@@ -317,7 +340,7 @@ def _capture(command: CaptureHold) -> list[str]:
 def _computed(computed: Computed | None) -> Sequence[str]:
     """In the order of `_COMPUTED`."""
     match computed:
-        case None:
+        case None | Drawing() | Resolved():
             return _NOT_COMPUTED
         case Balancing(leg, keep):
             return (f"{leg} {keep}", *_NOT_COMPUTED[1:])

@@ -81,7 +81,7 @@ def transfer(command: Transfer, digest: Digest, caller: Caller, book: Book) -> E
         value_date,
         book.business_date,
         obligation,
-        _balances(legs, nets, book),
+        _balances(legs, nets, caller, book),
         "",
         value_date < book.business_date and _is_past_day_negative(nets, value_date, book),
     )
@@ -113,7 +113,7 @@ def _computed(
         value_date,
         book.business_date,
         obligation,
-        _balances(resolved.legs, nets, book),
+        _balances(resolved.legs, nets, caller, book),
         "",
         value_date < book.business_date and _is_past_day_negative(nets, value_date, book),
     )
@@ -144,7 +144,7 @@ def _both_sides(legs: list[PostedLeg]) -> None:
 
 
 def _balances(
-    legs: Sequence[PostedLeg], nets: dict[str, int], book: Book
+    legs: Sequence[PostedLeg], nets: dict[str, int], caller: Caller, book: Book
 ) -> tuple[BalanceAfter, ...]:
     balances: list[BalanceAfter] = []
     is_plain = True
@@ -160,7 +160,7 @@ def _balances(
         elif account.ceiling is not None and posted + incoming > account.ceiling:
             is_plain = False
         balances.append(BalanceAfter(account_id, account.seq + 1, posted, held, incoming))
-    if not is_plain:
+    if not (is_plain or caller.completes):
         within_bounds([_move(n, leg, nets, book) for n, leg in enumerate(legs)])
     return tuple(balances)
 

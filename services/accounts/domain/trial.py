@@ -21,19 +21,35 @@ class _Layer(dict[K, V]):
         super().__init__()
         self._below = below
         self._copied = copied
+        self._gone: set[K] = set()
 
     def __missing__(self, key: K) -> V:
+        if key in self._gone:
+            raise KeyError(key)
         value = self[key] = self._copied(self._below[key])
         return value
 
     def __contains__(self, key: object) -> bool:
-        return super().__contains__(key) or key in self._below
+        return super().__contains__(key) or (key in self._below and key not in self._gone)
 
     def get(self, key: K, default: V | None = None) -> V | None:  # type: ignore[override]
         try:
             return self[key]
         except KeyError:
             return default
+
+    def pop(self, key: K) -> V:  # type: ignore[override]
+        value = self[key]
+        del self[key]
+        return value
+
+    def __setitem__(self, key: K, value: V) -> None:
+        self._gone.discard(key)
+        super().__setitem__(key, value)
+
+    def __delitem__(self, key: K) -> None:
+        self._gone.add(key)
+        super().pop(key, None)
 
 
 def _same(value: V) -> V:
@@ -56,6 +72,8 @@ def trial_of(book: Book) -> Book:
     trial.quotes = _Layer(book.quotes, _same)
     trial.crossings = _Layer(book.crossings, _same)
     trial.leaving = _Layer(book.leaving, _same)
+    trial.spans = _Layer(book.spans, _same)
+    trial.reserved = _Layer(book.reserved, _same)
     return trial
 
 

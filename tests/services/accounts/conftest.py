@@ -30,7 +30,7 @@ from services.accounts.reading import Rows
 from services.accounts.shards import Shards
 from services.accounts.writer import Writer
 from tests.services.accounts.journals import Now, running
-from tests.services.accounts.test_shards import sharded
+from tests.services.accounts.sharded import sharded
 
 if TYPE_CHECKING:
     from hefu.accounts.v1.accounts_pb2_grpc import AccountsServiceAsyncStub

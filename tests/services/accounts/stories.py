@@ -9,23 +9,31 @@ from services.accounts.domain.commands import (
     Amount,
     Balancing,
     BeginCrossing,
+    BeginSpan,
     CloseAccount,
     CloseWindow,
     Correction,
+    DecideSpan,
     EndCrossing,
+    EndSpan,
     Exchange,
     FreezeAccount,
     GiveQuote,
+    Home,
     Linked,
     LockPeriod,
     MoveBusinessDate,
     OpenAccount,
     Part,
+    ReleasePart,
     ReopenAccount,
+    ReservePart,
+    Resolved,
     SealWindow,
     SetBounds,
     Source,
     Template,
+    Transfer,
     UnfreezeAccount,
 )
 from services.accounts.domain.kinds import Direction, FreezeSide, Kind, QuoteSide
@@ -161,3 +169,61 @@ def transfers_between_shards() -> Desk:
             end = end._replace(reason="ACCOUNT_CLOSED", field="legs[1].account_id", legs=back)
         desk.posted(end)
     return desk
+
+
+def transfers_over_shards() -> Desk:
+    """What the deciding shard and another write, as if one were both: posted, refused, open."""
+    desk = Desk()
+    payer, fees = desk.account(funds=9_000), desk.account(Kind.FEE_INCOME)
+    transit, far, other = desk.account(Kind.SHARD_TRANSIT), desk.id(), desk.id()
+    rights = replace(PAYMENTS, posts_to=PAYMENTS.posts_to | {Kind.SHARD_TRANSIT})
+    desk.turn_page(1)
+    taking = desk.transferring(debit(payer, 700), credit(transit, 700))
+    giving = desk.transferring(debit(transit, 700), credit(fees, 700))
+    moved = desk.transferring(debit(payer, 700), credit(fees, 700), fact_key="split/1")
+    linked = desk.transferring(debit(fees, 7), credit(far, 7), obligation=banks(7, "payout"))
+    begun = [_beginning(desk, moved, payer, fees), _beginning(desk, linked)]
+    begun[1] = begun[1]._replace(span_id=begun[0].span_id)
+    desk.link(Linked(tuple(begun)))
+    span_id = begun[0].span_id
+    reserve = ReservePart(desk.id(), span_id, (taking,))
+    desk.posted(reserve, rights)
+    given = giving._replace(computed=Resolved("BALANCING", ()))
+    desk.link(Linked((DecideSpan(desk.id(), span_id), given)), rights)
+    release = ReleasePart(desk.id(), reserve.reservation_id)
+    desk.link(Linked((release, taking)), replace(rights, completes=True))
+    desk.posted(EndSpan(desk.id(), span_id))
+    desk.turn_page(1)
+    template = Template(
+        1,
+        Amount(CZK, 900),
+        (Source(payer, None), Source(far, 10)),
+        3,
+        (Part(fees, fixed=9), Part(other, share=3)),
+    )
+    with_rest = template._replace(parts=(Part(other, is_rest=True),))
+    exchange = Exchange(
+        desk.id(), Amount(CZK, 50), Amount("EUR", 2), payer, far, fees, desk.id(), desk.id()
+    )
+    corrected = desk.transferring(debit(payer, 1), credit(far, 1), value_date="2026-09-20")
+    for asked in (
+        desk.transferring()._replace(computed=template),
+        desk.transferring()._replace(computed=with_rest),
+        desk.transferring()._replace(computed=exchange),
+        corrected._replace(computed=Balancing(1, 0), corrects=Correction("1.1", "2026-09-20")),
+    ):
+        span = _beginning(desk, asked, payer)
+        desk.posted(span._replace(received=1))
+        refused = ("BALANCE_TOO_LOW", "template.sources", "0 of 900 is available")
+        desk.posted(DecideSpan(desk.id(), span.span_id, *refused))
+        desk.posted(EndSpan(desk.id(), span.span_id))
+    still_open = _beginning(desk, desk.transferring(debit(payer, 1), credit(far, 1)), payer)
+    desk.posted(still_open)
+    desk.posted(ReservePart(desk.id(), still_open.span_id, (taking,)), rights)
+    return desk
+
+
+def _beginning(desk: Desk, transfer: Transfer, *accounts: str) -> BeginSpan:
+    homes = tuple(Home(account_id, n) for n, account_id in enumerate(accounts))
+    kinds = (Kind.CUSTOMER_WALLET, Kind.FEE_INCOME)
+    return BeginSpan(transfer.transfer_id, desk.id(), transfer, homes, kinds, 30, 0)

@@ -1,5 +1,6 @@
 """The stored page, byte for byte: golden files pin every version and are never edited."""
 
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from tests.services.accounts.stories import (
     every_kind_of_entry,
     kinds_that_came_later,
     transfers_between_shards,
+    transfers_over_shards,
 )
 
 
@@ -49,7 +51,8 @@ def later() -> Desk:
 
 
 def test_the_stories_have_every_kind_of_entry(desk: Desk, later: Desk) -> None:
-    pages = [*desk.pages, *later.pages, *transfers_between_shards().pages]
+    shards = (*transfers_between_shards().pages, *transfers_over_shards().pages)
+    pages = [*desk.pages, *later.pages, *shards]
     told = {type(entry.fact).__name__ for page in pages for entry in page}
     facts = events_pb2.Entry.DESCRIPTOR.oneofs_by_name["fact"].fields
     assert told == {field.message_type.name for field in facts if field.message_type}
@@ -81,8 +84,19 @@ def test_what_came_later_replays_to_the_same_book(golden: Path, name: str, versi
         assert stored_pages(story) == stored
 
 
+def test_transfers_over_shards_replay_to_the_same_book(golden: Path) -> None:
+    story = transfers_over_shards()
+    stored = [path.read_bytes() for path in sorted(golden.glob("page_span_v3_*.binpb"))]
+    book = Book()
+    for page in stored:
+        replay(decode_page(page), book)
+    assert book == story.book
+    assert len(book.spans) == len(book.reserved) == 1
+    assert stored_pages(story) == stored
+
+
 def test_every_entry_reads_back(desk: Desk, later: Desk) -> None:
-    for told in (desk, later, transfers_between_shards()):
+    for told in (desk, later, transfers_between_shards(), transfers_over_shards()):
         pages = [decode_page(stored) for stored in stored_pages(told)]
         assert [list(page.entries) for page in pages] == told.pages
 
@@ -110,7 +124,9 @@ def test_any_changed_byte_is_noticed(desk: Desk) -> None:
             decode_page(changed)
 
 
-def test_a_snapshot_gives_back_the_book_behind_its_page(desk: Desk) -> None:
+@pytest.mark.parametrize("story", [every_kind_of_entry, transfers_over_shards])
+def test_a_snapshot_gives_back_the_book_behind_its_page(story: Callable[[], Desk]) -> None:
+    desk = story()
     head, sections = freeze_book(desk.book)
     blocks = b"".join(
         [
@@ -125,6 +141,13 @@ def test_a_snapshot_gives_back_the_book_behind_its_page(desk: Desk) -> None:
     whole = desk.replayed()
     lower_to(whole, whole.page_number)
     assert thawed == whole
+
+
+def test_a_snapshot_from_before_there_were_spans_is_read(desk: Desk) -> None:
+    head, sections = freeze_book(desk.book)
+    columns = {k: v for k, v in head["columns"].items() if k not in ("spans", "reserved")}
+    thawed = thaw_book({**head, "columns": columns}, [each for each in sections if each[1]])
+    assert thawed.accounts == desk.book.accounts
 
 
 @pytest.mark.parametrize("part", ["version", "columns", "plain"])

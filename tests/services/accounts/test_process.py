@@ -131,6 +131,19 @@ async def _two_accounts(stub: "AccountsServiceAsyncStub") -> tuple[str, str]:
     return a, b
 
 
+async def _listed(
+    stub: "AccountsServiceAsyncStub", account_id: str, min_position: int
+) -> list[pb.PlacedEntry]:
+    asked = pb.ListEntriesRequest(account_id=account_id, page_size=1_000, min_position=min_position)
+    found: list[pb.PlacedEntry] = []
+    while True:
+        page = await stub.ListEntries(asked)
+        found += page.entries
+        if not page.next_page_token:
+            return found
+        asked.page_token = page.next_page_token
+
+
 async def test_no_acknowledged_entry_is_lost_or_doubled_by_kills(
     run_dir: Path, servers: tuple[EventStoreServer, NatsServer]
 ) -> None:
@@ -163,20 +176,14 @@ async def test_no_acknowledged_entry_is_lost_or_doubled_by_kills(
                 is_over = True
             account = (await stub.GetAccount(pb.GetAccountRequest(account_id=payee))).account
             again = [await _sent(stub, command) for command, _ in acknowledged]
-            listed = await stub.ListEntries(
-                pb.ListEntriesRequest(
-                    account_id=payee,
-                    page_size=1_000,
-                    min_position=max(each.position for each in again),
-                )
-            )
+            listed = await _listed(stub, payee, max(each.position for each in again))
     finally:
         accounts.kill()
     assert account.posted_minor == 7 * len(acknowledged)
     assert all(each.is_replayed for each in again)
     assert [each.position for each in again] == [result.position for _, result in acknowledged]
-    assert listed.entries[0].entry.WhichOneof("fact") == "account_opened", listed.entries[0]
-    ids = [each.entry.command_id for each in listed.entries[1:]]
+    assert listed[0].entry.WhichOneof("fact") == "account_opened", listed[0]
+    ids = [each.entry.command_id for each in listed[1:]]
     assert sorted(ids) == sorted(command.transfer.transfer_id for command, _ in acknowledged)
 
 

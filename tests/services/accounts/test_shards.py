@@ -1,21 +1,14 @@
 """Several shards behind the calls of one: ids, facts, transfers between them, kills in between."""
 
 import asyncio
-import traceback
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass
 from random import Random
 
 import pytest
 
-from libs.event_store import Appended, EventStore, NewEvent
 from libs.memory_store import MemoryStore
-from libs.read_model import Database
-from services.accounts.codec.pages import journal_of, snapshots_of
-from services.accounts.domain.answers import Answer
-from services.accounts.domain.callers import Caller
+from services.accounts.codec.pages import journal_of
 from services.accounts.domain.commands import (
+    Balancing,
     CloseAccount,
     Command,
     FreezeAccount,
@@ -30,12 +23,8 @@ from services.accounts.domain.commands import (
 from services.accounts.domain.entries import HoldCaptured
 from services.accounts.domain.kinds import FreezeSide, Kind
 from services.accounts.domain.refusals import Refused
-from services.accounts.domain.sharding import hashed, page_of
-from services.accounts.id_index import IdIndex
-from services.accounts.recovery import recover
-from services.accounts.shards import Shards
-from services.accounts.snapshots import Snapshots
-from services.accounts.writer import JournalTaken, Writer
+from services.accounts.domain.sharding import page_of
+from services.accounts.writer import JournalTaken
 from tests.services.accounts.desk import (
     BANK,
     CZK,
@@ -48,115 +37,22 @@ from tests.services.accounts.desk import (
     credit,
     debit,
 )
-from tests.services.accounts.journals import Now, Through
-
-SHARDS = 3
-
-
-@dataclass
-class Sharded:
-    shards: Shards
-    writers: list[Writer]
-    indexes: list[IdIndex]
-    tasks: list[asyncio.Task[None]]
-
-    async def do(self, item: Item, caller: Caller = PAYMENTS) -> Answer:
-        return (await self.shards.submit(caller, [item]))[0]
-
-    async def posted(self, account_id: str) -> int:
-        return await self.shards.read(
-            lambda book: book.accounts[account_id].posted, accounts=[account_id]
-        )
-
-    async def in_transit(self) -> int:
-        totals = (await self.shards.trial()).totals
-        return sum(each.credit_minus_debit for each in totals if each.kind == Kind.SHARD_TRANSIT)
-
-    async def open_crossings(self) -> int:
-        return sum([await each.read(lambda book: len(book.crossings)) for each in self.writers])
-
-    async def all_is_indexed(self) -> None:
-        async with asyncio.timeout(5):
-            for writer, index in zip(self.writers, self.indexes, strict=True):
-                await index.reached(writer.position)
-
-    async def nothing_is_open(self) -> None:
-        async with asyncio.timeout(5):
-            while await self.open_crossings():  # noqa: ASYNC110 - its own tasks end it
-                await asyncio.sleep(0.001)
-
-
-@asynccontextmanager
-async def sharded(store: EventStore, clock: Now | None = None) -> AsyncIterator[Sharded]:
-    """Recover and run all shards; on leaving, stop at once, as a kill would."""
-    async with AsyncExitStack() as stack:
-        writers: list[Writer] = []
-        indexes: list[IdIndex] = []
-        works: list[Writer | IdIndex | Snapshots | Shards] = []
-        for n in range(SHARDS):
-            rows = Database.open("sqlite://")
-            stack.callback(rows.close)
-            index = IdIndex(rows, store, journal_of(n), commit_every_s=0)
-            found = await recover(
-                store, index, keep=0, journal=journal_of(n), snapshots=snapshots_of(n)
-            )
-            snapshots = Snapshots(store, found, 5, index, snapshots_of(n))
-            writer = Writer(
-                store, found, clock or Now(), snapshots, index, keep=0, journal=journal_of(n)
-            )
-            writers.append(writer)
-            indexes.append(index)
-            works += [writer, index, snapshots]
-        shards = Shards(writers, indexes)
-        tasks = [asyncio.create_task(work.run()) for work in (*works, shards)]
-        try:
-            journal = Sharded(shards, writers, indexes, tasks)
-            await journal.all_is_indexed()
-            yield journal
-        finally:
-            for task in tasks:
-                task.cancel()
-                with suppress(asyncio.CancelledError):
-                    await _told(task)
-
-
-async def _told(task: asyncio.Task[None]) -> None:
-    """Why it ended by itself stands in the output of the test that failed by it."""
-    try:
-        await task
-    except Exception:  # noqa: BLE001 - some tests end it on purpose
-        traceback.print_exc()
-
-
-async def _wallet(journal: Sharded, desk: Desk, shard: int, funds: int = 0) -> str:
-    """A wallet on a certain shard; its money comes from our own account, on shard 0."""
-    while hashed(account_id := desk.id(), SHARDS) != shard:
-        pass
-    opening = OpenAccount(account_id, f"w:{account_id}", Kind.CUSTOMER_WALLET, CZK, 0, "")
-    assert (await journal.do(opening, OPERATOR)).refusal is None
-    if funds:
-        house = await _house(journal, desk)
-        moved = desk.transferring(debit(house, funds), credit(account_id, funds))
-        assert (await journal.do(moved)).refusal is None
-    return account_id
-
-
-async def _house(journal: Sharded, desk: Desk) -> str:
-    house = desk.id()
-    opening = OpenAccount(house, f"h:{house}", Kind.FEE_INCOME, CZK, 0, "")
-    assert (await journal.do(opening, OPERATOR)).refusal is None
-    return house
-
-
-def _reason(answer: Answer) -> str:
-    return answer.refusal.reason if answer.refusal else ""
+from tests.services.accounts.sharded import (
+    SHARDS,
+    DiesBefore,
+    house,
+    reason_of,
+    sharded,
+    sum_of,
+    wallet,
+)
 
 
 async def test_a_transfer_between_shards_is_two_and_leaves_nothing_in_transit() -> None:
     desk = Desk()
     async with sharded(MemoryStore()) as journal:
-        payer = await _wallet(journal, desk, 1, 500)
-        payee = await _wallet(journal, desk, 2)
+        payer = await wallet(journal, desk, 1, 500)
+        payee = await wallet(journal, desk, 2)
         moved = desk.transferring(debit(payer, 200), credit(payee, 200))
 
         answer = await journal.do(moved)
@@ -167,17 +63,13 @@ async def test_a_transfer_between_shards_is_two_and_leaves_nothing_in_transit() 
         assert (await journal.posted(payer), await journal.posted(payee)) == (300, 200)
         await journal.nothing_is_open()
         assert await journal.in_transit() == 0
-        assert _sums((await journal.shards.trial()).totals) == 0
-
-
-def _sums(totals: Sequence[object]) -> int:
-    return sum(getattr(each, "credit_minus_debit") for each in totals)  # noqa: B009 - of any kind
+        assert sum_of((await journal.shards.trial()).totals) == 0
 
 
 async def test_asking_again_gives_the_same_answer_and_moves_nothing() -> None:
     desk, store = Desk(), MemoryStore()
     async with sharded(store) as journal:
-        payer, payee = await _wallet(journal, desk, 1, 500), await _wallet(journal, desk, 2)
+        payer, payee = await wallet(journal, desk, 1, 500), await wallet(journal, desk, 2)
         moved = desk.transferring(debit(payer, 200), credit(payee, 200))
         first, joined = await asyncio.gather(journal.do(moved), journal.do(moved))
         again = await journal.do(moved)
@@ -193,7 +85,7 @@ async def test_asking_again_gives_the_same_answer_and_moves_nothing() -> None:
 async def test_what_the_far_shard_refuses_goes_back() -> None:
     desk = Desk()
     async with sharded(MemoryStore()) as journal:
-        payer, payee = await _wallet(journal, desk, 1, 500), await _wallet(journal, desk, 2)
+        payer, payee = await wallet(journal, desk, 1, 500), await wallet(journal, desk, 2)
         freeze_id = desk.id()
         frozen = FreezeAccount(freeze_id, payee, FreezeSide.CREDIT, "order", stop_captures=False)
         await journal.do(frozen, OPERATOR)
@@ -202,7 +94,7 @@ async def test_what_the_far_shard_refuses_goes_back() -> None:
         first = await journal.do(moved)
         again = await journal.do(moved)
 
-        assert _reason(first) == _reason(again) == "ACCOUNT_FROZEN_CREDIT"
+        assert reason_of(first) == reason_of(again) == "ACCOUNT_FROZEN_CREDIT"
         assert again.is_replayed
         assert (await journal.posted(payer), await journal.posted(payee)) == (500, 0)
         assert await journal.open_crossings() == 0
@@ -213,7 +105,7 @@ async def test_an_account_is_not_closed_while_money_may_come_back() -> None:
     desk, store = Desk(), MemoryStore()
     dying = DiesBefore(store, journal_of(2))
     async with sharded(dying) as journal:
-        payer, payee = await _wallet(journal, desk, 1, 200), await _wallet(journal, desk, 2)
+        payer, payee = await wallet(journal, desk, 1, 200), await wallet(journal, desk, 2)
         freeze = FreezeAccount(desk.id(), payee, FreezeSide.BOTH, "x", stop_captures=True)
         await journal.do(freeze, OPERATOR)
         await journal.do(desk.transferring(debit(payer, 1), credit(payee, 1)))
@@ -228,36 +120,20 @@ async def test_an_account_is_not_closed_while_money_may_come_back() -> None:
     async with sharded(store) as journal:
         await journal.nothing_is_open()
 
-        assert _reason(closed) == "ACCOUNT_HAS_HOLDS"
+        assert reason_of(closed) == "ACCOUNT_HAS_HOLDS"
         assert await journal.posted(payer) == 200
 
 
 async def test_what_the_near_shard_refuses_never_leaves() -> None:
     desk = Desk()
     async with sharded(MemoryStore()) as journal:
-        payer, payee = await _wallet(journal, desk, 1, 100), await _wallet(journal, desk, 2)
+        payer, payee = await wallet(journal, desk, 1, 100), await wallet(journal, desk, 2)
         moved = desk.transferring(debit(payer, 200), credit(payee, 200))
 
         first, again = await journal.do(moved), await journal.do(moved)
 
-        assert _reason(first) == _reason(again) == "BALANCE_TOO_LOW"
+        assert reason_of(first) == reason_of(again) == "BALANCE_TOO_LOW"
         assert await journal.posted(payer) == 100
-
-
-class DiesBefore(Through):
-    """From a certain append on, a journal is written no more: nothing comes back."""
-
-    def __init__(self, store: EventStore, journal: str) -> None:
-        super().__init__(store)
-        self.journal = journal
-        self.is_dead = False
-        self.died = asyncio.Event()
-
-    async def append(self, stream: str, events: Sequence[NewEvent], expected: int) -> Appended:
-        if self.is_dead and stream == self.journal:
-            self.died.set()
-            await asyncio.Event().wait()
-        return await super().append(stream, events, expected)
 
 
 @pytest.mark.parametrize("is_refused", [False, True])
@@ -268,7 +144,7 @@ async def test_a_kill_between_the_halves_is_made_good_after_the_restart(
     desk, store = Desk(), MemoryStore()
     dying = DiesBefore(store, journal_of(2))
     async with sharded(dying) as journal:
-        payer, payee = await _wallet(journal, desk, 1, 500), await _wallet(journal, desk, 2)
+        payer, payee = await wallet(journal, desk, 1, 500), await wallet(journal, desk, 2)
         if is_refused:
             freeze = FreezeAccount(desk.id(), payee, FreezeSide.BOTH, "x", stop_captures=True)
             await journal.do(freeze, OPERATOR)
@@ -298,7 +174,7 @@ async def test_a_kill_between_the_halves_is_made_good_after_the_restart(
 
         again = await journal.do(moved)
 
-        assert _reason(again) == ("ACCOUNT_FROZEN_CREDIT" if is_refused else "")
+        assert reason_of(again) == ("ACCOUNT_FROZEN_CREDIT" if is_refused else "")
         assert again.is_replayed
         assert await journal.posted(payer) == before - paid
 
@@ -307,7 +183,7 @@ async def test_money_in_transit_is_the_open_crossings_at_all_times() -> None:
     desk, store = Desk(), MemoryStore()
     dying = DiesBefore(store, journal_of(2))
     async with sharded(dying) as journal:
-        payer, payee = await _wallet(journal, desk, 1, 500), await _wallet(journal, desk, 2)
+        payer, payee = await wallet(journal, desk, 1, 500), await wallet(journal, desk, 2)
         await journal.do(desk.transferring(debit(payer, 1), credit(payee, 1)))
         await journal.nothing_is_open()
         dying.is_dead = True
@@ -327,7 +203,7 @@ async def test_money_in_transit_is_the_open_crossings_at_all_times() -> None:
 async def test_an_id_belongs_to_the_shard_that_decided_it_first() -> None:
     desk = Desk()
     async with sharded(MemoryStore()) as journal:
-        one, two = await _wallet(journal, desk, 1, 500), await _wallet(journal, desk, 2, 500)
+        one, two = await wallet(journal, desk, 1, 500), await wallet(journal, desk, 2, 500)
         first = desk.placing(one, 100)
         await journal.do(first)
 
@@ -338,22 +214,22 @@ async def test_an_id_belongs_to_the_shard_that_decided_it_first() -> None:
     assert elsewhere.refusal is not None
     assert elsewhere.refusal.reason == "IDEMPOTENCY_KEY_REUSED"
     assert elsewhere.refusal.fields == ("account_id",)
-    assert sorted(map(_reason, both)) == ["", "IDEMPOTENCY_KEY_REUSED"]
+    assert sorted(map(reason_of, both)) == ["", "IDEMPOTENCY_KEY_REUSED"]
 
 
 async def test_facts_and_business_keys_are_unique_over_all_shards() -> None:
     desk = Desk()
     async with sharded(MemoryStore()) as journal:
-        house = await _house(journal, desk)
-        one, two = await _wallet(journal, desk, 1, 500), await _wallet(journal, desk, 2, 500)
+        fees = await house(journal, desk)
+        one, two = await wallet(journal, desk, 1, 500), await wallet(journal, desk, 2, 500)
 
         def fee(wallet: str) -> Command:
-            legs = (debit(wallet, 10), credit(house, 10))
+            legs = (debit(wallet, 10), credit(fees, 10))
             return desk.transferring(*legs, fact_key="fee/1")
 
         both = await asyncio.gather(journal.do(fee(one)), journal.do(fee(two)))
         later = await journal.do(fee(two))
-        ids = [await _wallet(journal, desk, shard) for shard in (1, 2)]
+        ids = [await wallet(journal, desk, shard) for shard in (1, 2)]
         taken = [
             await journal.do(
                 OpenAccount(desk.id(), f"w:{id_}", Kind.CUSTOMER_WALLET, CZK, 0, ""), OPERATOR
@@ -362,15 +238,15 @@ async def test_facts_and_business_keys_are_unique_over_all_shards() -> None:
             for _ in range(4)
         ]
 
-    assert sorted(map(_reason, both)) == ["", "FACT_ALREADY_POSTED"]
-    assert _reason(later) == "FACT_ALREADY_POSTED"
-    assert set(map(_reason, taken)) == {"ACCOUNT_KEY_TAKEN"}
+    assert sorted(map(reason_of, both)) == ["", "FACT_ALREADY_POSTED"]
+    assert reason_of(later) == "FACT_ALREADY_POSTED"
+    assert set(map(reason_of, taken)) == {"ACCOUNT_KEY_TAKEN"}
 
 
 async def test_a_payout_is_captured_into_the_window_on_shard_0() -> None:
     desk, store = Desk(), MemoryStore()
     async with sharded(store) as journal:
-        payer = await _wallet(journal, desk, 2, 500)
+        payer = await wallet(journal, desk, 2, 500)
         window_id = desk.id()
         await journal.do(OpenWindow(window_id, BANK, CZK), SETTLEMENT)
         hold = desk.placing(payer, 300)
@@ -382,7 +258,7 @@ async def test_a_payout_is_captured_into_the_window_on_shard_0() -> None:
         window = await journal.shards.read(lambda book: book.windows[window_id])
         cleared = await journal.posted(window.clearing_account_id)
 
-        assert _reason(first) == ""
+        assert reason_of(first) == ""
         assert (window.legs, window.sum_bank, cleared) == (1, 300, 300)
         assert await journal.posted(payer) == 200
     async with sharded(store) as journal:
@@ -391,40 +267,36 @@ async def test_a_payout_is_captured_into_the_window_on_shard_0() -> None:
         ended = await journal.do(desk.capturing(hold.hold_id, account_id=payer))
 
     assert again == first._replace(is_replayed=True)
-    assert _reason(other) == "IDEMPOTENCY_KEY_REUSED"
-    assert _reason(ended) == "HOLD_CAPTURED"
+    assert reason_of(other) == "IDEMPOTENCY_KEY_REUSED"
+    assert reason_of(ended) == "HOLD_CAPTURED"
     assert not isinstance(first.entry, HoldCaptured)
 
 
 async def test_what_cannot_be_done_between_shards_is_refused_and_leaves_the_id_free() -> None:
     desk = Desk()
     async with sharded(MemoryStore()) as journal:
-        zero = await _wallet(journal, desk, 0, 500)
-        one, two = await _wallet(journal, desk, 1, 500), await _wallet(journal, desk, 2, 500)
-        split = desk.transferring(debit(one, 10), credit(two, 5), credit(zero, 5))
+        one, two = await wallet(journal, desk, 1, 500), await wallet(journal, desk, 2, 500)
+        legs = (debit(one, 1), credit(two, 1))
         hold = desk.placing(one, 10, two)
-        linked = Linked(
-            (
-                desk.transferring(debit(one, 1), credit(two, 1)),
-                desk.transferring(debit(two, 1), credit(one, 1)),
-            )
-        )
+        with_hold = Linked((desk.transferring(*legs), desk.placing(one, 10)))
+        computed = desk.transferring(*legs)._replace(computed=Balancing(0, 0))
+        with_computed = Linked((desk.transferring(*legs), computed))
+        without_window = desk.transferring(*legs, obligation=banks(1))
 
-        answers = [
-            *await journal.shards.submit(PAYMENTS, [split, hold]),
-            *await journal.shards.submit(PAYMENTS, [linked]),
-        ]
+        items: list[Item] = [hold, with_hold, with_computed, without_window]
+        answers = await journal.shards.submit(PAYMENTS, items)
         then = await journal.do(hold._replace(destination=""))
+        moved = await journal.do(computed)
 
-    reasons = ["GROUP_SPANS_SHARDS", "GROUP_SPANS_SHARDS", "GROUP_SPANS_SHARDS", "LINKED_FAILED"]
-    assert list(map(_reason, answers)) == reasons
-    assert _reason(then) == ""
+    refused = ["GROUP_SPANS_SHARDS", "LINKED_FAILED"]
+    assert list(map(reason_of, answers)) == [refused[0], *refused, *refused, refused[0]]
+    assert reason_of(then) == reason_of(moved) == ""
 
 
 async def test_all_journals_have_the_date_and_the_lock_of_shard_0() -> None:
     desk, store = Desk(), MemoryStore()
     async with sharded(store) as journal:
-        await _wallet(journal, desk, 1)
+        await wallet(journal, desk, 1)
         await journal.do(MoveBusinessDate(desk.id(), "2026-09-23"), OPERATOR)
         await journal.do(LockPeriod(desk.id(), TODAY), OPERATOR)
 
@@ -439,10 +311,10 @@ async def test_all_journals_have_the_date_and_the_lock_of_shard_0() -> None:
 async def test_a_second_writer_on_one_shard_is_fenced_out_with_one_line() -> None:
     store, desk = MemoryStore(), Desk()
     async with sharded(store) as first, sharded(store) as second:
-        await _wallet(first, desk, 1)
+        await wallet(first, desk, 1)
 
         with pytest.raises(Refused, match="STORE_UNAVAILABLE"):
-            await _wallet(second, desk, 1)
+            await wallet(second, desk, 1)
 
         stopped = [task for task in second.tasks if task.done() and task.exception()]
         error = stopped[0].exception()
@@ -455,7 +327,7 @@ async def test_random_transfers_between_shards_lose_and_make_nothing(seed: int) 
     random = Random(seed)  # noqa: S311 - a history that can be told again
     desk, store = Desk(), MemoryStore()
     async with sharded(store) as journal:
-        wallets = [await _wallet(journal, desk, n % SHARDS, 1_000) for n in range(6)]
+        wallets = [await wallet(journal, desk, n % SHARDS, 1_000) for n in range(6)]
         commands = [_move(random, desk, wallets) for _ in range(120)]
         for at in range(0, len(commands), 20):
             batch = commands[at : at + 20] + random.choices(commands[: at + 1], k=5)
