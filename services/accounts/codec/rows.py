@@ -6,6 +6,7 @@ from typing import NamedTuple, TypeAlias
 from hefu.accounts.v1 import events_pb2 as pb
 from libs.journal_pages import split
 from libs.wire import time_from_wire
+from services.accounts.codec.entry_rows import EntryRow, TouchedRow, plain_rows
 from services.accounts.domain.kinds import Kind
 
 
@@ -16,40 +17,6 @@ class PageRow(NamedTuple):
     entries: int
     page_hash: bytes
     entries_root: bytes
-
-
-class EntryRow(NamedTuple):
-    """A row of the table of entries, in the order of its columns. `data`: as it is stored."""
-
-    page_number: int
-    ordinal: int
-    written_us: int
-    fact: str
-    caller: str
-    command_id: str
-    correlation_id: str
-    window_id: str
-    value_date: str
-    business_date: str
-    data: bytes
-
-
-class TouchedRow(NamedTuple):
-    """An account after an entry, in the order of the columns of its table.
-
-    `moved`: credits minus debits of this entry; all in minor units.
-    """
-
-    account_id: str
-    account_seq: int
-    page_number: int
-    ordinal: int
-    value_date: str
-    business_date: str
-    moved: int
-    posted: int
-    held: int
-    incoming: int
 
 
 class Opened(NamedTuple):
@@ -122,54 +89,66 @@ def page_rows(stored: bytes, number_of: Callable[[int], int]) -> PageRows:
         parts.stated_root or parts.entries_root,
     )
     found = PageRows(row, [], [], [], [])
-    for ordinal, (entry, data) in enumerate(zip(page.entries, parts.entries, strict=True)):
-        fact = entry.WhichOneof("fact")
-        moved = _NO_LEGS
-        if fact == "transfer_posted":
-            moved = _moved(entry.transfer_posted.legs)
-        elif fact == "hold_captured":
-            moved = _moved(entry.hold_captured.legs)
-        elif fact == "crossing_ended":
-            moved = _moved(entry.crossing_ended.legs)
+    for ordinal, data in enumerate(parts.entries):
+        plain = plain_rows(data, number, ordinal, written_us)
+        if plain is None:
+            add_entry(found, page.entries[ordinal], ordinal, data)
         else:
-            change = _change(fact, entry)
-            if change is not None:
-                found.changes.append(change)
-        value_date, business_date = entry.value_date, entry.business_date
-        found.entries.append(
-            EntryRow(
+            told, *touched = plain
+            found.entries.append(told)
+            found.touched.extend(touched)
+    return found
+
+
+def add_entry(found: PageRows, entry: pb.Entry, ordinal: int, data: bytes) -> None:
+    """Any entry, by its message."""
+    number, written_us = found.page.number, found.page.written_us
+    fact = entry.WhichOneof("fact")
+    moved = _NO_LEGS
+    if fact == "transfer_posted":
+        moved = _moved(entry.transfer_posted.legs)
+    elif fact == "hold_captured":
+        moved = _moved(entry.hold_captured.legs)
+    elif fact == "crossing_ended":
+        moved = _moved(entry.crossing_ended.legs)
+    else:
+        change = _change(fact, entry)
+        if change is not None:
+            found.changes.append(change)
+    value_date, business_date = entry.value_date, entry.business_date
+    found.entries.append(
+        EntryRow(
+            number,
+            ordinal,
+            written_us,
+            _NAMES.get(fact or "", ""),
+            entry.caller,
+            entry.command_id,
+            entry.correlation_id,
+            entry.obligation.window_id if entry.HasField("obligation") else "",
+            value_date,
+            business_date,
+            data,
+        )
+    )
+    for after in entry.balances:
+        account_id = after.account_id
+        found.touched.append(
+            TouchedRow(
+                account_id,
+                after.account_seq,
                 number,
                 ordinal,
-                written_us,
-                _NAMES.get(fact or "", ""),
-                entry.caller,
-                entry.command_id,
-                entry.correlation_id,
-                entry.obligation.window_id if entry.HasField("obligation") else "",
                 value_date,
                 business_date,
-                data,
+                moved.get(account_id, 0),
+                after.posted_minor,
+                after.held_minor,
+                after.incoming_minor,
             )
         )
-        for after in entry.balances:
-            account_id = after.account_id
-            found.touched.append(
-                TouchedRow(
-                    account_id,
-                    after.account_seq,
-                    number,
-                    ordinal,
-                    value_date,
-                    business_date,
-                    moved.get(account_id, 0),
-                    after.posted_minor,
-                    after.held_minor,
-                    after.incoming_minor,
-                )
-            )
-        if entry.is_past_day_negative:
-            found.past_day_negatives.append(ordinal)
-    return found
+    if entry.is_past_day_negative:
+        found.past_day_negatives.append(ordinal)
 
 
 def _moved(legs: Iterable[pb.PostedLeg]) -> dict[str, int]:

@@ -6,9 +6,12 @@ from uuid import UUID
 
 import pytest
 
+from hefu.accounts.v1 import events_pb2 as pb
 from libs.wire_bytes import BYTES, varint
 from services.accounts.codec.entry_bytes import encode_entry
+from services.accounts.codec.entry_rows import plain_rows
 from services.accounts.codec.facts import entry_to_wire
+from services.accounts.codec.rows import PageRow, PageRows, add_entry
 from services.accounts.domain import entries as d
 from services.accounts.domain.commands import Amount
 
@@ -151,6 +154,34 @@ def test_an_entry_is_written_as_protobuf_writes_it(make: Callable[[Made], d.Entr
         message = entry_to_wire(entry, ordinal)
 
         assert encode_entry(entry, ordinal) == message.SerializeToString(deterministic=True), entry
+
+
+def of_its_legs(entry: d.Entry, draw: random.Random) -> d.Entry:
+    """The entry with balances of the accounts it moves, as the journal writes them."""
+    accounts = [leg.account_id for leg in getattr(entry.fact, "legs", ())]
+    draw.shuffle(accounts)
+    pairs = zip(entry.balances, accounts, strict=False)
+    balances = tuple(balance._replace(account_id=account) for balance, account in pairs)
+    checks = draw.choice([b"", entry.term_checks])
+    return entry._replace(balances=balances, term_checks=checks)
+
+
+def test_rows_by_the_pattern_are_those_by_the_messages() -> None:
+    read = 0
+    for seed in range(1_500):
+        made = Made(seed)
+        entry = of_its_legs(made.plain() if seed % 3 else made.entry(), made.draw)
+        data = encode_entry(entry, seed)
+        by_message = PageRows(PageRow(7, 5, "2026-11-22", 1, b"", b""), [], [], [], [])
+        add_entry(by_message, pb.Entry.FromString(data), seed, data)
+
+        plain = plain_rows(data, 7, seed, 5)
+
+        assert plain in (None, (*by_message.entries, *by_message.touched)), entry
+        if plain is not None:
+            read += 1
+            assert (by_message.changes, by_message.past_day_negatives) == ([], [])
+    assert read > 100
 
 
 @pytest.mark.parametrize("value", [0, 1, 127, 128, 4_095, 4_096, 2**63 - 1, -1, -(2**63)])

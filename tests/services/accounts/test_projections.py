@@ -7,7 +7,8 @@ from libs.memory_store import MemoryStore
 from libs.projection import Projection
 from libs.read_model import Database
 from libs.replay import replay
-from services.accounts.codec.rows import EntryRow, PageRow, TouchedRow
+from services.accounts.codec.entry_rows import EntryRow, TouchedRow
+from services.accounts.codec.rows import PageRow
 from services.accounts.domain.book import Account
 from services.accounts.domain.commands import FreezeAccount, SealWindow
 from services.accounts.domain.kinds import FreezeSide, Kind
