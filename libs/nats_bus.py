@@ -4,14 +4,14 @@ import asyncio
 import json
 import ssl
 from collections import deque
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import nats.errors
 import structlog
 from nats.aio.client import Client
-from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.js import JetStreamContext, api
 from nats.js.errors import APIError
@@ -48,27 +48,90 @@ _DUPLICATE_IN_BATCH = 10201
 _NO_MESSAGE = 10037
 _NO_STREAM = 10059
 _HEARTBEAT = "100"
+_HEADERS = "NATS/1.0"
+# Where the server says something instead of a message, its number follows on the first line.
+_STATUS_AT = len(_HEADERS) + 1
+_STATUS_LENGTH = 3
 # Of a reply subject without a domain.
 _REPLY_WORDS = 9
 
 logger = structlog.get_logger()
 
 
+@dataclass(slots=True)
+class _Taken:
+    """A message as it arrived; most of what the client makes of one would not be looked at."""
+
+    subject: bytes
+    reply: bytes
+    data: bytes
+    headers: bytes
+
+
 class _Client(Client):
-    """Reads headers written as ours are in a third of the time; any others as the client does."""
+    """Reads and writes what is as ours is in a third of the time; all else as the client does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._takers: dict[int, Callable[[_Taken], None]] = {}
+
+    async def listen(self, subject: str, take: Callable[[_Taken], None]) -> Subscription:
+        """Subscribe; what comes is handed over as it is, at once."""
+        subscription = await self.subscribe(subject)
+        self._takers[subscription._id] = take  # noqa: SLF001 - its number is told nowhere else
+        return subscription
+
+    async def listen_no_more(self, subscription: Subscription) -> None:
+        self._takers.pop(subscription._id, None)  # noqa: SLF001 - as above
+        await subscription.unsubscribe()
+
+    async def publish_together(self, messages: Sequence[tuple[Message, dict[str, str]]]) -> None:
+        """Publish messages with headers that are not their own, in one write."""
+        if self.is_closed:
+            raise nats.errors.ConnectionClosedError
+        commands = [_command(message, headers) for message, headers in messages]
+        for (message, headers), command in zip(messages, commands, strict=True):
+            if command is None:
+                await self.publish(message.subject, message.data, headers=headers)
+        await self._send_command(b"".join(command for command in commands if command))
+        if self._flush_queue is not None and self._flush_queue.empty():
+            await self._flush_pending()
+
+    async def _process_msg(
+        self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes
+    ) -> None:
+        take = self._takers.get(sid)
+        if take is None:
+            await super()._process_msg(sid, subject, reply, data, headers)
+        else:
+            take(_Taken(subject, reply, data, headers or b""))
 
     @staticmethod
     def _parse_header_lines(raw: bytes) -> dict[str, str]:
-        lines = [line.partition(": ") for line in raw.decode("utf-8", "replace").split("\r\n")]
-        if any(line and not colon for line, colon, _ in lines):
+        lines = raw.decode("utf-8", "replace").split("\r\n")
+        try:
+            found: dict[str, str] = dict([line.split(": ", 1) for line in lines if line])
+        except ValueError:
             return Client._parse_header_lines(raw)  # noqa: SLF001 - what it overrides
-        return {name: value for name, _, value in lines if name}
+        found.pop("", None)
+        return found
+
+
+def _command(message: Message, headers: Mapping[str, str]) -> bytes | None:
+    """The message as the client would send it; None where it would change a header."""
+    lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+    if not lines.count("\r") == lines.count("\n") == len(headers):
+        return None
+    block = f"{_HEADERS}\r\n{lines}\r\n".encode()
+    size = len(block) + len(message.data)
+    first = f"HPUB {message.subject}  {len(block)} {size}\r\n".encode()
+    return b"%b%b%b\r\n" % (first, block, message.data)
 
 
 class NatsBus(Bus):
     """A connection that comes back by itself. Publishing while it is away fails at once."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: _Client) -> None:
         self._client = client
         self._stream_api: JetStreamContext = client.jetstream(timeout=CALL_TIMEOUT_S)
         self._made: set[str] = set()
@@ -170,19 +233,20 @@ class NatsBus(Bus):
 
     async def _publish_batch(self, messages: Sequence[Message], expected_last: int) -> int:
         batch = new_id().hex
-        for number, message in enumerate(messages, 1):
-            headers = {
+        told = [
+            {
                 **message.headers,
                 _ID: message.id,
                 "Nats-Batch-Id": batch,
                 "Nats-Batch-Sequence": str(number),
             }
-            if number == 1:
-                headers[_EXPECTED] = str(expected_last)
-            if number == len(messages):
-                return await self._acknowledged(message, {**headers, "Nats-Batch-Commit": "1"})
-            await self._client.publish(message.subject, message.data, headers=headers)
-        return expected_last
+            for number, message in enumerate(messages, 1)
+        ]
+        told[0][_EXPECTED] = str(expected_last)
+        told[-1]["Nats-Batch-Commit"] = "1"
+        pairs = list(zip(messages, told, strict=True))
+        await self._client.publish_together(pairs[:-1])
+        return await self._acknowledged(*pairs[-1])
 
     async def _acknowledged(self, message: Message, headers: dict[str, str]) -> int:
         answer = await self._client.request(
@@ -286,10 +350,10 @@ class _NotTaken(Exception):
 class _Pull:
     """A standing request for messages, renewed before it is used up."""
 
-    def __init__(self, client: Client, subject: str) -> None:
+    def __init__(self, client: _Client, subject: str) -> None:
         self._client = client
         self._subject = subject
-        self._ready: deque[Msg] = deque()
+        self._ready: deque[_Taken] = deque()
         self._changed = asyncio.Event()
         self._wanted = 0
         self._connection = client.stats["reconnects"]
@@ -297,12 +361,12 @@ class _Pull:
         self._ended: str | None = None
         self._inbox = client.new_inbox()
         self._subscription: Subscription | None = None
-        self._done: Msg | None = None
+        self._done: _Taken | None = None
         self._unacked = 0
         self._acked_at_s = 0.0
 
     async def start(self) -> None:
-        self._subscription = await self._client.subscribe(self._inbox, cb=self._on_message)
+        self._subscription = await self._client.listen(self._inbox, self._take)
         self._heard_at_s = asyncio.get_running_loop().time()
         await self._ask()
 
@@ -310,14 +374,14 @@ class _Pull:
         if self._subscription is not None:
             with suppress(nats.errors.Error):
                 await self._acknowledge()
-                await self._subscription.unsubscribe()
+                await self._client.listen_no_more(self._subscription)
 
     async def _acknowledge(self) -> None:
         """All up to the last are done with."""
         self._acked_at_s = asyncio.get_running_loop().time()
         done, self._done, self._unacked = self._done, None, 0
         if done is not None:
-            await self._client.publish(done.reply, b"+ACK")
+            await self._client.publish(done.reply.decode(), b"+ACK")
 
     async def batches(self) -> AsyncIterator[Sequence[Delivered]]:
         """Give what came; ends where the pull is of no use any more."""
@@ -357,26 +421,39 @@ class _Pull:
         self._wanted += PULLED_MAX
         await self._client.publish(self._subject, json.dumps(request).encode(), self._inbox)
 
-    async def _on_message(self, message: Msg) -> None:
+    def _take(self, message: _Taken) -> None:
         self._heard_at_s = asyncio.get_running_loop().time()
-        status = (message.headers or {}).get("Status") if not message.data else None
-        if status is None:
+        status = _status(message)
+        if not status:
             self._wanted -= 1
             self._ready.append(message)
         elif status == api.StatusCode.REQUEST_TIMEOUT:
-            left = (message.headers or {}).get("Nats-Pending-Messages", str(PULLED_MAX))
+            left = _headers(message).get("Nats-Pending-Messages", str(PULLED_MAX))
             self._wanted = max(0, self._wanted - int(left))
         elif status != _HEARTBEAT:
             # The consumer or its stream is gone, or the server is leaving.
-            self._ended = (message.headers or {}).get("Description", f"status {status}")
+            line = message.headers.partition(b"\r\n")[0].decode("utf-8", "replace")
+            self._ended = line[_STATUS_AT + _STATUS_LENGTH :].strip() or f"status {status}"
         self._changed.set()
 
 
-def _delivered(message: Msg) -> Delivered:
-    headers = dict(message.headers or {})
+def _status(message: _Taken) -> str:
+    """What the server says instead of a message; empty for a message."""
+    if message.data or message.headers[_STATUS_AT - 1 : _STATUS_AT] != b" ":
+        return ""
+    return message.headers[_STATUS_AT : _STATUS_AT + _STATUS_LENGTH].decode("ascii", "replace")
+
+
+def _headers(message: _Taken) -> dict[str, str]:
+    lines = message.headers.partition(b"\r\n")[2]
+    return _Client._parse_header_lines(lines)  # noqa: SLF001 - ours
+
+
+def _delivered(message: _Taken) -> Delivered:
+    headers = _headers(message)
     return Delivered(
-        Message(headers.get(_ID, ""), message.subject, headers, message.data),
-        _sequence(message.reply),
+        Message(headers.get(_ID, ""), message.subject.decode(), headers, message.data),
+        _sequence(message.reply.decode()),
     )
 
 

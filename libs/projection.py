@@ -22,7 +22,7 @@ from libs.transient import is_transient
 # A position without rows is kept in memory for so long before it is worth a commit.
 BARE_POSITION_EVERY_S = 1.0
 # Rows that nobody waits for are committed so often at most: a commit costs what many rows cost.
-COMMIT_EVERY_S = 0.05
+COMMIT_EVERY_S = 0.2
 RETRY_S = 0.5
 # While others are busy, rows rest so many times as long as they worked.
 GIVE_WAY_TIMES = 4.0
