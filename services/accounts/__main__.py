@@ -33,8 +33,8 @@ from services.accounts.writer import Writer
 
 # New objects until the collector looks at the youngest; at how many looks it looks at the older.
 GC_THRESHOLDS = (50_000, 20, 50)
-# Pages that nobody waits for leave for the bus together: a message costs each of its listeners as
-# much as the page in it.
+# Pages that nobody waits for become rows, and leave for the bus, together: a commit, or a message,
+# costs as much as the page in it.
 GATHER_PAGES_S = 0.2
 _Work: TypeAlias = Writer | Snapshots | IdIndex | Shards
 
@@ -55,6 +55,7 @@ async def main(settings: AccountsSettings) -> None:
             on.database,
             on.store,
             is_busy=lambda: any(each.is_busy for each in writers),
+            commit_every_s=GATHER_PAGES_S,
         )
         relay = Relay(
             ACCOUNTS_ENTRIES.source,
