@@ -17,15 +17,20 @@ import uvloop
 
 from libs import telemetry
 from libs.auth import Verifier
+from libs.event_store import StoreUnavailable
 from libs.failure import StartFailed, first_line
 from libs.settings import ServiceSettings, SettingsT, load
 
 if TYPE_CHECKING:
+    from libs.event_store import EventStore
     from libs.kurrent_store import KurrentStore
     from libs.nats_bus import NatsBus
     from libs.read_model import Database
 
 WAIT_S = 30.0
+READY_S = 900.0
+# How often a service says that it waits for the store.
+TELL_EVERY_S = 10.0
 _LOOK_EVERY_S = 0.05
 EXIT_STOPPED = 0
 # Thousands of short-lived tasks and messages at once are the rule: collect less often.
@@ -101,11 +106,34 @@ async def foundation(settings: ServiceSettings) -> AsyncIterator[Foundation]:
         await _until_reachable(url)
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(KurrentStore.open(settings.event_store))
+        await until_ready(store, lambda: _until_reachable(settings.event_store))
         bus = await stack.enter_async_context(
             NatsBus.open(settings.bus, settings.identity_dir, settings.service)
         )
         database = stack.enter_context(contextlib.closing(Database.open(settings.database)))
         yield Foundation(store, bus, database, verifier, settings.identity_dir)
+
+
+async def until_ready(store: "EventStore", reached: Callable[[], Awaitable[None]]) -> None:
+    """Wait while the store proves its history before it serves: of a long one, minutes.
+
+    Raises `StartFailed` after `READY_S`, and what `reached` raises where nobody answers at all.
+    """
+    log = telemetry.get_logger()
+    told_s = begun_s = time.monotonic()
+    while True:
+        try:
+            await store.head()
+        except StoreUnavailable as error:
+            await reached()
+            if time.monotonic() > begun_s + READY_S:
+                raise StartFailed(f"the event store is not ready: {error}") from error
+            if time.monotonic() > told_s + TELL_EVERY_S:
+                told_s = time.monotonic()
+                log.info("store_awaited", seconds=round(told_s - begun_s), reason=str(error))
+            await asyncio.sleep(_LOOK_EVERY_S)
+        else:
+            return
 
 
 async def _until_reachable(url: str) -> None:

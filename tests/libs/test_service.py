@@ -1,5 +1,6 @@
 """How a process runs: it stops when told, and says in one line why it could not start."""
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -8,7 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from libs.service import EXIT_CRASHED, EXIT_NOT_STARTED, EXIT_STOPPED
+from libs.event_store import StoreUnavailable
+from libs.failure import StartFailed
+from libs.memory_store import MemoryStore
+from libs.service import EXIT_CRASHED, EXIT_NOT_STARTED, EXIT_STOPPED, until_ready
 
 BEGIN = """
 import asyncio
@@ -75,3 +79,38 @@ def test_a_crash_is_logged_and_is_an_exit_code(tmp_path: Path) -> None:
 
     assert process.returncode == EXIT_CRASHED
     assert '"event":"process_crashed"' in said
+
+
+class Proving(MemoryStore):
+    """A store that serves once it has been asked a few times."""
+
+    def __init__(self, refusals: int) -> None:
+        super().__init__()
+        self.refusals = refusals
+
+    async def head(self) -> int:
+        if self.refusals:
+            self.refusals -= 1
+            raise StoreUnavailable("Server Is Not Ready")
+        return await super().head()
+
+
+async def test_a_service_waits_while_the_store_proves_its_history() -> None:
+    store, reached = Proving(3), 0
+
+    async def reach() -> None:
+        nonlocal reached
+        reached += 1
+
+    async with asyncio.timeout(10):
+        await until_ready(store, reach)
+
+    assert (store.refusals, reached) == (0, 3)
+
+
+async def test_a_service_does_not_wait_for_a_store_that_is_gone() -> None:
+    async def nobody() -> None:
+        raise StartFailed("nobody answers")
+
+    with pytest.raises(StartFailed, match="nobody answers"):
+        await until_ready(Proving(3), nobody)
