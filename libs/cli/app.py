@@ -3,11 +3,13 @@
 import os
 import sys
 
+import stamina
 import typer
 
 from libs.cli import advice, audit, breaks, events
 from libs.cli.day import day
 from libs.cli.fund_day import fund_day
+from libs.cli.fund_status import funds
 from libs.cli.replay import replay
 from libs.cli.statement import statement
 from libs.cli.system import down, status, up
@@ -25,6 +27,7 @@ app.command()(down)
 app.command()(status)
 app.command()(day)
 app.command()(fund_day)
+app.command()(funds)
 app.command()(trace)
 app.command()(replay)
 app.command()(statement)
@@ -38,6 +41,8 @@ def main() -> None:
     """Run the command; what cannot start says so in one line."""
     # gRPC's own lines are of no use to a person at a terminal.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    # What is tried again is told once it has failed for good.
+    stamina.instrumentation.set_on_retry_hooks([])
     try:
         app()
     except StartFailed as error:

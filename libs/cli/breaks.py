@@ -2,30 +2,25 @@
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
 
-import grpc
 import typer
 from google.protobuf.json_format import MessageToDict
 from rich.markup import escape
 
 from hefu.funds.v1 import events_pb2
 from hefu.funds.v1 import funds_pb2 as funds
-from hefu.funds.v1.funds_pb2_grpc import FundDayServiceStub
 from hefu.settlement.v1 import settlement_pb2 as settlement
 from hefu.settlement.v1.settlement_pb2_grpc import SettlementServiceStub
-from libs.cli.connections import RUN_DIR, told
+from libs.cli.connections import RUN_DIR, channel_to, fund_desk, told
 from libs.cli.terminal import EXIT_FAILED, console
 from libs.client.calls import check_shape, patiently
 from libs.client.errors import HefuError
 from libs.failure import StartFailed
-from libs.grpc_client import open_channel
 from libs.ids import new_id
 from libs.money import major
-from libs.supervisor import running
 
 if TYPE_CHECKING:
     from hefu.funds.v1.funds_pb2_grpc import FundDayServiceAsyncStub
@@ -188,7 +183,7 @@ def _break(answer: Answer) -> funds.FundBreak:
 
 def _done(run_dir: Path, who: str, act: Callable[[Desk], Awaitable[funds.FundBreak]]) -> None:
     async def work() -> int:
-        async with _desk(run_dir, who) as desk:
+        async with fund_desk(run_dir, who) as desk:
             if desk is None:
                 raise StartFailed(f"no funds run in {run_dir}: `make up` starts them")
             console.print(*lines_of(await act(desk)), sep="\n", highlight=False, soft_wrap=True)
@@ -208,7 +203,7 @@ async def _proposal(desk: Desk, break_id: str) -> str:
 
 
 async def _of_funds(run_dir: Path, *, is_open_only: bool) -> AsyncIterator[funds.FundBreak]:
-    async with _desk(run_dir, "operator") as desk:
+    async with fund_desk(run_dir) as desk:
         if desk is not None:
             async for found in _all(desk, is_open_only=is_open_only):
                 yield found
@@ -227,7 +222,7 @@ async def _all(desk: Desk, *, is_open_only: bool) -> AsyncIterator[funds.FundBre
 
 async def _of_banks(run_dir: Path) -> AsyncIterator[settlement.Break]:
     request = settlement.ListBreaksRequest(page_size=PAGE)
-    async with _channel(run_dir, "settlement", "operator") as channel:
+    async with channel_to(run_dir, "settlement") as channel:
         if channel is None:
             return
         stub: SettlementServiceAsyncStub = SettlementServiceStub(channel)
@@ -238,23 +233,3 @@ async def _of_banks(run_dir: Path) -> AsyncIterator[settlement.Break]:
             if not page.next_page_token:
                 return
             request.page_token = page.next_page_token
-
-
-@asynccontextmanager
-async def _desk(run_dir: Path, who: str) -> "AsyncIterator[FundDayServiceAsyncStub | None]":
-    async with _channel(run_dir, "funds", who) as channel:
-        yield None if channel is None else FundDayServiceStub(channel)
-
-
-@asynccontextmanager
-async def _channel(run_dir: Path, service: str, who: str) -> AsyncIterator[grpc.aio.Channel | None]:
-    """As somebody of the run folder; None where the service does not run there."""
-    identity = run_dir / "identities" / who
-    address = running(run_dir).addresses.get(service)
-    if address is None:
-        yield None
-        return
-    if not identity.is_dir():
-        raise StartFailed(f"--as: {identity.parent} knows no {who!r}")
-    async with open_channel(address, identity) as channel:
-        yield channel

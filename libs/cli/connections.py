@@ -13,6 +13,7 @@ import uvloop
 from hefu.accounts.v1.accounts_pb2_grpc import AccountsServiceStub
 from hefu.accounts.v1.audit_pb2_grpc import JournalAuditServiceStub
 from hefu.accounts.v1.statements_pb2_grpc import AccountStatementsServiceStub
+from hefu.funds.v1.funds_pb2_grpc import FundDayServiceStub
 from hefu.operations.v1.operations_pb2_grpc import OperationsServiceStub
 from hefu.payments.v1.payments_pb2_grpc import PaymentsServiceStub
 from hefu.samplebank.v1.samplebank_pb2_grpc import SampleBankServiceStub
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from hefu.accounts.v1.accounts_pb2_grpc import AccountsServiceAsyncStub
     from hefu.accounts.v1.audit_pb2_grpc import JournalAuditServiceAsyncStub
     from hefu.accounts.v1.statements_pb2_grpc import AccountStatementsServiceAsyncStub
+    from hefu.funds.v1.funds_pb2_grpc import FundDayServiceAsyncStub
     from hefu.operations.v1.operations_pb2_grpc import OperationsServiceAsyncStub
     from hefu.payments.v1.payments_pb2_grpc import PaymentsServiceAsyncStub
     from hefu.samplebank.v1.samplebank_pb2_grpc import SampleBankServiceAsyncStub
@@ -39,6 +41,7 @@ T = TypeVar("T")
 RUN_DIR = Path(".run")
 # A person waits while a killed process comes back, a service does not.
 STORE_ATTEMPTS_MAX = 30
+CALL_S = 60.0
 SERVICES = ("accounts", "payments", "settlement")
 
 
@@ -87,6 +90,31 @@ async def connect(run_dir: Path, system: Running) -> AsyncIterator[Connections]:
             operations={name: OperationsServiceStub(where[name]) for name in SERVICES},
             banks={bank: SampleBankServiceStub(opened) for bank, opened in banks.items()},
         )
+
+
+@asynccontextmanager
+async def channel_to(
+    run_dir: Path, service: str, who: str = "operator"
+) -> AsyncIterator[grpc.aio.Channel | None]:
+    """As somebody whom the run folder knows; None where the service does not run there."""
+    identity = run_dir / "identities" / who
+    address = running(run_dir).addresses.get(service)
+    if address is None:
+        yield None
+        return
+    if not identity.is_dir():
+        raise StartFailed(f"{identity.parent} knows no {who!r}")
+    async with open_channel(address, identity, timeout_s=CALL_S) as channel:
+        yield channel
+
+
+@asynccontextmanager
+async def fund_desk(
+    run_dir: Path, who: str = "operator"
+) -> "AsyncIterator[FundDayServiceAsyncStub | None]":
+    """The fund day's desk; None where no funds run there."""
+    async with channel_to(run_dir, "funds", who) as channel:
+        yield None if channel is None else FundDayServiceStub(channel)
 
 
 def connected(run_dir: Path, work: Work) -> None:

@@ -11,7 +11,7 @@ import grpc
 from hefu.funds.v1.funds_pb2_grpc import FundDayServiceStub, FundsServiceStub
 from hefu.recommendations.v1.recommendations_pb2_grpc import FeedServiceStub
 from hefu.registrar.v1.sample_registrar_pb2_grpc import SampleRegistrarServiceStub
-from libs.cli.connections import Connections, connect
+from libs.cli.connections import CALL_S, Connections, connect
 from libs.failure import StartFailed
 from libs.grpc_client import open_channel
 from libs.supervisor import Running
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from hefu.funds.v1.funds_pb2_grpc import FundDayServiceAsyncStub, FundsServiceAsyncStub
     from hefu.recommendations.v1.recommendations_pb2_grpc import FeedServiceAsyncStub
     from hefu.registrar.v1.sample_registrar_pb2_grpc import SampleRegistrarServiceAsyncStub
-
-CALL_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,7 +98,7 @@ class FundReport:
         yield from self.faults
         for line in self.funds:
             if not line.is_even:
-                off = _decimal(line.holdings_units - line.registrar_units, _SHARE_DECIMALS)
+                off = decimal(line.holdings_units - line.registrar_units, _SHARE_DECIMALS)
                 yield f"fund {line.fund}: holdings differ from the registrar's units by {off}"
         for cash in self.cash:
             if cash.balance_minor != cash.expected_minor:
@@ -190,7 +190,7 @@ def _headline(report: FundReport) -> Panel:
 
 
 def _orders(report: FundReport) -> Table:
-    table = _table("Orders", ("kind", "state", "refused"), (
+    grid = table("Orders", ("kind", "state", "refused"), (
         "kind", "count", "state", "count", "refused", "count",
     ))  # fmt: skip
     columns = [sorted(found.items()) for found in (report.kinds, report.states, report.refusals)]
@@ -199,27 +199,27 @@ def _orders(report: FundReport) -> Table:
         for column in columns:
             name, count = column[place] if place < len(column) else ("", 0)
             cells += [name.lower().replace("_", " "), f"{count:,}" if name else ""]
-        table.add_row(*cells)
-    return table
+        grid.add_row(*cells)
+    return grid
 
 
 def _funds(report: FundReport) -> Table:
-    table = _table("Funds, and the registrar's books beside ours", ("fund", "name"), (
+    grid = table("Funds, and the registrar's books beside ours", ("fund", "name"), (
         "fund", "name", "NAV", "orders", "fees", "units", "differs",
     ))  # fmt: skip
     for line in report.funds:
-        off = _decimal(line.holdings_units - line.registrar_units, _SHARE_DECIMALS)
+        off = decimal(line.holdings_units - line.registrar_units, _SHARE_DECIMALS)
         even = Text("0 ✓", style="green") if line.is_even else Text(off, style="bold red")
-        table.add_row(
+        grid.add_row(
             line.fund,
             f"{line.level} {line.name}"[:_NAME_WIDTH],
-            _decimal(line.nav, _NAV_DECIMALS),
+            decimal(line.nav, _NAV_DECIMALS),
             f"{line.orders:,}",
             _grouped(line.fees_minor, report.currency),
-            _decimal(line.holdings_units, _SHARE_DECIMALS),
+            decimal(line.holdings_units, _SHARE_DECIMALS),
             even,
         )
-    return table
+    return grid
 
 
 def _picture(report: FundReport) -> Table:
@@ -268,16 +268,20 @@ def _counted(found: "Counter[str] | dict[str, int]") -> str:
     )
 
 
-def _table(title: str, left: Sequence[str], names: Sequence[str]) -> Table:
-    table = Table(
+def table(title: str, left: Sequence[str], names: Sequence[str]) -> Table:
+    """A table with a title; columns named in `left` begin at the left, numbers end at the right."""
+    grid = Table(
         title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0)
     )
     for name in names:
-        table.add_column(name, justify="left" if name in left else "right", no_wrap=True)
-    return table
+        grid.add_column(name, justify="left" if name in left else "right", no_wrap=True)
+    return grid
 
 
-def _decimal(value: int, decimals: int) -> str:
+def decimal(value: int, decimals: int) -> str:
+    """A whole number of hundredths, say, as grouped decimal text."""
+    if not decimals:
+        return f"{value:,}"
     sign, digits = ("-" if value < 0 else ""), str(abs(value)).rjust(decimals + 1, "0")
     return f"{sign}{int(digits[:-decimals]):,}.{digits[-decimals:]}"
 
