@@ -24,6 +24,11 @@ def advance(bank_id: str, currency: str) -> Opening:
     return Opening(f"advance:{bank_id}", "ADVANCE", currency)
 
 
+def short(ta_id: str, currency: str) -> Opening:
+    """What we are short of with a registrar, until somebody makes it good."""
+    return Opening(f"ta:{ta_id}", "SUSPENSE_SHORT", currency)
+
+
 def fee_income(currency: str) -> Opening:
     """Our own fees."""
     return Opening("house", "FEE_INCOME", currency)

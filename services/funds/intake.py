@@ -96,6 +96,8 @@ class Intake:
                 await self._tell(registrar.ta_id, package, FileType(file.file_type), key, read)
             elif file.file_type == _ACCOUNTS:
                 await self.opening.take(registrar, trade_date, key, read.rows)
+                place = f"{ta_day_id(registrar.ta_id, trade_date)}/{file.file_type}"
+                await self.breaking.end(BreakType.LATE, place, "it has arrived")
         return Receipt(
             file.file_type,
             file.batch,

@@ -1,22 +1,36 @@
 """Files that are late by the clock: each is a break, which ends when the file is there."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date, time
+from functools import partial
 from typing import Final
+
+import structlog
 
 from libs.clock import Clock
 from libs.decider import Cause
+from libs.read_model import Database
 from libs.trading_calendar import cut_off_us
-from services.funds.aggregates import Aggregates, ta_day_id
+from libs.transient import is_transient
+from services.funds import queries
+from services.funds.aggregates import Aggregates, file_key, ta_day_id
+from services.funds.batching import ACCOUNTS
 from services.funds.breaking import Breaking, about, break_id_of
 from services.funds.domain import breaks, ta_day
 from services.funds.domain.breaks import BreakType
 from services.funds.domain.registrar import Registrar
 from services.funds.domain.ta_day import FileType
+from services.funds.file_room import FileRoom
 from services.funds.fund_day import FundDays
 from services.funds.reading import profile_of
 
 _ACTOR: Final = "funds"
+# What a registrar answers to accounts that were asked for.
+ANSWERS: Final = "02"
+
+logger = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +40,10 @@ class Lateness:
     aggregates: Aggregates
     fund_days: FundDays
     breaking: Breaking
+    file_room: FileRoom
+    database: Database
     clock: Clock
+    every_s: float = 2.0
 
     async def look(self, registrar: Registrar, day: ta_day.Begun) -> None:
         """See to it that each file that is late by now has its break."""
@@ -47,12 +64,52 @@ class Lateness:
         missing = [type_ for type_ in day.missing() if type_.value in times]
         if not missing:
             return {}
-        zones = {fund.dealing.time_zone for fund in await self.fund_days.funds_of(registrar.ta_id)}
         confirm = day.opened.confirm_date
         return {
-            type_: max(cut_off_us(confirm, zone, times[type_.value]) for zone in zones)
-            for type_ in missing
+            type_: await self._closing(registrar, confirm, times[type_.value]) for type_ in missing
         }
+
+    async def _closing(self, registrar: Registrar, day: date, at: time) -> int:
+        funds = await self.fund_days.funds_of(registrar.ta_id)
+        return max(cut_off_us(day, fund.dealing.time_zone, at) for fund in funds)
+
+    async def run(self) -> None:
+        """For ever: answers about accounts, for which no day waits."""
+        while True:
+            try:
+                await self.look_for_accounts()
+            except Exception as error:
+                if not is_transient(error):
+                    raise
+                logger.warning("late_accounts_look_failed", reason=str(error))
+            await asyncio.sleep(self.every_s)
+
+    async def look_for_accounts(self) -> None:
+        """See to it that each 02 that is late by now has its break."""
+        asked = await self.database.read(
+            partial(queries.unanswered, sent_type=ACCOUNTS, answer_type=ANSWERS)
+        )
+        for ta_id, trade_date, rows in asked:
+            id_ = f"{ta_id}-{trade_date}"
+            day = (await self.aggregates.ta_days.load(id_)).state
+            known = (await self.aggregates.registrars.load(ta_id)).state
+            if known is None or isinstance(day, ta_day.Absent):
+                continue
+            at = profile_of(known.registrar.profile).due.get(ANSWERS)
+            confirm = day.opened.confirm_date
+            if at is None or self.clock() < await self._closing(known.registrar, confirm, at):
+                continue
+            place = f"{id_}/{ANSWERS}"
+            terms = about(
+                ta_id,
+                day.opened.trade_date,
+                ours=f"{rows} accounts asked for",
+                description=f"file {ANSWERS} was due by {confirm}",
+            )
+            await self.breaking.find(BreakType.LATE, place, terms)
+            if await self.file_room.find(file_key(ta_id, day.opened.trade_date, ANSWERS, 1)):
+                # It came while this was told: whoever took it in found no break to end.
+                await self.breaking.end(BreakType.LATE, place, "it has arrived")
 
     async def _tell(self, id_: str, day: ta_day.Begun, late: ta_day.FileLate) -> None:
         place = f"{id_}/{late.file_type.value}"

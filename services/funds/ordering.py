@@ -17,7 +17,8 @@ from services.funds import days
 from services.funds.advancing import advance_id_of
 from services.funds.aggregates import Aggregates, holding_id
 from services.funds.amending import Amending
-from services.funds.cash import DIV, RED, SUB, clearing_id
+from services.funds.breaking import Breaking, about
+from services.funds.cash import DIV, RED, SUB, clearing_id, short
 from services.funds.clients.accounts import (
     Accounts,
     Capture,
@@ -32,6 +33,7 @@ from services.funds.domain import fund as funds
 from services.funds.domain import holding as holdings
 from services.funds.domain import order_lifecycle as life
 from services.funds.domain.booking import bookings_of
+from services.funds.domain.breaks import BreakType
 from services.funds.domain.order import (
     FUNDING_MAX_US,
     Action,
@@ -87,6 +89,7 @@ class Ordering:
     wake_advance: Callable[[str], None]
     amending: Amending
     placing: Placing
+    breaking: Breaking
     wake_order: Callable[[str], None]
     real_clock: Clock = system_clock
 
@@ -376,15 +379,40 @@ class Ordering:
         return None
 
     async def _take_back(self, order: life.Begun, row_id: str) -> Command | None:
-        """From the wallet into clearing, from where the day pays it back to the registrar."""
+        """From the wallet into clearing, from where the day pays it back to the registrar.
+
+        Where operators spare the wallet, suspense gives it: one fact, whoever gives.
+        """
         part = _part(order, row_id)
         currency, clearing = await self._clearing(order)
         too_much = Money(currency, part.paid_minor - part.confirmation.amount_minor)
-        step = f"take_back:{row_id}:{part.proposal_id}"
-        back = _move(order, step, too_much, order.terms.wallet_account_id, clearing)
+        step, wallet = f"take_back:{row_id}:{part.proposal_id}", order.terms.wallet_account_id
+        back = _move(order, step, too_much, wallet, clearing)
+        if part.is_spared:
+            suspense = short(order.placed.ta_id, currency)
+            await self.accounts.open([suspense])
+            spared_id, debits = (
+                _id(order, f"{step}:spared"),
+                ((suspense.account_id, too_much.minor),),
+            )
+            back = replace(back, transfer_id=spared_id, debits=debits)
         done = await self._insist(back)
+        place = f"{order.placed.order_id}/{row_id}/{part.proposal_id}"
         if done is None:
+            terms = about(
+                order.placed.ta_id,
+                part.confirmation.trade_date,
+                fund_code=part.confirmation.fund_code,
+                order_id=order.placed.order_id,
+                investor_id=order.terms.investor_id,
+                row_id=row_id,
+                ours=str(part.paid_minor),
+                theirs=str(part.confirmation.amount_minor),
+                description=f"the wallet is to give back {too_much.minor} and has too little",
+            )
+            await self.breaking.find(BreakType.WALLET_SHORT, place, terms)
             return None
+        await self.breaking.end(BreakType.WALLET_SHORT, place, "it was given back")
         return Record(life.PartPaid(row_id, -too_much.minor, done.position))
 
     async def _amended(self, order: life.Begun, step: TellDay | SeeCash) -> Command | None:

@@ -155,6 +155,7 @@ def build(on: Outside, *, steps_at_once: int = 512, watch_every_s: float = 2.0) 
         wakes.advance,
         Amending(aggregates, wakes.day),
         placing,
+        breaking,
         wakes.order,
     )
     batching = Batching(
@@ -184,13 +185,14 @@ def build(on: Outside, *, steps_at_once: int = 512, watch_every_s: float = 2.0) 
     )
     cash = CashDesk(on.accounts, on.payments, fund_days, clock)
     awaited = Awaited()
+    lateness = Lateness(aggregates, fund_days, breaking, file_room, database, clock, watch_every_s)
     steps = DaySteps(
         aggregates,
         batching,
         applying,
         cash,
         breaking,
-        Lateness(aggregates, fund_days, breaking, clock),
+        lateness,
         database,
         awaited,
         wakes.order,
@@ -243,7 +245,6 @@ def build(on: Outside, *, steps_at_once: int = 512, watch_every_s: float = 2.0) 
     intake = Intake(aggregates, file_room, fund_days, breaking, opening, wakes.day)
     tying_out = TyingOut(aggregates, applying.balancing, database, on.payments)
     day_desk = Days(aggregates, fund_days, on.accounts, tying_out, reads)
-    api = FundsApi(aggregates, placing, reads, clock)
     calendars = Calendars(aggregates)
     desk_api = FundDayApi(
         aggregates,
@@ -276,12 +277,13 @@ def build(on: Outside, *, steps_at_once: int = 512, watch_every_s: float = 2.0) 
         plan_driver.run,
         advance_driver.run,
         planning.run,
+        lateness.run,
         CalendarWatch(aggregates, database, breaking, calendars, clock).run,
     )
     return Parts(
         aggregates,
         database,
-        api,
+        FundsApi(aggregates, placing, reads, clock),
         desk_api,
         link_api,
         placing,

@@ -271,6 +271,26 @@ def orders_touched(
     return list(connection.execute(query.order_by(_O.place_position)).scalars())
 
 
+def unanswered(
+    connection: Connection, sent_type: str, answer_type: str
+) -> Sequence[tuple[str, str, int]]:
+    """(registrar, trade date, rows) of files we sent that no accepted file of a type answers."""
+    sent, answer = t.files, t.files.alias()
+    is_answer = and_(
+        answer.c.ta_id == sent.c.ta_id,
+        answer.c.trade_date == sent.c.trade_date,
+        answer.c.file_type == answer_type,
+        answer.c.outcome == "ACCEPTED",
+    )
+    query = select(sent.c.ta_id, sent.c.trade_date, func.sum(sent.c.rows)).where(
+        sent.c.file_type == sent_type,
+        sent.c.is_outgoing,
+        ~select(answer.c.file_key).where(is_answer).exists(),
+    )
+    found = connection.execute(query.group_by(sent.c.ta_id, sent.c.trade_date))
+    return [(ta_id, trade_date, int(rows)) for ta_id, trade_date, rows in found]
+
+
 @dataclass(frozen=True, slots=True)
 class FileFilter:
     """What is asked for; empty: all."""

@@ -17,7 +17,7 @@ from services.funds.domain import breaks
 from services.funds.domain.breaks import BreakType, Outcome, Repair
 from services.funds.domain.order import AcceptDifference, Amend, Command
 from services.funds.domain.order import Record as OrderRecord
-from services.funds.domain.order_lifecycle import Refused
+from services.funds.domain.order_lifecycle import Refused, WalletSpared
 from services.funds.domain.order_terms import Confirmation
 from services.funds.file_room import FileRoom
 from services.funds.reading import confirmation_of, dividend_of
@@ -65,6 +65,10 @@ class Repairing:
                 amend = Amend(await self._row(terms), proposal.proposal_id)
                 await self._of_order(terms.order_id, amend, proposal.proposal_id)
                 return Outcome.BOOKED_AGAIN
+            case Repair.POST if terms.type is BreakType.WALLET_SHORT:
+                spare = OrderRecord(WalletSpared(terms.row_id, proposal.proposal_id))
+                await self._of_order(terms.order_id, spare, proposal.proposal_id)
+                return Outcome.CARRIED_BY_SUSPENSE
             case Repair.KEEP_OURS:
                 return Outcome.OURS_STANDS
             case Repair.ACCEPT_THEIRS | Repair.AMEND | Repair.POST:

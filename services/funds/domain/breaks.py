@@ -22,6 +22,8 @@ class BreakType(Enum):
     RETURN_CODE_UNKNOWN = auto()
     CASH_DIFF = auto()
     CALENDAR_ENDING = auto()
+    # An amended row paid too much, and the wallet that had it has not so much any more.
+    WALLET_SHORT = auto()
 
 
 class Repair(Enum):
@@ -41,6 +43,7 @@ class Outcome(Enum):
     REFUSAL_STANDS = auto()  # the registrar's no counts: all was given back
     ORDER_GIVEN_UP = auto()  # the registrar never had it: all is given back
     OURS_STANDS = auto()
+    CARRIED_BY_SUSPENSE = auto()  # what the wallet lacks is booked as what we are short of
     SETTLED_BY_HAND = auto()  # by what the operators have agreed on, outside of this order
 
 
@@ -270,11 +273,14 @@ def _propose(command: ProposeRepair, state: Standing) -> Sequence[Event]:
 
 def _check_possible(repair: Repair, terms: Terms) -> None:
     """An amendment needs the registrar's later row; and such a row is never taken as it is."""
+    is_of_wallet = terms.type is BreakType.WALLET_SHORT
     is_later_row = bool(terms.order_id) and "#" in terms.theirs
     if repair is Repair.AMEND and not is_later_row:
         told = "no later row of the registrar stands against an order here"
     elif repair is Repair.ACCEPT_THEIRS and is_later_row:
         told = "the order was answered otherwise before: their row is booked by AMEND"
+    elif is_of_wallet and repair is not Repair.POST:
+        told = "it ends when the wallet has the money, or by POST: then suspense carries it"
     else:
         return
     raise Rejected(Reason.REPAIR_NOT_POSSIBLE, told, [FieldViolation("repair", told)])
@@ -319,9 +325,9 @@ def _fail(command: FailRepair, state: Standing) -> Sequence[Event]:
 def _close(cause: str, state: Standing) -> Sequence[Event]:
     if state.is_closed:
         return []
-    # Only what is late closes itself; everything else is closed by two people.
-    is_late = state.terms.type in (BreakType.LATE, BreakType.MISSING_AT_TA)
-    if not is_late and state.approval is None:
+    # Only what is waited for closes itself; everything else is closed by two people.
+    waits = (BreakType.LATE, BreakType.MISSING_AT_TA, BreakType.WALLET_SHORT)
+    if state.terms.type not in waits and state.approval is None:
         raise Rejected(
             Reason.REPAIR_NOT_APPROVED, f"a break {state.terms.type.name} needs a repair"
         )

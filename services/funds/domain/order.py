@@ -48,6 +48,7 @@ from services.funds.domain.order_lifecycle import (
     Settled,
     SharesFrozen,
     Stage,
+    WalletSpared,
     brings_cash,
     evolve,
     may_be_answered,
@@ -549,6 +550,12 @@ def _is_known(order: Begun, fact: Fact) -> bool:  # noqa: C901, PLR0911, PLR0912
         case EntryRefused(row_id):
             part = order.part(row_id)
             return part is not None and part.entry_refusal is not None
+        case WalletSpared(row_id):
+            part = order.part(row_id)
+            if part is None:
+                return False
+            # Too late to matter: the wallet has given it back in the meantime.
+            return part.is_spared or part.paid_minor <= part.confirmation.amount_minor
         case PartCashTold(row_id, amended):
             part = order.part(row_id)
             return part is not None and part.told_minor == amended

@@ -205,6 +205,14 @@ class EntryRefused:
 
 
 @dataclass(frozen=True, slots=True)
+class WalletSpared:
+    """Two operators have agreed that suspense carries what the wallet cannot give back."""
+
+    row_id: str
+    proposal_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class PartCashTold:
     """The registrar's day knows by how much the row's money is not what its file said first."""
 
@@ -269,6 +277,7 @@ Fact: TypeAlias = (
     | PartCovered
     | PartPaid
     | EntryRefused
+    | WalletSpared
     | PartCashTold
     | RemainderRolledOver
     | Refused
@@ -361,6 +370,8 @@ class Part:
     told_minor: int = 0
     # Why the order that it was to pay for is none.
     entry_refusal: EntryRefused | None = None
+    # What was paid too much is not asked of the wallet any more.
+    is_spared: bool = False
 
     @property
     def is_covered(self) -> bool:
@@ -477,7 +488,13 @@ def may_follow(  # noqa: C901, PLR0911, PLR0912 - a case an event
             return _is_at(order, row_id, PartStage.DISPUTED)
         case PartBooked(row_id):
             return _is_at(order, row_id, PartStage.AGREED, PartStage.AMENDED)
-        case PartCovered(row_id) | PartPaid(row_id) | EntryRefused(row_id) | PartCashTold(row_id):
+        case (
+            PartCovered(row_id)
+            | PartPaid(row_id)
+            | EntryRefused(row_id)
+            | WalletSpared(row_id)
+            | PartCashTold(row_id)
+        ):
             part = order.part(row_id)
             return part is not None and _money_may_follow(order, part, event)
         case RemainderRolledOver():
@@ -502,7 +519,9 @@ def may_follow(  # noqa: C901, PLR0911, PLR0912 - a case an event
 
 
 def _money_may_follow(
-    order: Begun, part: Part, event: PartCovered | PartPaid | EntryRefused | PartCashTold
+    order: Begun,
+    part: Part,
+    event: PartCovered | PartPaid | EntryRefused | WalletSpared | PartCashTold,
 ) -> bool:
     match event:
         case PartCovered():
@@ -511,6 +530,8 @@ def _money_may_follow(
             return (part.is_covered or amount < 0) and not pays_in(order)
         case EntryRefused():
             return part.is_covered and not part.paid_minor
+        case WalletSpared():
+            return part.paid_minor > part.confirmation.amount_minor
         case PartCashTold(_, amended):
             return part.told_minor != amended
         case _:
@@ -589,18 +610,8 @@ def _after(  # noqa: C901, PLR0911, PLR0912 - a case an event
             return _with(order, row_id, stage=PartStage.DISPUTED, differences=found)
         case PartBooked(row_id):
             return _with(order, row_id, stage=PartStage.BOOKED, booked_as=None)
-        case PartCovered(row_id, payment_id):
-            part = order.part(row_id)
-            carried = part.confirmation.amount_minor if part is not None else 0
-            return _with(order, row_id, payment_id=payment_id, carried_minor=carried)
-        case PartPaid(row_id, amount):
-            part = order.part(row_id)
-            paid = amount + (part.paid_minor if part is not None else 0)
-            return _with(order, row_id, paid_minor=paid)
-        case EntryRefused(row_id):
-            return _with(order, row_id, entry_refusal=event)
-        case PartCashTold(row_id, amended):
-            return _with(order, row_id, told_minor=amended)
+        case PartCovered() | PartPaid() | EntryRefused() | WalletSpared() | PartCashTold():
+            return _after_money(order, event)
         case RemainderRolledOver(trade_date):
             return replace(
                 order,
@@ -624,6 +635,28 @@ def _after(  # noqa: C901, PLR0911, PLR0912 - a case an event
             return _amended(order, event)
         case Placed():
             raise AssertionError("an order is placed once")
+        case _:
+            assert_never(event)
+
+
+def _after_money(
+    order: Begun, event: PartCovered | PartPaid | EntryRefused | WalletSpared | PartCashTold
+) -> Begun:
+    part = order.part(event.row_id)
+    if part is None:
+        raise AssertionError("what is paid was confirmed")
+    match event:
+        case PartCovered(row_id, payment_id):
+            carried = part.confirmation.amount_minor
+            return _with(order, row_id, payment_id=payment_id, carried_minor=carried)
+        case PartPaid(row_id, amount):
+            return _with(order, row_id, paid_minor=part.paid_minor + amount, is_spared=False)
+        case EntryRefused(row_id):
+            return _with(order, row_id, entry_refusal=event)
+        case WalletSpared(row_id):
+            return _with(order, row_id, is_spared=True)
+        case PartCashTold(row_id, amended):
+            return _with(order, row_id, told_minor=amended)
         case _:
             assert_never(event)
 

@@ -161,6 +161,7 @@ _CHANGES: Final[Mapping[type, Callable[[Any], dict[str, object]]]] = {
     life.PartCovered: _busy,
     life.PartPaid: _busy,
     life.EntryRefused: _busy,
+    life.WalletSpared: _busy,
     life.PartCashTold: _busy,
     life.RemainderRolledOver: _rolled_over,
     life.RemainderCancelled: _stage(Stage.CONFIRMED, 1),

@@ -179,3 +179,34 @@ async def test_a_wallet_back_end_sees_how_an_investors_account_stands(served: Se
 
     assert (before.ta_id, before.state) == (TA, "REQUESTED")
     assert (after.state, after.ta_account_id) == ("CONFIRMED", "000000000001")
+
+
+async def test_an_answer_about_accounts_that_is_not_here_on_its_day_is_late_until_it_comes() -> (
+    None
+):
+    world = World()
+    registrar = Scripted(world)
+    async with world.funds() as parts:
+        await begin(parts)
+        await place(world, parts)
+        await cut_off(world, parts)
+        (request,) = requests(world)
+        (order,) = registrar.orders()
+        rows = {"04": [registrar.bought(order, UNITS, FEE)], "05": [registrar.balance(UNITS)]}
+        await registrar.hand_in(parts, {"07": [registrar.price()], **rows})
+        world.now_us = at("2026-09-28 14:59")
+        await world.until(DAY, "TaDayCashSettled")
+        assert await standing(parts) == []
+
+        world.now_us = at("2026-09-28 15:00")
+        await world.until_many("fund_break-", "FundBreakFound")
+        (found,) = await standing(parts)
+        assert found.terms.type is BreakType.LATE
+        assert (found.terms.ours, found.terms.description) == (
+            "1 accounts asked for",
+            "file 02 was due by 2026-09-28",
+        )
+
+        await registrar.hand_in(parts, {"02": [answered(request)]})
+        await world.until_many("fund_break-", "FundBreakClosed")
+        assert await standing(parts) == []

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 import pytest
 
+from libs.decider import Rejected
 from libs.registrar_files import ConfirmationRow
-from services.funds.cash import RED, SUB
+from services.funds.cash import RED, SUB, short
 from services.funds.domain import ta_day
-from services.funds.domain.breaks import BreakType, Repair
+from services.funds.domain.breaks import BreakType, Repair, Standing
 from services.funds.domain.order_lifecycle import Stage
 from services.funds.parts import Parts
 from tests.services.funds.dealing import (
@@ -27,7 +28,7 @@ from tests.services.funds.dealing import (
 from tests.services.funds.scripted import Scripted, set_up
 from tests.services.funds.test_differences import repair, standing
 from tests.services.funds.test_redemption import AFTER, NET, sold
-from tests.services.funds.worlds import TA, WALLET, World, at
+from tests.services.funds.worlds import CURRENCY, TA, WALLET, World, at
 
 SOLD_ON = f"ta_day-{TA}-{NEXT}"
 LEFT = UNITS - 100_000
@@ -115,17 +116,49 @@ async def test_an_amount_amended_before_it_is_due_is_paid_as_it_is(dealt: Dealt)
     assert (world.journal.balances[WALLET], world.journal.sums(RED)) == (NET + 50, 0)
 
 
-async def test_a_wallet_without_the_money_is_asked_again_and_the_registrar_is_not_paid(
-    dealt: Dealt,
-) -> None:
+async def short_by(dealt: Dealt, minor: int) -> Standing:
+    """The wallet has spent all when less is confirmed; the break that says so."""
     world = dealt.world
     world.now_us = at("2026-09-30 09:00")
     await world.until_order(2, "Settled")
     world.journal.balances[WALLET] -= NET
-    await dealt.amend(dealt.row._replace(confirmed_amount=NET - 50))
-    await world.until_many("fund_order-", "FundOrderPartBooked")
+    await dealt.amend(dealt.row._replace(confirmed_amount=NET - minor))
+    await world.until_many("fund_break-", "FundBreakFound", 2)
+    (found,) = [each for each in await standing(dealt.parts) if not each.approval]
+    assert found.terms.type is BreakType.WALLET_SHORT
+    assert (found.terms.ours, found.terms.theirs) == (str(NET), str(NET - minor))
+    return found
+
+
+async def test_a_wallet_without_the_money_is_a_break_and_the_registrar_is_not_paid(
+    dealt: Dealt,
+) -> None:
+    found = await short_by(dealt, 50)
     assert await dealt.cash() == [NET]
     assert (await order_of(dealt.parts, 2)).parts[0].paid_minor == NET
+    with pytest.raises(Rejected):
+        await repair(dealt.parts, found, Repair.KEEP_OURS)
+
+
+async def test_it_ends_when_the_wallet_has_the_money(dealt: Dealt) -> None:
+    found = await short_by(dealt, 50)
+    dealt.world.journal.balances[WALLET] += 50
+    dealt.world.journal.forget_refusals()
+    await dealt.world.until_many("fund_order-", "FundOrderSettled", 3)
+    state = (await dealt.parts.aggregates.breaks.load(found.terms.break_id)).state
+    assert isinstance(state, Standing)
+    assert state.cause == "it was given back"
+    assert (dealt.world.journal.balances[WALLET], dealt.world.journal.sums(RED)) == (0, 0)
+
+
+async def test_two_operators_let_suspense_carry_it(dealt: Dealt) -> None:
+    found = await short_by(dealt, 50)
+    await repair(dealt.parts, found, Repair.POST)
+    await dealt.world.until_many("fund_order-", "FundOrderSettled", 3)
+    balances = dealt.world.journal.balances
+    assert await dealt.cash() == [NET, -50]
+    assert balances[short(TA, CURRENCY).account_id] == -50
+    assert (balances[WALLET], dealt.world.journal.sums(RED)) == (0, 0)
 
 
 async def test_what_a_purchase_does_not_take_any_more_comes_back_before_the_wallet_has_it() -> None:

@@ -112,6 +112,12 @@ class Journal(Accounts):
     def sums(self, purpose: int, ta_id: str = TA) -> int:
         return self.balances[clearing_id(ta_id, CURRENCY, purpose)]
 
+    def forget_refusals(self) -> None:
+        """As if the time to try under other ids had come."""
+        refused = [id_ for id_, (_, said) in self.outcomes.items() if isinstance(said, Refused)]
+        for id_ in refused:
+            del self.outcomes[id_]
+
     def _decide(self, posting: Posting) -> None:
         match posting:
             case Hold(hold_id, account_id, amount):
