@@ -14,7 +14,7 @@ from libs.topology import TILT_FILE, Listed, Topology
 
 _PREFIX = "HEFU_"
 # Of our own variables, these are handed on from who starts the system.
-_HANDED_ON = ("HEFU_LOG_LEVEL", "HEFU_OTLP_ENDPOINT")
+_HANDED_ON = ("HEFU_LOG_LEVEL", "HEFU_OTLP_ENDPOINT", "HEFU_SHARDS", "HEFU_HEAD_EVERY_S")
 # And `HEFU_DATABASES=postgresql://user@host/{service}` gives each service a database of its own.
 
 

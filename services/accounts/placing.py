@@ -1,7 +1,11 @@
 """Where things are: the shard of an account, and who has an id, a fact, a business key."""
 
 from collections.abc import Mapping, Sequence
+from itertools import islice
 
+from libs.event_store import EventStore
+from libs.failure import StartFailed
+from services.accounts.codec.pages import journal_of
 from services.accounts.domain.book import ORDINAL_BITS, Book, place_of
 from services.accounts.domain.callers import Caller
 from services.accounts.domain.commands import (
@@ -23,10 +27,12 @@ from services.accounts.domain.recalling import (
     known_in,
 )
 from services.accounts.domain.refusals import Reason, Refused
-from services.accounts.domain.sharding import HOME, hashed, position_of, shards_of
+from services.accounts.domain.sharding import HOME, SPREAD, hashed, position_of, shards_of
 from services.accounts.id_index import IdIndex, IndexBehind
 from services.accounts.writer import Writer
 
+# Accounts of a journal that are looked at when it starts: one that is misplaced says enough.
+LOOKED_AT_MAX = 1_000
 _GLOBAL = (FACT, BUSINESS_KEY)
 
 
@@ -81,6 +87,23 @@ class Places:
             if (caller.name, hold_id) in writer.book.holds:
                 return shard
         return owners.get(Key(ID, caller.name, hold_id), (HOME, None))[0]
+
+
+async def as_many_as_before(writers: Sequence[Writer], store: EventStore) -> None:
+    """Raise `StartFailed` where accounts were spread over another number of journals."""
+    count = len(writers)
+    if await store.read_last(journal_of(count)) is not None:
+        raise StartFailed(
+            f"HEFU_SHARDS is {count}, and there is a {journal_of(count)}: there were more"
+        )
+    for shard, writer in enumerate(writers[HOME + 1 :], HOME + 1):
+        for account_id in islice(writer.book.accounts, LOOKED_AT_MAX):
+            account = writer.book.accounts[account_id]
+            if account.kind in SPREAD and hashed(account_id, count) != shard:
+                raise StartFailed(
+                    f"HEFU_SHARDS is {count}, and {journal_of(shard)} has accounts that lie "
+                    "elsewhere among so many: it was another number"
+                )
 
 
 def keys_of(item: Item, caller: str) -> list[Key]:

@@ -75,7 +75,9 @@ class Router:
         own = [Key(ID, caller.name, command[0]) for command in commands]
         ids = [owners[key][0] for key in own if key in owners]
         near = None if isinstance(item, Linked) else await self._near(item, caller, owners)
-        if near is not None and (not ids or await self._has_crossed(near, caller)):
+        if near is not None and (
+            await self._has_crossed(near, caller) if ids else _only_gives(near)
+        ):
             return near
         shards = {
             shard
@@ -180,6 +182,12 @@ class Router:
         shard, (place, _) = found
         begun = (await self._writers[shard].entry_at(place)).fact
         return begun.far_legs[0].currency if isinstance(begun, CrossingBegun) else ""
+
+
+def _only_gives(near: Near) -> bool:
+    """Whether nobody on the far shard pays: then all that can be short is on the near one."""
+    legs = zip(near.begin.far_legs, near.far_fields, strict=True)
+    return all(leg.direction == Direction.CREDIT for leg, field in legs if field)
 
 
 def _begin(

@@ -5,6 +5,7 @@ from random import Random
 
 import pytest
 
+from libs.failure import StartFailed
 from libs.memory_store import MemoryStore
 from services.accounts.codec.pages import journal_of
 from services.accounts.domain.commands import (
@@ -24,6 +25,7 @@ from services.accounts.domain.entries import HoldCaptured
 from services.accounts.domain.kinds import FreezeSide, Kind
 from services.accounts.domain.refusals import Refused
 from services.accounts.domain.sharding import page_of
+from services.accounts.placing import as_many_as_before
 from services.accounts.writer import JournalTaken
 from tests.services.accounts.desk import (
     BANK,
@@ -306,6 +308,19 @@ async def test_all_journals_have_the_date_and_the_lock_of_shard_0() -> None:
         ]
 
     assert set(dates) == {("2026-09-23", TODAY)}
+
+
+@pytest.mark.parametrize("others", [1, 2, 4, 5])
+async def test_another_number_of_shards_than_before_does_not_start(others: int) -> None:
+    desk, store = Desk(), MemoryStore()
+    async with sharded(store) as journal:
+        for shard in range(SHARDS):
+            for _ in range(4):
+                await wallet(journal, desk, shard)
+        await as_many_as_before(journal.writers, store)
+    async with sharded(store, shards=others) as journal:
+        with pytest.raises(StartFailed, match=f"HEFU_SHARDS is {others}, and"):
+            await as_many_as_before(journal.writers, store)
 
 
 async def test_a_second_writer_on_one_shard_is_fenced_out_with_one_line() -> None:

@@ -354,7 +354,7 @@ async def test_what_is_set_aside_is_in_the_snapshot_and_stops_whoever_comes_betw
 
 @pytest.mark.parametrize(
     ("seed", "commands"),
-    [(0, 40), *(pytest.param(seed, 300, marks=pytest.mark.full) for seed in range(1, 9))],
+    [(0, 40), *(pytest.param(seed, 150, marks=pytest.mark.full) for seed in range(1, 5))],
 )
 async def test_random_commands_over_four_shards_come_to_what_one_journal_makes_of_them(
     seed: int, commands: int
