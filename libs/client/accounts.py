@@ -150,7 +150,8 @@ class AccountsClient:
             amount=money_to_wire(amount),
             expires_after_s=expires_after_s,
         )
-        return await self._posted(pb.Command(place_hold=placement))
+        ids = (hold_id, account_id) if expires_after_s >= 0 else ()
+        return await self._posted(pb.Command(place_hold=placement), ids, amount)
 
     async def capture_hold(
         self,

@@ -28,6 +28,9 @@ def test_what_is_well_formed_breaks_no_rule(id_: UUID | str, minor: int, currenc
     capture = pb.HoldCapture(
         capture_id=str(id_), hold_id=str(id_), account_id=str(id_), amount=money_to_wire(amount)
     )
+    placement = pb.HoldPlacement(
+        hold_id=str(id_), account_id=str(id_), amount=money_to_wire(amount)
+    )
     release = pb.HoldRelease(release_id=str(id_), hold_id=str(id_), amount=money_to_wire(amount))
 
     violations = [
@@ -36,6 +39,7 @@ def test_what_is_well_formed_breaks_no_rule(id_: UUID | str, minor: int, currenc
             pb.Command(transfer=transfer),
             pb.Command(capture_hold=capture),
             pb.Command(release_hold=release),
+            pb.Command(place_hold=placement),
         )
         for violation in shape_violations(command)
     ]
