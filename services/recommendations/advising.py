@@ -82,6 +82,8 @@ class Known:
     upto: queries.Upto
     catalogue: Catalogue
     features: Features
+    # Minor units of ten thousand shares of the funds there are facts of.
+    prices: Mapping[str, int]
 
     @property
     def now_us(self) -> int:
@@ -189,7 +191,9 @@ class Advice:
             bought_since(facts, now_us - now_us % DAY_US),
         )
         features = investor_features(facts, now_us, prices, levels)
-        return Known(loaded.state, loaded.revision, found, facts, held, upto, catalogue, features)
+        return Known(
+            loaded.state, loaded.revision, found, facts, held, upto, catalogue, features, prices
+        )
 
     async def draft(self, about: Known, judged: Judged, codes: Sequence[str]) -> Issued:
         """What every recommendation says; the rest is replaced by who issues it."""
@@ -232,6 +236,7 @@ class Advice:
             item_hash="",
             terms_digest="",
             caller="",
+            as_of_date=queries.date_of(about.catalogue.today),
         )
 
     async def issue(self, issued: Issued) -> Issuing:

@@ -21,6 +21,7 @@ class Reason(Enum):
     AMOUNT_BELOW_MINIMUM = auto()
     AMOUNT_NOT_POSITIVE = auto()
     REBALANCE_NOT_NEEDED = auto()
+    REBALANCE_FEE_ABOVE_GAIN = auto()
     CATALOGUE_EMPTY = auto()
 
 

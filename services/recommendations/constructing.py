@@ -37,6 +37,7 @@ from services.recommendations.domain.proposal import (
     Purpose,
     Reasoned,
 )
+from services.recommendations.domain.rebalancing import drift, fees_minor, gain_minor, must_mend
 from services.recommendations.domain.release import Slot
 from services.recommendations.domain.rounding import amounts_of, by_largest_remainder
 from services.recommendations.explaining import digest_of, item_hash, of_held
@@ -109,12 +110,12 @@ class Portfolios:
         total = asked.amount.minor + sum(values.values())
         if total <= 0:
             raise Rejected(Reason.AMOUNT_NOT_POSITIVE, "there is nothing to place")
+        held = about.holdings
+        if asked.is_rebalance:
+            # Too much of one fund is what a rebalance mends: the rules of weights see to it.
+            held = replace(held, value_minor={})
         judged = judge(
-            catalogue,
-            about.investor,
-            about.holdings,
-            Asked(total, currency, is_split=True),
-            about.now_us,
+            catalogue, about.investor, held, Asked(total, currency, is_split=True), about.now_us
         )
         if asked.is_rebalance:
             # What is held and may be bought is what is rebalanced; the rest is left as it is.
@@ -178,7 +179,7 @@ class Portfolios:
     ) -> Issuing:
         items = tuple(_items(about, problem, solution))
         if asked.is_rebalance:
-            _refuse_idle(about, problem, solution)
+            _refuse_idle(about, problem, solution, items)
         draft = await self.advice.draft(about, judged, [item.fund_code for item in items])
         figures = solution.figures
         runner_up = solution.runner_up
@@ -337,16 +338,30 @@ def _items(about: Known, problem: Problem, solution: Solution) -> Iterator[Item]
         )
 
 
-def _refuse_idle(about: Known, problem: Problem, solution: Solution) -> None:
-    """Nothing has drifted, nothing is due: then trading costs more than it brings."""
+def _refuse_idle(about: Known, problem: Problem, solution: Solution, items: Sequence[Item]) -> None:
+    """Nothing has drifted, nothing is due, or trading costs more than it brings."""
     if not problem.is_rebalance:
         return
-    drifts = [abs(asset.previous - solution.weights.get(asset.code, 0)) for asset in problem.assets]
+    drifted = drift(problem.assets, solution.weights)
     age = about.features.get("order_age_days", 0) // MILLION
-    if max(drifts) <= problem.limits.drift and age < problem.limits.rebalance_days:
+    if drifted <= problem.limits.drift and age < problem.limits.rebalance_days:
         raise Rejected(
             Reason.REBALANCE_NOT_NEEDED,
-            f"the largest drift is {max(drifts) / 100:.2f} points, the last order {age} days ago",
+            f"the largest drift is {drifted / 100:.2f} points, the last order {age} days ago",
+        )
+    rules = rules_of(problem.assets, problem.investor_class, problem.limits)
+    trades = {item.fund_code: item.amount_minor for item in items}
+    # With new money the purchases come anyway; without a figure there is nothing to weigh.
+    if sum(trades.values()) > 0 or solution.gain is None or must_mend(problem.assets, rules):
+        return
+    fees = fees_minor(about.catalogue, about.facts, trades, about.prices)
+    held = sum(about.holdings.value_minor.get(asset.code, 0) for asset in problem.assets)
+    gain = gain_minor(solution.gain, held, about.horizon_days)
+    if fees > gain:
+        raise Rejected(
+            Reason.REBALANCE_FEE_ABOVE_GAIN,
+            f"its trades cost {fees} minor units, and over {about.horizon_days} days it is "
+            f"estimated to gain {gain}",
         )
 
 

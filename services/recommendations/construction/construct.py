@@ -62,6 +62,16 @@ _RULED: Final = frozenset(
 )
 _SELLS_WITHIN: Final = frozenset({Strategy.MINIMUM_VARIANCE, Strategy.BLACK_LITTERMAN})
 _BONDS: Final = frozenset({"BOND", "NCD"})
+# Strategies whose aim is less risk, and those that weigh it against means.
+_BY_RISK: Final = frozenset(
+    {
+        Strategy.MINIMUM_VARIANCE,
+        Strategy.RISK_PARITY,
+        Strategy.HIERARCHICAL_RISK_PARITY,
+        Strategy.INVERSE_VOLATILITY,
+    }
+)
+_BY_MEAN: Final = frozenset({Strategy.MAXIMUM_SHARPE, Strategy.BLACK_LITTERMAN})
 
 
 @dataclass(frozen=True)
@@ -447,7 +457,30 @@ def _solution(market: Market, found: _Found, fallbacks: tuple[str, ...]) -> Solu
         tuple(_binding(found)),
         _figures(market, found, variance),
         _runner_up(market, found, weights),
+        _gain(market, found),
     )
+
+
+def _gain(market: Market, found: _Found) -> int | None:
+    """Certainty equivalents, mean less half the risk aversion times variance, after less before.
+
+    Means count only where the strategy itself goes by them.
+    """
+    problem = market.problem
+    held = float(market.previous.sum())
+    if problem.strategy not in _BY_RISK | _BY_MEAN or held <= 0:
+        return None
+    weights = np.zeros(len(problem.assets))
+    weights[list(found.places)] = np.array(found.weights) / WHOLE
+    before, covariance = market.previous / held, market.covariance
+    gain = (
+        optimiser.RISK_AVERSION
+        / 2
+        * float(before @ covariance @ before - weights @ covariance @ weights)
+    )
+    if problem.strategy in _BY_MEAN and len(found.first.mu) == len(weights):
+        gain += float(found.first.mu @ (weights - before))
+    return _millionths(gain * TRADING_DAYS)
 
 
 def _binding(found: _Found) -> Iterator[Binding]:

@@ -91,6 +91,9 @@ class Solution:
     binding: tuple[Binding, ...]
     figures: Figures
     runner_up: RunnerUp | None = None
+    # What the move from what is held is worth a year (millionths): the difference of certainty
+    # equivalents. None: nothing is held, or the strategy's aim is none of them.
+    gain: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

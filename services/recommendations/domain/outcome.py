@@ -3,6 +3,7 @@
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Final
 
 from services.recommendations.domain.proposal import Accepted, Issued, OutcomeMeasured, Proposal
@@ -13,6 +14,7 @@ MILLION: Final = 1_000_000
 SPANS_DAYS: Final = (30, 90, 180)
 # A fund that has no newer price so many days after the span stands at its last one.
 GRACE_DAYS: Final = 14
+_EPOCH: Final = date(1970, 1, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,13 @@ class Series:
     def reaches(self, day: int) -> bool:
         """Whether there is a value of this day or of a later one."""
         return bool(self.days) and self.days[-1] >= day
+
+
+def first_day(as_of_date: str, as_of_us: int) -> int:
+    """The day that spans run from, in days since 1970: the business date, where it was kept."""
+    if not as_of_date:
+        return as_of_us // DAY_US
+    return (date.fromisoformat(as_of_date) - _EPOCH).days
 
 
 def next_span(measured: int) -> int | None:
@@ -53,7 +62,7 @@ def outcome(
     span = next_span(len(proposal.outcomes))
     if proposal.accepted is None or span is None:
         return None
-    first = proposal.issued.as_of_us // DAY_US
+    first = first_day(proposal.issued.as_of_date, proposal.issued.as_of_us)
     last = first + span
     weights = weights_of(proposal.issued, proposal.accepted)
     advised = [item.fund_code for item in proposal.issued.items if item.amount_minor >= 0]

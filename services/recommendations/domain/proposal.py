@@ -117,6 +117,8 @@ class Issued:
     caller: str
     history_days: int = 0
     filled_funds: tuple[str, ...] = ()
+    # Business date (ISO 8601); empty: the day of `as_of_us`.
+    as_of_date: str = ""
 
 
 @dataclass(frozen=True, slots=True)

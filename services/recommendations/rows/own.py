@@ -11,7 +11,7 @@ from libs.read_model import Added, Erase, Patch, Put, ReadModel, Write
 from services.recommendations.codec import any_codec
 from services.recommendations.domain import feed, investor, proposal, release
 from services.recommendations.domain.features import Kind
-from services.recommendations.domain.outcome import DAY_US, SPANS_DAYS, next_span
+from services.recommendations.domain.outcome import DAY_US, SPANS_DAYS, first_day, next_span
 
 metadata = MetaData()
 
@@ -45,6 +45,8 @@ proposals = Table(
     Column("status", Text, nullable=False),
     Column("strategy", Text, nullable=False),
     Column("issued_us", BigInteger, nullable=False),
+    # The start of its business date: spans of its outcome run from it.
+    Column("business_us", BigInteger, nullable=False),
     Column("valid_until_us", BigInteger, nullable=False),
     Column("orders_open", Integer, nullable=False),
     # Spans of its outcome that are measured, and when the next is due; null: nobody followed it,
@@ -237,6 +239,7 @@ def _issued(stored: StoredEvent, issued: Mapping[str, Any]) -> Iterator[Write]:
         "status": "ISSUED",
         "strategy": issued.get("strategy", ""),
         "issued_us": int(issued["as_of_us"]),
+        "business_us": first_day(issued.get("as_of_date", ""), int(issued["as_of_us"])) * DAY_US,
         "valid_until_us": int(issued["valid_until_us"]),
         "orders_open": 0,
         "spans_measured": 0,
@@ -249,9 +252,9 @@ def _issued(stored: StoredEvent, issued: Mapping[str, Any]) -> Iterator[Write]:
 
 
 def _due(measured: int) -> object:
-    """From the time of the advice, which stands in the same row."""
+    """From the business date of the advice, which stands in the same row."""
     span = next_span(measured)
-    return None if span is None else proposals.c.issued_us + span * DAY_US
+    return None if span is None else proposals.c.business_us + span * DAY_US
 
 
 def _closed(key: dict[str, str], status: str) -> Iterator[Write]:
@@ -333,4 +336,4 @@ def _feed(stored: StoredEvent, event: object) -> Iterator[Write]:
         yield Put(quarantined, {**apart, **at})
 
 
-model = ReadModel("advice", 2, "recommendations", PREFIXES, metadata, project)
+model = ReadModel("advice", 3, "recommendations", PREFIXES, metadata, project)

@@ -1,7 +1,8 @@
 """Advice over gRPC: what a wallet back end gets, and what it is refused."""
 
 import asyncio
-from datetime import timedelta
+from datetime import date, timedelta
+from pathlib import Path
 from uuid import uuid4
 
 import grpc
@@ -12,8 +13,8 @@ from hefu.recommendations.v1 import recommendations_pb2 as pb
 from hefu.type.v1.money_pb2 import Money
 from libs.grpc_errors import reason_of, violations_of
 from libs.suitability import InvestorClass
-from tests.services.recommendations.conftest import Served
-from tests.services.recommendations.worlds import TODAY, WALLET_ACCOUNT, proposal_id
+from tests.services.recommendations.conftest import Served, serving
+from tests.services.recommendations.worlds import TODAY, WALLET_ACCOUNT, World, proposal_id
 
 
 def listing(name: str, number: int, **more: object) -> pb.ListRecommendationsRequest:
@@ -340,21 +341,47 @@ async def test_funds_are_told_the_class_an_investor_has(served: Served) -> None:
     assert (found, until, version) == (InvestorClass.C3, in_a_year, "2026-1")
 
 
-async def test_what_came_of_a_followed_proposal_is_measured_when_prices_come(
-    served: Served,
-) -> None:
+async def followed(served: Served) -> list[str]:
+    """A portfolio that was accepted; its funds."""
     name = await served.investor("anna")
     proposed = await served.wallet.ProposePortfolio(portfolio(name, 2, 10_000_000))
-    held = {i.fund_code: i.weight for i in proposed.proposal.issued.items if i.weight}
     await served.wallet.AcceptProposal(
         pb.AcceptProposalRequest(
             proposal_id=proposal_id(2), request_id=str(uuid4()), account_id=WALLET_ACCOUNT
         )
     )
-    served.world.now_us += 31 * 86_400_000_000
-    for code in held:
-        nav = {"nav_date": (TODAY + timedelta(days=30)).isoformat(), "nav": "10000"}
+    return [item.fund_code for item in proposed.proposal.issued.items if item.weight]
+
+
+async def priced(served: Served, codes: list[str], day: date) -> None:
+    for code in codes:
+        nav = {"nav_date": day.isoformat(), "nav": "10000"}
         await served.world.told.again(code, "FundNavPublished", {"nav": nav, "source": "test"})
+
+
+async def test_with_a_simulated_clock_an_outcome_is_measured_by_business_time(
+    run_dir: Path,
+) -> None:
+    then = date(2015, 3, 31)
+    world = World(follows_market=True)
+    await world.catalogue(until=then)
+    async with serving(world, run_dir) as served:
+        held = await followed(served)
+
+        await priced(served, held, then + timedelta(days=30))
+        await world.until(f"proposal-{proposal_id(2)}", "ProposalOutcomeMeasured")
+        found = await served.wallet.GetProposal(pb.GetProposalRequest(proposal_id=proposal_id(2)))
+
+    assert found.proposal.issued.as_of_date == "2015-03-31"
+    assert [outcome.days for outcome in found.proposal.outcomes] == [30]
+
+
+async def test_what_came_of_a_followed_proposal_is_measured_when_prices_come(
+    served: Served,
+) -> None:
+    held = await followed(served)
+    served.world.now_us += 31 * 86_400_000_000
+    await priced(served, held, TODAY + timedelta(days=30))
 
     await served.world.until(f"proposal-{proposal_id(2)}", "ProposalOutcomeMeasured")
     found = await served.wallet.GetProposal(pb.GetProposalRequest(proposal_id=proposal_id(2)))
@@ -362,3 +389,47 @@ async def test_what_came_of_a_followed_proposal_is_measured_when_prices_come(
     (outcome,) = found.proposal.outcomes
     assert outcome.days == 30
     assert outcome.return_millionths != 0
+
+
+async def rebalanced(served: Served, name: str, *, rate: str) -> pb.ProposePortfolioRequest:
+    """All money in one bond fund for forty days; each purchase costs the rate (millionths)."""
+    table = {"effective_date": "2020-01-01", "front": [{"rate": rate}], "discount": "1000000"}
+    told = served.world.told
+    for code, kind in (
+        ("000101", "BOND"),
+        ("000102", "BOND"),
+        ("000103", "BOND"),
+        ("000104", "MIXED"),
+    ):
+        await told.fund(code, 2, kind, fee_tables=[table])
+        await told.navs(code, 260)
+    day = (TODAY - timedelta(days=40)).isoformat()
+    await told.lot(name, "000101", 50_000_000, day)
+    await told.order(name, "000101", 50_000_000, "C3")
+    await served.world.heard(served.parts)
+    codes = ["000101", "000102", "000103", "000104"]
+    return portfolio(name, 3, 0, is_rebalance=True, fund_codes=codes)
+
+
+async def test_a_rebalance_that_costs_more_than_it_gains_is_not_proposed(served: Served) -> None:
+    name = await served.investor("anna", InvestorClass.C4)
+    request = await rebalanced(served, name, rate="900000")
+
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await served.wallet.ProposePortfolio(request)
+
+    assert reason_of(caught.value) == "REBALANCE_FEE_ABOVE_GAIN"
+    assert "estimated to gain" in str(caught.value.details())
+    assert await served.world.names(f"proposal-{proposal_id(3)}") == []
+
+
+async def test_a_rebalance_that_gains_more_than_it_costs_is_proposed(served: Served) -> None:
+    name = await served.investor("anna", InvestorClass.C4)
+    request = await rebalanced(served, name, rate="0")
+
+    answer = await served.wallet.ProposePortfolio(request)
+
+    issued = answer.proposal.issued
+    assert issued.purpose == events_pb2.PURPOSE_REBALANCE
+    assert sum(item.weight for item in issued.items) == 10_000
+    assert min(item.amount_minor for item in issued.items) < 0

@@ -29,6 +29,9 @@ LATER: dict[str, object] = {
     "recommendation_issued.v2": replace(
         ISSUED, refused=(("ABOVE_CLASS", MANY), ("CURRENCY", ("000006",)))
     ),
+    "recommendation_issued.v3": replace(
+        ISSUED, refused=(("ABOVE_CLASS", MANY),), as_of_date="2015-03-31"
+    ),
 }
 # One file each under tests/golden, never edited: a new shape is a new file beside the old.
 STORED: dict[str, object] = {

@@ -217,15 +217,17 @@ class World:
     solver: ThreadSolver = field(default_factory=ThreadSolver)
     now_us: int = NOW_US
     load: Loader = no_more
+    # As where the funds' clock is moved by an operator: today is the newest day of prices.
+    follows_market: bool = False
 
     @property
     def told(self) -> Told:
         return Told(self.store)
 
-    async def catalogue(self, days: int = 260) -> None:
+    async def catalogue(self, days: int = 260, until: date = TODAY) -> None:
         for code, level, kind in CATALOGUE:
             await self.told.fund(code, level, kind)
-            await self.told.navs(code, days, kind=kind)
+            await self.told.navs(code, days, until, kind=kind)
 
     @asynccontextmanager
     async def service(self, database: Database | None = None) -> AsyncIterator[Recommendations]:
@@ -240,6 +242,7 @@ class World:
             self.solver,
             clock=lambda: self.now_us,
             load=self.load,
+            follows_market=self.follows_market,
             watch_every_s=0.05,
         )
         await parts.prepare()

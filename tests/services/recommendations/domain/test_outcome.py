@@ -1,6 +1,7 @@
 """What came of advice that was followed, by its own weights and by equal ones."""
 
 from dataclasses import replace
+from datetime import date, timedelta
 
 import pytest
 
@@ -76,6 +77,21 @@ def test_a_list_counts_by_what_was_bought_of_it() -> None:
 
     assert found is not None
     assert (found.return_millionths, found.equal_weight_return_millionths) == (100_000, 60_000)
+
+
+def test_a_span_runs_from_the_business_date_where_the_clock_is_simulated() -> None:
+    years_ago = DAY - 4_000
+    date_then = (date(1970, 1, 1) + timedelta(days=years_ago)).isoformat()
+    played = replace(FOLLOWED, issued=replace(ADVISED, as_of_date=date_then))
+    told = {
+        code: Series([day - 4_000 for day in series.days], series.values)
+        for code, series in prices(DAY + 30).items()
+    }
+
+    assert outcome(played, told, years_ago + 29, NOW_US) is None
+    found = outcome(played, told, years_ago + 30, NOW_US)
+
+    assert found == what.OutcomeMeasured(NOW_US, 30, 40_000, 60_000)
 
 
 def test_an_outcome_is_recorded_once_and_only_of_what_was_followed() -> None:
