@@ -186,9 +186,34 @@ def _print(found: Mapping[str, Any]) -> None:
         f"all funds: monthly ROI {found['market_roi']:+.4f}; unsuitable items shown: "
         f"{found['violations']}; the blend was tuned on {', '.join(found['tuned_on'])}"
     )
+    _print_besides(found)
     published = Table("FAR-Trans, published", "nDCG@10", "monthly ROI@10")
     for name, (ndcg, roi) in found["published"].items():
         published.add_row(name, f"{ndcg:.4f}", f"{roi:.4f}")
     console.print(published)
     for verdict in found["verdicts"]:
         console.print(f"  {verdict}")
+
+
+def _print_besides(found: Mapping[str, Any]) -> None:
+    """How new a list is, what following it does to a portfolio, and for whom it is good."""
+    classes = sorted({name for each in found["groups"].values() for name in each["ndcg"]})
+    table = Table(
+        *("ranking", "novelty", "Δ volatility", "Δ Sharpe", "Δ drawdown"),
+        *(f"nDCG {name}" for name in classes),
+        "gap",
+        title="a fifth of the portfolio put into the list, less the portfolio as it was",
+    )
+    for name, row in found["rows"].items():
+        groups = found["groups"][name]
+        told = (groups["ndcg"].get(each) for each in classes)
+        table.add_row(
+            name,
+            f"{row['novelty']:.2f}",
+            f"{row['delta_volatility']:+.2%}",
+            f"{row['delta_sharpe']:+.3f}",
+            f"{row['delta_drawdown']:+.2%}",
+            *("" if value is None else f"{value:.3f}" for value in told),
+            f"{groups['gap']:.3f}",
+        )
+    console.print(table)

@@ -5,7 +5,7 @@ held before is not asked for again; nothing unsuitable may be shown, and one suc
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
@@ -14,6 +14,14 @@ from libs.suitability import InvestorClass, RiskLevel, highest_level
 from services.recommendations.domain.catalogue import Catalogue, Fund
 from services.recommendations.domain.measures import average_precision, ndcg, recall
 from services.recommendations.domain.ranking import ListRules, Question, rank
+from services.recommendations.ranking.besides import (
+    TEST_DAYS,
+    Asked,
+    Beside,
+    K,
+    by_class,
+    calibrated,
+)
 from services.recommendations.ranking.interactions import Interactions, iso_of
 from services.recommendations.ranking.market import Market, monthly
 from services.recommendations.ranking.parts import (
@@ -27,8 +35,9 @@ from services.recommendations.ranking.parts import (
 from services.recommendations.ranking.serving import TrainedRanker
 from services.recommendations.ranking.training import train
 
-K: Final = 10
-TEST_DAYS: Final = 182
+LEARNT: Final = (CO_PURCHASE, MATRIX, PRICE_MODEL, "blend")
+# A difference of nDCG between classes that is said in words.
+GAP_TOLD: Final = 0.05
 # Lists of so many funds without spreading, fees or chance: the ranking alone is measured.
 RULES: Final = ListRules(
     size=K, per_manager=10**6, per_theme=10**6, fee_penalty=0.0, exploration=0.0
@@ -56,14 +65,6 @@ PUBLISHED: Final = {
     "random_forest_prices": (0.0237, 0.0259),
     "lightgcn": (0.3404, 0.0004),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A test: who asks at a date, what is held, what was bought in the half year after."""
-
-    question: Question
-    bought: frozenset[str]
 
 
 def asked_at(interactions: Interactions, day: int, most: int, seed: int) -> Sequence[Asked]:
@@ -119,12 +120,14 @@ def evaluate(  # noqa: PLR0913 - the protocol has as many parts
     tried: list[list[float]] = []
     blend: Mapping[str, float] = WEIGHTS
     violations = 0
+    classes: dict[str, dict[str, list[float]]] = {}
     for number, day in enumerate(dates):
         told(f"date {number + 1} of {len(dates)}: {iso_of(day)}")
         trained = train(interactions, market, day, seed)
         catalogue = catalogue_of(interactions.codes, levels, day)
         tests = asked_at(interactions, day, askers, seed)
         ahead = _ahead(market, day)
+        beside = Beside.at(interactions, market, day)
         if number < tuning:
             tried.append([_ndcg(catalogue, trained, tests, weights) for weights in BLENDS])
             continue
@@ -135,7 +138,10 @@ def evaluate(  # noqa: PLR0913 - the protocol has as many parts
         lists["random"] = _random(catalogue, tests, (seed, day))
         for name, shown in lists.items():
             violations += _violations(catalogue, tests, shown)
-            rows.setdefault(name, []).append(_measured(interactions, tests, shown, ahead))
+            measured = _measured(interactions, tests, shown, ahead)
+            rows.setdefault(name, []).append({**measured, **beside.measured(tests, shown)})
+            for found, good in by_class(tests, shown).items():
+                classes.setdefault(name, {}).setdefault(found, []).extend(good)
     return {
         "dates": [iso_of(day) for day in dates[tuning:]],
         "tuned_on": [iso_of(day) for day in dates[:tuning]],
@@ -144,6 +150,7 @@ def evaluate(  # noqa: PLR0913 - the protocol has as many parts
         "violations": violations,
         "market_roi": _mean([_mean([*_ahead(market, day).values()]) for day in dates[tuning:]]),
         "rows": {name: _summed(each) for name, each in rows.items()},
+        "groups": {name: calibrated(each) for name, each in classes.items()},
         "published": PUBLISHED,
     }
 
@@ -238,7 +245,7 @@ def verdicts(found: Mapping[str, Any]) -> Sequence[str]:
     """Where a simple baseline wins, said plainly."""
     rows = found["rows"]
     told = []
-    for name in (CO_PURCHASE, MATRIX, PRICE_MODEL, "blend"):
+    for name in LEARNT:
         for baseline in (POPULARITY, "random"):
             for measure, word in (("ndcg", "preference"), ("roi", "return")):
                 if rows[baseline][measure] > rows[name][measure]:
@@ -248,4 +255,10 @@ def verdicts(found: Mapping[str, Any]) -> Sequence[str]:
                     )
         if rows[name]["roi"] < found["market_roi"]:
             told.append(f"what {name} shows earned less than the funds on average")
+    for name, groups in found["groups"].items():
+        if name in LEARNT and groups["gap"] > GAP_TOLD:
+            told.append(
+                f"lists of {name} are better for {groups['best']} than for {groups['worst']}: "
+                f"nDCG differs by {groups['gap']:.3f}"
+            )
     return told

@@ -46,6 +46,9 @@ def test_a_crowd_with_tastes_is_ranked_better_than_by_chance_and_nothing_unsuita
     assert rows["popularity"]["ndcg"] > rows["random"]["ndcg"]
     assert rows["blend"]["ndcg"] > rows["random"]["ndcg"]
     assert all(0 <= row["ndcg"] <= 1 and np.isfinite(row["roi"]) for row in rows.values())
+    besides = ("novelty", "delta_volatility", "delta_sharpe", "delta_drawdown")
+    assert all(np.isfinite(row[name]) for row in rows.values() for name in besides)
+    assert rows["popularity"]["novelty"] < rows["random"]["novelty"]
 
 
 def test_a_baseline_that_wins_is_named(table: dict[str, object]) -> None:
