@@ -185,9 +185,14 @@ class Router:
 
 
 def _only_gives(near: Near) -> bool:
-    """Whether nobody on the far shard pays: then all that can be short is on the near one."""
+    """Whether all that can be short is on the near shard, and nothing else has to be decided first.
+
+    Nobody on the far shard pays. And no fact is posted by the near half that the far one may still
+    refuse: it would be taken for ever.
+    """
     legs = zip(near.begin.far_legs, near.far_fields, strict=True)
-    return all(leg.direction == Direction.CREDIT for leg, field in legs if field)
+    has_fact = isinstance(near.command, Transfer) and near.command.fact_key
+    return not has_fact and all(leg.direction == Direction.CREDIT for leg, field in legs if field)
 
 
 def _begin(

@@ -6,8 +6,13 @@ from random import Random
 
 import pytest
 
+from hefu.accounts.v1 import accounts_pb2 as pb
+from hefu.accounts.v1 import events_pb2 as ev
+from hefu.type.v1.money_pb2 import Money
+from libs.cli.journal_ledger import Ledger
 from libs.event_store import Appended, EventStore, NewEvent
 from libs.memory_store import MemoryStore
+from services.accounts.codec.pages import journal_of
 from services.accounts.domain.commands import (
     Amount,
     Balancing,
@@ -28,6 +33,7 @@ from services.accounts.domain.commands import (
 from services.accounts.domain.entries import CommandRefused, Entry, TransferPosted
 from services.accounts.domain.kinds import Direction, FreezeSide, Kind, QuoteSide
 from services.accounts.domain.refusals import Refusal
+from tests.services.accounts.conftest import Served
 from tests.services.accounts.desk import (
     BANK,
     CZK,
@@ -452,3 +458,65 @@ async def test_spans_that_race_for_the_same_money_never_overdraw_it() -> None:
         assert sorted(map(reason_of, answers)) == [*[""] * 5, *["BALANCE_TOO_LOW"] * 7]
         assert [await journal.posted(each) for each in (*payers, *payees)] == [0] * 4 + [5_000] * 4
         await _nothing_is_left(journal)
+
+
+async def test_over_grpc_a_group_and_a_split_go_over_shards_and_the_audit_agrees(
+    served_by_shards: Served,
+) -> None:
+    service, desk = served_by_shards, Desk()
+    fees, *wallets = [desk.id() for _ in range(8)]
+    for account_id in (fees, *wallets):
+        kind = ev.ACCOUNT_KIND_FEE_INCOME if account_id == fees else ev.ACCOUNT_KIND_CUSTOMER_WALLET
+        opening = pb.Opening(
+            account_id=account_id, owner=f"o:{account_id}", kind=kind, currency_code=CZK
+        )
+        await service.operator.OpenAccount(pb.OpenAccountRequest(opening=opening))
+    funding = _message(desk, [(fees, -700), *((each, 100) for each in wallets)])
+    linked = _message(desk, [(wallets[0], -60), (wallets[1], 60)])
+    linked.is_linked = True
+    split = _message(desk, [(wallets[1], -150), *((each, 30) for each in wallets[2:])])
+    too_much = _message(desk, [(wallets[0], -41), (wallets[1], 20), (wallets[2], 21)])
+    asked = [[funding], [linked, split], [too_much]]
+    requests = [pb.PostTransfersRequest(transfers=some) for some in asked]
+
+    # What is not linked is independent, even in one request: these need one another.
+    first = [await service.payments.PostTransfers(request) for request in requests]
+    again = [await service.payments.PostTransfers(request) for request in requests]
+    position = first[-1].position
+    found = await service.payments.GetAccounts(
+        pb.GetAccountsRequest(account_ids=wallets, min_position=position)
+    )
+
+    results = [each for response in first for each in response.results]
+    assert [each.refusal.reason for each in results] == ["", "", "", "BALANCE_TOO_LOW"]
+    assert results[3].refusal.field == "legs[0].account_id"
+    assert {each.account_id for each in results[2].balances} == set(wallets[1:])
+    assert all(each.is_replayed for response in again for each in response.results)
+    assert [each.posted_minor for each in found.accounts] == [40, 10, *[130] * 5]
+    await _all_agrees(service)
+
+
+def _message(desk: Desk, moved: Sequence[tuple[str, int]]) -> pb.Transfer:
+    legs = [
+        pb.Leg(
+            account_id=account_id,
+            direction=ev.DIRECTION_DEBIT if minor < 0 else ev.DIRECTION_CREDIT,
+            amount=Money(currency_code=CZK, minor_units=abs(minor)),
+        )
+        for account_id, minor in moved
+    ]
+    return pb.Transfer(transfer_id=desk.id(), legs=legs)
+
+
+async def _all_agrees(service: Served) -> None:
+    """What the auditor's own arithmetic says of every page of every journal."""
+    faults: list[str] = []
+    facts: set[str | None] = set()
+    for shard in range(3):
+        ledger = Ledger()
+        async for stored in service.store.read(journal_of(shard)):
+            for entry in ev.PageWritten.FromString(stored.data).entries:
+                facts.add(entry.WhichOneof("fact"))
+                faults += ledger.take(entry)
+    assert faults == []
+    assert {"span_begun", "part_reserved", "part_released", "span_decided"} < facts
