@@ -430,10 +430,12 @@ class FundPlay:
         if run is not None:
             request.gates.append(registrar.DayGate(fund_code=run.code))
         if day.is_forced() and not self._first:
-            forced = [f for f in market.funds if not f.is_omnibus and not f.is_money_market]
-            code = forced[session.ordinal % len(forced)].code
-            request.forced.append(registrar.ForcedRedemption(fund_code=code, shares=1_000))
-            self.tally.forced += 1
+            for is_omnibus in (False, True):
+                open_end = [f for f in market.funds if not f.is_money_market]
+                forced = [f for f in open_end if f.is_omnibus is is_omnibus]
+                code = forced[session.ordinal % len(forced)].code
+                request.forced.append(registrar.ForcedRedemption(fund_code=code, shares=1_000))
+                self.tally.forced += 1
         done = await patiently(lambda: self._registrar.RunDay(request))
         self.tally.dividends += len(dividends)
         self.tally.gates += bool(run is not None and done.rolled_over)

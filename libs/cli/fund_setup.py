@@ -25,11 +25,12 @@ from libs.ids import named_id
 from libs.money import Money
 from libs.nav_history import CALENDAR
 from libs.orders import home_bank
-from libs.registrar_files.profile import STANDARD
 from libs.run_folder import Registrar
 
 T = TypeVar("T")
 ZONE = "America/New_York"
+# The registrar is asked to open an account (01, 02) before it takes an investor for known.
+PROFILE = "ofd21accounts"
 # The exchange closes at four; an order strictly before is in time.
 CUT_OFF_S = 16 * 3_600
 SETTLE_SUBSCRIBE = 1
@@ -67,7 +68,7 @@ class SetUp:
             bank_id=known.bank_id,
             bank_account=known.account_number,
             currency_code=known.currency,
-            profile=STANDARD,
+            profile=PROFILE,
         )
         request = funds.RegisterRegistrarRequest(registrar=told)
         await patiently(lambda: self.link.desk.RegisterRegistrar(request))

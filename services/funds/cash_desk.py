@@ -17,6 +17,7 @@ from services.funds import cash, days
 from services.funds.clients.accounts import Accounts, Move, Refused
 from services.funds.clients.payments import BankAccount, Carried, Payments
 from services.funds.domain import ta_day
+from services.funds.domain.order_lifecycle import Part
 from services.funds.domain.registrar import Registrar
 from services.funds.domain.ta_day import FileApplied, MoveCash, Purpose, Total
 from services.funds.fund_day import FundDays
@@ -73,6 +74,9 @@ class CashDesk:
         bank = BankAccount(registrar.bank_id, registrar.bank_account, registrar.name)
         account = self._clearing(registrar, request.purpose)
         amount = Money(registrar.currency_code, abs(request.amount_minor))
+        if request.purpose is Purpose.FEE and request.amount_minor < 0:
+            # What it remitted too much is among our fees.
+            await self._post(self._given_back(registrar, request, "out"))
         # What was paid too much goes back the other way.
         if (request.purpose is Purpose.SUB) == (request.amount_minor > 0):
             return await self.payments.pay(request.payment_id, account, bank, amount)
@@ -80,10 +84,37 @@ class CashDesk:
 
     async def arrived(self, registrar: Registrar, request: ta_day.CashRequested) -> None:
         """What follows from money that has come: remitted fees are ours."""
-        if request.purpose is Purpose.FEE:
+        if request.purpose is Purpose.FEE and request.amount_minor > 0:
             await self._to_fees(
                 registrar, self._clearing(registrar, Purpose.FEE), request.payment_id, request
             )
+
+    async def failed(self, registrar: Registrar, request: ta_day.CashRequested) -> None:
+        """What follows from a payment that failed: another will take its place."""
+        if request.purpose is Purpose.FEE and request.amount_minor < 0:
+            move = self._given_back(registrar, request, "back")
+            await self._post(replace(move, debits=move.credits, credits=move.debits))
+
+    def _given_back(self, registrar: Registrar, request: ta_day.CashRequested, way: str) -> Move:
+        fact = f"{request.payment_id}/{way}"
+        id_, account = (
+            str(derived_id(request.payment_id, way)),
+            self._clearing(registrar, Purpose.FEE),
+        )
+        move = _move(registrar, id_, account, -request.amount_minor, fact)
+        return replace(move, debits=move.credits, credits=move.debits)
+
+    async def amend_agency_fee(
+        self, registrar: Registrar, place: str, part: Part, agency_minor: int
+    ) -> None:
+        """Of an amended purchase: our part, kept back so far, becomes what the row says now."""
+        more = agency_minor - part.agency_kept_minor
+        fact = f"{place}/{part.proposal_id}"
+        id_ = str(named_id("agency fee amended", fact))
+        move = _move(registrar, id_, self._clearing(registrar, Purpose.SUB), abs(more), fact)
+        if more < 0:
+            move = replace(move, debits=move.credits, credits=move.debits)
+        await self._post(move)
 
     async def keep_agency_fee(
         self, registrar: Registrar, applied: FileApplied, agency_minor: int

@@ -203,6 +203,7 @@ class DaySteps:
             case Fate.UNDER_WAY:
                 return None
             case Fate.FAILED:
+                await self.cash.failed(registrar, request)
                 return ta_day.CashFailed(payment_id, carried.reason)
             case Fate.DONE:
                 await self.cash.arrived(registrar, request)

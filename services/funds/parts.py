@@ -144,6 +144,7 @@ def build(on: Outside, *, steps_at_once: int = 512, watch_every_s: float = 2.0) 
     opening = Opening(
         aggregates, breaking, database, on.store, projection, on.distributor, wakes.order
     )
+    cash = CashDesk(on.accounts, on.payments, fund_days, clock)
     placing = Placing(aggregates, on.accounts, clock, on.real_clock, wakes.order)
     ordering = Ordering(
         aggregates,
@@ -153,7 +154,7 @@ def build(on: Outside, *, steps_at_once: int = 512, watch_every_s: float = 2.0) 
         opening,
         clock,
         wakes.advance,
-        Amending(aggregates, wakes.day),
+        Amending(aggregates, cash, wakes.day),
         placing,
         breaking,
         wakes.order,
@@ -183,7 +184,6 @@ def build(on: Outside, *, steps_at_once: int = 512, watch_every_s: float = 2.0) 
         projection,
         on.distributor,
     )
-    cash = CashDesk(on.accounts, on.payments, fund_days, clock)
     awaited = Awaited()
     lateness = Lateness(aggregates, fund_days, breaking, file_room, database, clock, watch_every_s)
     steps = DaySteps(

@@ -75,6 +75,8 @@ class TyingOut:
     async def cash(self, ta_id: str) -> Mapping[Purpose, int]:
         """What fund clearing must hold, in minor units: of orders and days under way."""
         owed: Counter[Purpose] = Counter()
+        known = (await self.aggregates.registrars.load(ta_id)).state
+        nets_fee = known is not None and known.registrar.nets_agency_fee
         for id_ in await self.database.read(lambda c: queries.unsettled_days(c, ta_id)):
             state = (await self.aggregates.ta_days.load(id_)).state
             if isinstance(state, ta_day.Begun):
@@ -84,7 +86,7 @@ class TyingOut:
             if isinstance(order, life.Begun) and isinstance(order.terms.kind, FastRedemption):
                 owed[Purpose.FAST] -= await self._advanced(order)
             elif isinstance(order, life.Begun):
-                _of_order(order, owed)
+                _of_order(order, owed, nets_fee=nets_fee)
         return owed
 
     async def _advanced(self, order: life.Begun) -> int:
@@ -129,13 +131,17 @@ class TyingOut:
         return day, self.sums[files]
 
 
-def _of_order(order: life.Begun, owed: Counter[Purpose]) -> None:
+def _of_order(order: life.Begun, owed: Counter[Purpose], *, nets_fee: bool) -> None:
     kind = order.terms.kind
     if isinstance(kind, Subscription):
         # Not answered by the registrar, or on its way back.
         if order.is_funded:
             returned = order.returned.amount_minor if order.returned is not None else 0
             owed[Purpose.SUB] += kind.amount.minor - order.confirmed_minor - returned
+        if nets_fee:
+            # Told to the day, which collects it, and not among our fees yet.
+            told = (part.agency_told_minor - part.agency_kept_minor for part in order.parts)
+            owed[Purpose.SUB] += sum(told)
         return
     for part in order.parts:
         if life.brings_cash(order, part):

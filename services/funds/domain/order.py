@@ -471,7 +471,7 @@ def is_complete(order: Begun) -> bool:
 
 
 def _is_paid(order: Begun, part: Part) -> bool:
-    if part.is_cash_amended and not (part.is_covered and part.told_minor == part.amended_minor):
+    if part.is_cash_amended and not (part.is_covered and part.is_told):
         return False
     if pays_in(order):
         return part.is_covered or part.confirmation.amount_minor == 0
@@ -556,9 +556,10 @@ def _is_known(order: Begun, fact: Fact) -> bool:  # noqa: C901, PLR0911, PLR0912
                 return False
             # Too late to matter: the wallet has given it back in the meantime.
             return part.is_spared or part.paid_minor <= part.confirmation.amount_minor
-        case PartCashTold(row_id, amended):
+        case PartCashTold(row_id, amended, agency):
             part = order.part(row_id)
-            return part is not None and part.told_minor == amended
+            told = (part.told_minor, part.agency_told_minor) if part is not None else None
+            return told == (amended, agency)
         case RemainderRolledOver(trade_date):
             return order.trade_date == trade_date and bool(order.parts)
         case Returned():
@@ -663,7 +664,7 @@ def _cash_step(order: Begun, part: Part) -> Step | None:
     owes = part.confirmation.amount_minor - part.paid_minor
     if owes < 0:
         return TakeBack(part.row_id)
-    if part.told_minor != part.amended_minor:
+    if not part.is_told:
         return TellDay(part.row_id)
     if part.is_cash_amended and not part.is_covered:
         return SeeCash(part.row_id)

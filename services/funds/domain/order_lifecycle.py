@@ -214,10 +214,14 @@ class WalletSpared:
 
 @dataclass(frozen=True, slots=True)
 class PartCashTold:
-    """The registrar's day knows by how much the row's money is not what its file said first."""
+    """The registrar's day knows by how much the row's money is not what its file said first.
+
+    `agency_minor`: by how much our part of its fee is not.
+    """
 
     row_id: str
     amended_minor: int
+    agency_minor: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -368,6 +372,10 @@ class Part:
     is_cash_amended: bool = False
     amended_minor: int = 0
     told_minor: int = 0
+    # The same of our part of its fee; and what of that has gone into our fees, or out of them.
+    agency_amended_minor: int = 0
+    agency_told_minor: int = 0
+    agency_kept_minor: int = 0
     # Why the order that it was to pay for is none.
     entry_refusal: EntryRefused | None = None
     # What was paid too much is not asked of the wallet any more.
@@ -376,6 +384,12 @@ class Part:
     @property
     def is_covered(self) -> bool:
         return bool(self.payment_id)
+
+    @property
+    def is_told(self) -> bool:
+        """Whether the registrar's day knows all that amendments have changed."""
+        now = self.amended_minor, self.agency_amended_minor
+        return now == (self.told_minor, self.agency_told_minor)
 
 
 @dataclass(frozen=True, slots=True)
@@ -532,8 +546,8 @@ def _money_may_follow(
             return part.is_covered and not part.paid_minor
         case WalletSpared():
             return part.paid_minor > part.confirmation.amount_minor
-        case PartCashTold(_, amended):
-            return part.told_minor != amended
+        case PartCashTold(_, amended, agency):
+            return (part.told_minor, part.agency_told_minor) != (amended, agency)
         case _:
             assert_never(event)
 
@@ -648,15 +662,29 @@ def _after_money(
     match event:
         case PartCovered(row_id, payment_id):
             carried = part.confirmation.amount_minor
-            return _with(order, row_id, payment_id=payment_id, carried_minor=carried)
+            return _with(
+                order,
+                row_id,
+                payment_id=payment_id,
+                carried_minor=carried,
+                agency_kept_minor=part.agency_told_minor,
+            )
         case PartPaid(row_id, amount):
             return _with(order, row_id, paid_minor=part.paid_minor + amount, is_spared=False)
         case EntryRefused(row_id):
             return _with(order, row_id, entry_refusal=event)
         case WalletSpared(row_id):
             return _with(order, row_id, is_spared=True)
-        case PartCashTold(row_id, amended):
-            return _with(order, row_id, told_minor=amended)
+        case PartCashTold(row_id, amended, agency):
+            # Less is given out of our fees at once; more is there when it has come.
+            kept = min(part.agency_kept_minor, agency)
+            return _with(
+                order,
+                row_id,
+                told_minor=amended,
+                agency_told_minor=agency,
+                agency_kept_minor=kept,
+            )
         case _:
             assert_never(event)
 
@@ -672,7 +700,9 @@ def _amended(order: Begun, event: ConfirmationAmended) -> Begun:
         raise AssertionError("what is amended was confirmed")
     is_booked = part.stage in (PartStage.BOOKED, PartStage.AMENDED)
     more = event.after.amount_minor - event.before.amount_minor
-    has_cash = more != 0 and not _is_kept(order, event.after)
+    agency = event.after.agency_fee_minor - event.before.agency_fee_minor
+    agency = agency if pays_in(order) else 0
+    has_cash = (more != 0 and not _is_kept(order, event.after)) or agency != 0
     after = replace(
         part,
         confirmation=event.after,
@@ -684,6 +714,7 @@ def _amended(order: Begun, event: ConfirmationAmended) -> Begun:
         payment_id="" if has_cash else part.payment_id,
         is_cash_amended=part.is_cash_amended or has_cash,
         amended_minor=part.amended_minor + (more if has_cash else 0),
+        agency_amended_minor=part.agency_amended_minor + agency,
     )
     parts = tuple(after if each is part else each for each in order.parts)
     stage = Stage.AMENDED if order.stage in ANSWERED else order.stage

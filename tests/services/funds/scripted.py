@@ -66,12 +66,14 @@ def terms(code: str = FUND, **changes: object) -> FundTerms:
     return FundTerms(**said)  # type: ignore[arg-type]
 
 
-async def set_up(parts: Parts, *published: FundTerms) -> None:
+async def set_up(
+    parts: Parts, *published: FundTerms, registrar: registrars.Registrar = REGISTRAR
+) -> None:
     """A registrar, its funds, and two investors who may buy them."""
     cause = Cause("set up")
     streams = parts.aggregates
     for ta_id in {TA: None, **{each.ta_id: None for each in published}}:
-        register = registrars.Register(replace(REGISTRAR, ta_id=ta_id), "operator")
+        register = registrars.Register(replace(registrar, ta_id=ta_id), "operator")
         await streams.registrars.transact(ta_id, register, cause)
     for each in published or (terms(),):
         await streams.funds.transact(each.code, funds.Publish(each, "operator"), cause)

@@ -1,13 +1,14 @@
 """Rows that are amended after their money has moved: the difference is collected or paid."""
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
 from libs.decider import Rejected
 from libs.registrar_files import ConfirmationRow
-from services.funds.cash import RED, SUB, short
+from services.funds.cash import FEE as FEES
+from services.funds.cash import RED, SUB, fee_income, short
 from services.funds.domain import ta_day
 from services.funds.domain.breaks import BreakType, Repair, Standing
 from services.funds.domain.order_lifecycle import Stage
@@ -25,7 +26,7 @@ from tests.services.funds.dealing import (
     place,
     sell,
 )
-from tests.services.funds.scripted import Scripted, set_up
+from tests.services.funds.scripted import REGISTRAR, Scripted, set_up
 from tests.services.funds.test_differences import repair, standing
 from tests.services.funds.test_redemption import AFTER, NET, sold
 from tests.services.funds.worlds import CURRENCY, TA, WALLET, World, at
@@ -187,3 +188,37 @@ async def test_what_a_purchase_does_not_take_any_more_comes_back_before_the_wall
     assert [each.request.amount_minor for each in day.cash][-1] == -100_000
     assert day.is_even(ta_day.Purpose.SUB)
     assert (world.journal.balances[WALLET], world.journal.sums(SUB)) == (100_000, 0)
+
+
+# Half of the fee is ours: it was all of it, and is so much less or more now.
+@pytest.mark.parametrize("nets", [True, False])
+@pytest.mark.parametrize("more", [-3_000, 500])
+async def test_our_part_of_an_amended_fee_follows_the_amendment(*, nets: bool, more: int) -> None:
+    world = World()
+    registrar = Scripted(world)
+    async with world.funds() as parts:
+        await set_up(parts, registrar=replace(REGISTRAR, nets_agency_fee=nets))
+        await place(world, parts)
+        await cut_off(world, parts)
+        (order,) = registrar.orders()
+        row = registrar.bought(order, UNITS, FEE)
+        world.now_us = at("2026-09-28 09:00")
+        rows = {"04": [row], "05": [registrar.balance(UNITS)]}
+        await registrar.hand_in(parts, {"07": [registrar.price()], **rows})
+        await world.until(DAY, "TaDayCashSettled")
+        await world.until_order(1, "Settled")
+        income = fee_income(CURRENCY).account_id
+        assert world.journal.balances[income] == FEE
+        dealt = Dealt(world, parts, registrar, row)
+        for nth, ours in enumerate((FEE + more, FEE), 1):
+            await dealt.amend(row._replace(agency_fee=ours), nth)
+            await world.until_many("fund_order-", "FundOrderSettled", nth + 1)
+            assert world.journal.balances[income] == ours
+            assert (world.journal.sums(SUB), world.journal.sums(FEES)) == (0, 0)
+            await parts.projection.wait_for(await world.store.head(), 10.0)
+            assert not any((await parts.tying_out.cash(TA)).values())
+        asked = [each.request for each in (await day_of(parts)).cash]
+        told = [(each.purpose.name, each.amount_minor) for each in asked]
+    paid = 10_000_00 - FEE if nets else 10_000_00
+    after = [("SUB", -more), ("SUB", more)] if nets else [("FEE", more), ("FEE", -more)]
+    assert told == [("SUB", paid), *([] if nets else [("FEE", FEE)]), *after]

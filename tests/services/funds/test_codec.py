@@ -86,6 +86,7 @@ def empty(type_: type) -> Any:  # noqa: ANN401 - of the type given
 LACKED: Mapping[str, Mapping[str, object]] = {
     "FundOrderConfirmed.v1": {"is_booked": False},
     "FundOrderPartlyConfirmed.v1": {"is_booked": False},
+    "FundOrderPartCashTold.v1": {"agency_minor": 0},
     "FundOrderPlaced.v1": {"terms": replace(filled(Terms), switch_id="")},
 }
 
