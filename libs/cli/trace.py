@@ -110,12 +110,12 @@ async def _order(link: Connections, id_: str) -> AsyncIterator[Moment]:
                 yield _of_event("funds", event, id_)
             if stream.startswith("advance-") and content.get("payment_id"):
                 payment_ids.add(str(content["payment_id"]))
-    for child_id in (*sorted(payment_ids), *_entries_of(id_, told)):
+    for child_id in (*sorted(payment_ids), *entries_of(id_, told)):
         async for moment in _moments(link, child_id):
             yield moment
 
 
-def _entries_of(id_: str, told: Sequence[Mapping[str, Any]]) -> Iterable[str]:
+def entries_of(id_: str, told: Sequence[Mapping[str, Any]]) -> Iterable[str]:
     """Orders at another registrar that a switch's proceeds pay for: its other half."""
     redemption = told[0].get("terms", {}).get("redemption", {})
     if redemption.get("target_code"):

@@ -36,6 +36,15 @@ def requests(world: World) -> list[AccountRequest]:
     return [row for each in read for row in each.rows if isinstance(row, AccountRequest)]
 
 
+async def asked_for(world: World, parts: Parts) -> AccountRequest:
+    """The first order has been sent, and the account that it needs asked for."""
+    await begin(parts)
+    await place(world, parts)
+    await cut_off(world, parts)
+    (request,) = requests(world)
+    return request
+
+
 def answered(request: AccountRequest, code: str = "0000") -> AccountConfirmation:
     return AccountConfirmation(
         request.app_sheet_serial_no,
@@ -54,10 +63,7 @@ async def test_an_account_is_asked_for_with_the_first_order_and_never_again() ->
     world = World()
     registrar = Scripted(world)
     async with world.funds() as parts:
-        await begin(parts)
-        await place(world, parts)
-        await cut_off(world, parts)
-        (request,) = requests(world)
+        request = await asked_for(world, parts)
         assert request.transaction_account_id == trading_account_of(INVESTOR)
         assert [file.file_type for file in world.link.sent[-1].files] == ["01", "03"]
         (order,) = registrar.orders()
@@ -77,10 +83,7 @@ async def test_an_order_of_a_later_day_waits_until_the_account_is_answered_for()
     world = World()
     registrar = Scripted(world)
     async with world.funds() as parts:
-        await begin(parts)
-        await place(world, parts)
-        await cut_off(world, parts)
-        (request,) = requests(world)
+        request = await asked_for(world, parts)
         world.now_us = at("2026-09-28 09:00")
         await place(world, parts, LATER, 2, until="Funded")
         parts.orders.wake(order_id(2))
@@ -97,10 +100,7 @@ async def test_without_an_account_orders_are_refused_by_name_and_all_money_goes_
     world = World()
     registrar = Scripted(world)
     async with world.funds() as parts:
-        await begin(parts)
-        await place(world, parts)
-        await cut_off(world, parts)
-        (request,) = requests(world)
+        request = await asked_for(world, parts)
         (order,) = registrar.orders()
         world.now_us = at("2026-09-28 09:00")
         await place(world, parts, LATER, 2, until="Funded")
@@ -129,10 +129,7 @@ async def test_an_answer_to_a_request_that_nobody_made_is_a_break() -> None:
     world = World()
     registrar = Scripted(world)
     async with world.funds() as parts:
-        await begin(parts)
-        await place(world, parts)
-        await cut_off(world, parts)
-        (request,) = requests(world)
+        request = await asked_for(world, parts)
         strange = answered(request)._replace(app_sheet_serial_no="HA0")
         await registrar.hand_in(parts, {"02": [strange]})
         (found,) = await standing(parts)
@@ -187,10 +184,7 @@ async def test_an_answer_about_accounts_that_is_not_here_on_its_day_is_late_unti
     world = World()
     registrar = Scripted(world)
     async with world.funds() as parts:
-        await begin(parts)
-        await place(world, parts)
-        await cut_off(world, parts)
-        (request,) = requests(world)
+        request = await asked_for(world, parts)
         (order,) = registrar.orders()
         rows = {"04": [registrar.bought(order, UNITS, FEE)], "05": [registrar.balance(UNITS)]}
         await registrar.hand_in(parts, {"07": [registrar.price()], **rows})

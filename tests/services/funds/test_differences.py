@@ -142,18 +142,24 @@ async def test_an_order_that_is_not_answered_is_missing_at_the_registrar() -> No
     assert [each.terms.type for each in found] == [BreakType.MISSING_AT_TA]
 
 
+async def unexplained(world: World, parts: Parts, registrar: Scripted) -> breaks.Standing:
+    """The registrar says no, under a code that no table has; the break that it makes."""
+    await ready(world, parts, registrar)
+    (order,) = registrar.orders()
+    row = registrar.bought(order, 0, 0, return_code="9999", confirmed_amount=0)
+    await registrar.hand_in(parts, {"04": [row], "05": []})
+    await world.until_order(1, "Returned")
+    await world.until(DAY, "TaDayReconciled")
+    (found,) = await standing(parts)
+    return found
+
+
 async def test_a_code_that_no_table_explains_is_a_rejected_order_and_a_break() -> None:
     world = World()
     registrar = Scripted(world)
     async with world.funds() as parts:
-        await ready(world, parts, registrar)
-        (order,) = registrar.orders()
-        row = registrar.bought(order, 0, 0, return_code="9999", confirmed_amount=0)
-        await registrar.hand_in(parts, {"04": [row], "05": []})
-        await world.until_order(1, "Returned")
-        await world.until(DAY, "TaDayReconciled")
-        found = await standing(parts)
-    assert [each.terms.type for each in found] == [BreakType.RETURN_CODE_UNKNOWN]
+        found = await unexplained(world, parts, registrar)
+    assert found.terms.type is BreakType.RETURN_CODE_UNKNOWN
     assert world.journal.balances[WALLET] == 1_000_000
 
 

@@ -44,6 +44,8 @@ from tests.services.funds.worlds import (
 )
 
 AFTER = date(2026, 9, 29)
+# The day after a mode was changed, and its confirm date.
+PAID_ON = date(2026, 9, 30), date(2026, 10, 8)
 ADVANCED = str(account_id_of("advance:CD", "ADVANCE", CURRENCY))
 FACILITY = facilities.Terms("CD", CURRENCY, "CD00ADVANCE", 10_000_000)
 
@@ -187,26 +189,34 @@ async def test_a_dividend_is_paid_into_the_wallet_when_the_registrar_has_paid() 
     assert (world.journal.balances[WALLET], world.journal.sums(DIV)) == (34_636, 0)
 
 
+async def choose_units(
+    world: World, parts: Parts, registrar: Scripted, number: int, *holders: str
+) -> None:
+    """Dividends come as units from here on; and the day after is cut off and priced."""
+    await place(world, parts, DividendModeChange(FUND, DividendMode.REINVEST), number)
+    await cut_off(world, parts, NEXT)
+    registrar.begin(NEXT, AFTER)
+    (order,) = registrar.orders()
+    await registrar.hand_in(parts, {"07": [registrar.price()]})
+    row = registrar.bought(order, 0, 0, nav=0, agency_fee=0, confirmed_amount=0)
+    world.now_us = at("2026-09-29 09:00")
+    balances = [registrar.balance(UNITS, each) for each in holders]
+    await registrar.hand_in(parts, {"04": [row], "05": balances})
+    await world.until_order(number, "Settled")
+    await world.until(f"ta_day-{TA}-{NEXT}", "TaDayReconciled")
+    await cut_off(world, parts, PAID_ON[0])
+    registrar.begin(*PAID_ON)
+    await registrar.hand_in(parts, {"07": [registrar.price()]})
+
+
 async def test_who_has_chosen_so_gets_units_for_a_dividend() -> None:
     world = World()
     registrar = Scripted(world)
     async with world.funds() as parts:
         await set_up(parts)
         await own(world, parts, registrar)
-        await place(world, parts, DividendModeChange(FUND, DividendMode.REINVEST), 2)
-        await cut_off(world, parts, NEXT)
-        registrar.begin(NEXT, AFTER)
-        (order,) = registrar.orders()
-        await registrar.hand_in(parts, {"07": [registrar.price()]})
-        row = registrar.bought(order, 0, 0, nav=0, agency_fee=0, confirmed_amount=0)
-        world.now_us = at("2026-09-29 09:00")
-        await registrar.hand_in(parts, {"04": [row], "05": [registrar.balance(UNITS)]})
-        await world.until_order(2, "Settled")
-        await world.until(f"ta_day-{TA}-{NEXT}", "TaDayReconciled")
-        later, confirm = date(2026, 9, 30), date(2026, 10, 8)
-        await cut_off(world, parts, later)
-        registrar.begin(later, confirm)
-        await registrar.hand_in(parts, {"07": [registrar.price()]})
+        await choose_units(world, parts, registrar, 2, INVESTOR)
+        later, confirm = PAID_ON
         # 346.36 at 1.0025.
         paid = dividend(34_636, "0", later, confirm, vol_of_dividend_for_reinvestment=34_550)
         world.now_us = at("2026-10-08 09:00")
@@ -220,24 +230,11 @@ async def test_who_has_chosen_so_gets_units_for_a_dividend() -> None:
 async def test_money_that_is_taken_as_units_is_not_owed_beside_what_is_paid() -> None:
     world = World()
     registrar = Scripted(world)
-    later, confirm = date(2026, 9, 30), date(2026, 10, 8)
+    later, confirm = PAID_ON
     async with world.funds() as parts:
         await set_up(parts)
         await own_alike(world, parts, registrar)
-        await place(world, parts, DividendModeChange(FUND, DividendMode.REINVEST), 3)
-        await cut_off(world, parts, NEXT)
-        registrar.begin(NEXT, AFTER)
-        (order,) = registrar.orders()
-        await registrar.hand_in(parts, {"07": [registrar.price()]})
-        row = registrar.bought(order, 0, 0, nav=0, agency_fee=0, confirmed_amount=0)
-        world.now_us = at("2026-09-29 09:00")
-        balances = [registrar.balance(UNITS), registrar.balance(UNITS, OTHER)]
-        await registrar.hand_in(parts, {"04": [row], "05": balances})
-        await world.until_order(3, "Settled")
-        await world.until(f"ta_day-{TA}-{NEXT}", "TaDayReconciled")
-        await cut_off(world, parts, later)
-        registrar.begin(later, confirm)
-        await registrar.hand_in(parts, {"07": [registrar.price()]})
+        await choose_units(world, parts, registrar, 3, INVESTOR, OTHER)
         in_units = dividend(34_636, "0", later, confirm, vol_of_dividend_for_reinvestment=34_550)
         in_cash = dividend(34_636, "1", later, confirm, confirmed_amount=34_636)._replace(
             ta_serial_no="OTHERS", transaction_account_id=trading_account_of(OTHER)

@@ -16,7 +16,7 @@ from tests.services.funds.served import (
     reason,
     sent_to_the_registrar,
 )
-from tests.services.funds.test_differences import ready, repair, standing
+from tests.services.funds.test_differences import ready, repair, standing, unexplained
 from tests.services.funds.worlds import TA, WALLET, World
 
 
@@ -32,13 +32,7 @@ async def test_a_no_that_no_table_explains_stands_when_two_people_accept_it() ->
     world = World()
     registrar = Scripted(world)
     async with world.funds() as parts:
-        await ready(world, parts, registrar)
-        (order,) = registrar.orders()
-        row = registrar.bought(order, 0, 0, return_code="9999", confirmed_amount=0)
-        await registrar.hand_in(parts, {"04": [row], "05": []})
-        await world.until_order(1, "Returned")
-        await world.until(DAY, "TaDayReconciled")
-        (found,) = await standing(parts)
+        found = await unexplained(world, parts, registrar)
         await repair(parts, found, Repair.ACCEPT_THEIRS)
 
         assert await end_of(world, parts, found) == "REFUSAL_STANDS"
