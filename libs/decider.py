@@ -87,6 +87,15 @@ class Codec(Protocol[E]):
 
 
 @dataclass(frozen=True, slots=True)
+class Origin(Generic[S]):
+    """The state that the event at a revision left, so that none before it need be read."""
+
+    state: S
+    revision: int
+    event_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Cause:
     """Why something is recorded. `command_id` keys it: the same command, the same events."""
 
@@ -161,6 +170,8 @@ class Streams(Generic[C, S, E]):
     codec: Codec[E]
     # States that are kept in memory.
     cached_max: int = CACHED_MAX
+    # Where the long streams of this category need not be read from their beginning.
+    origin_of: Callable[[str], Awaitable[Origin[S] | None]] | None = field(default=None, repr=False)
     _known: OrderedDict[str, _Known[S]] = field(default_factory=OrderedDict, repr=False)
     _turns: dict[str, _Turn] = field(default_factory=dict, repr=False)
     _working: set[asyncio.Task[Transacted[S, E]]] = field(default_factory=set, repr=False)
@@ -410,7 +421,13 @@ class Streams(Generic[C, S, E]):
 
     async def _read(self, id_: str) -> _Known[S]:
         known = _Known(self.decider.initial, NO_STREAM, 0)
-        async for stored in self.store.read(self.stream(id_)):
+        origin = None if self.origin_of is None else await self.origin_of(id_)
+        if origin is not None:
+            at = await self.store.read_one(self.stream(id_), origin.revision)
+            # Of another history, it is of no use.
+            if at is not None and str(at.id) == origin.event_id:
+                known = _Known(origin.state, origin.revision, at.position)
+        async for stored in self.store.read(self.stream(id_), known.revision + 1):
             event = self.codec.decode(stored.type, stored.data)
             state = self.decider.evolve(known.state, event)
             known = _Known(state, stored.revision, stored.position)

@@ -30,6 +30,7 @@ from services.payments.domain.limits import limits
 from services.payments.domain.payment import Command, Step, next_step, payment
 from services.payments.limiting import Limiting, LimitStreams
 from services.payments.limits_codec import codec as limits_codec
+from services.payments.limits_snapshots import LimitsSnapshots
 from services.payments.reactions import Hearing, PaymentStreams, Steps
 from services.payments.settings import PaymentsSettings
 
@@ -120,13 +121,15 @@ def build(  # noqa: PLR0913 - all that it stands on
     async def payment_of(payment_id: str) -> Payment:
         return (await streams.load(payment_id)).state
 
+    snapshots = LimitsSnapshots(store)
     limiting = Limiting(
-        LimitStreams(store, "limit", limits, limits_codec),
+        LimitStreams(store, "limit", limits, limits_codec, origin_of=snapshots.origin_of),
         database,
         Projection(limits_rows.model, database, store),
         clock,
         peers.accounts.business_date,
         payment_of,
+        snapshots,
         watch_every_s,
     )
     # The driver performs steps, and a step may wake another payment: the knot is tied here.

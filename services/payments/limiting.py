@@ -28,6 +28,7 @@ from services.payments.domain.terms import (
     payer_and_payee,
 )
 from services.payments.limits_rows import OpenReservation, ScopeRow
+from services.payments.limits_snapshots import LimitsSnapshots
 
 LimitStreams: TypeAlias = Streams[d.Command, d.Scope, d.Event]
 
@@ -48,6 +49,7 @@ class Limiting:
     clock: Clock
     today: Callable[[str], Awaitable[str]]
     payment_of: Callable[[str], Awaitable[Payment]]
+    snapshots: LimitsSnapshots
     watch_every_s: float = 2.0
     _scopes: dict[str, ScopeRow] = field(default_factory=dict, repr=False)
     _is_known: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
@@ -153,7 +155,9 @@ class Limiting:
         step = type(command).__name__
         key = f"{command.payment_id}/{step}/{getattr(command, 'refund_id', '')}"
         cause = Cause(key, correlation_id=command.payment_id, actor=_ACTOR)
-        return (await self.streams.transact(scope, command, cause)).state
+        done = await self.streams.transact(scope, command, cause)
+        await self.snapshots.offer(scope, done.state, done.revision, len(done.events))
+        return done.state
 
     def _rows_of(self, payment: Begun) -> list[ScopeRow]:
         """Scopes with limits that count this payment, in one order for all payments."""

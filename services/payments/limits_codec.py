@@ -29,11 +29,13 @@ class LimitsCodec:
     """Events of limits and their stored bytes."""
 
     def encode(self, event: d.Event) -> tuple[str, bytes]:
-        body = _set_to_json(event) if isinstance(event, d.LimitsSet) else _to_json(event)
+        body = _set_to_json(event) if isinstance(event, d.LimitsSet) else event_to_json(event)
         return _PACKAGE + _NAMES[type(event)], orjson.dumps(body)
 
     def decode(self, event_type: str, data: bytes) -> d.Event:
-        body: Mapping[str, Any] = orjson.loads(data)
+        return self.decode_body(event_type, orjson.loads(data))
+
+    def decode_body(self, event_type: str, body: Mapping[str, Any]) -> d.Event:
         match _CLASSES.get(event_type):
             case d.LimitsSet:
                 limits = tuple(limit_from_json(each) for each in body.get("limits", ()))
@@ -65,7 +67,7 @@ class LimitsCodec:
 codec = LimitsCodec()
 
 
-def _to_json(event: d.Event) -> dict[str, Any]:
+def event_to_json(event: d.Event) -> dict[str, Any]:
     """What is at its default is left out, and 64-bit integers are text."""
     body: dict[str, Any] = {}
     for name in event.__dataclass_fields__:

@@ -4,8 +4,9 @@ A payment reserves before any money moves; the reservation is confirmed with wha
 released. It counts in the business day in which it was made, whenever it is confirmed.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
 from enum import Enum, auto
 from types import MappingProxyType
 from typing import TypeAlias, assert_never
@@ -15,8 +16,9 @@ from libs.money import MINOR_MAX, CurrencyUnknown, exponent
 
 LIMITS_MAX = 100
 ROLLING_MS = 24 * 60 * 60 * 1_000
-# A reservation that has ended counts nowhere after so long: the longest span is a month.
-KEPT_MS = 40 * ROLLING_MS
+# What ended so long ago counts nowhere: the longest span is a month.
+KEPT_DAYS = 40
+KEPT_MS = KEPT_DAYS * ROLLING_MS
 TIMED_OUT = "TIMED_OUT"
 
 
@@ -134,11 +136,31 @@ class Reservation:
 
 
 @dataclass(frozen=True, slots=True)
+class DayKind:
+    """What confirmed payments of one day are added up by."""
+
+    business_date: str
+    kind: str
+    currency: str
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """Confirmed payments that no rolling span has in it any more."""
+
+    minor: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class Scope:
+    """Reservations one by one as long as any of them may change; older ones added up by day."""
+
     limits: tuple[Limit, ...] = ()
     accounts: tuple[str, ...] = ()
     reservations: Mapping[str, Reservation] = field(default_factory=lambda: MappingProxyType({}))
     denied: Mapping[str, Denied] = field(default_factory=lambda: MappingProxyType({}))
+    totals: Mapping[DayKind, Total] = field(default_factory=lambda: MappingProxyType({}))
 
 
 def evolve(scope: Scope, event: Event) -> Scope:
@@ -146,9 +168,7 @@ def evolve(scope: Scope, event: Event) -> Scope:
         case LimitsSet(limits, accounts):
             return replace(scope, limits=limits, accounts=accounts)
         case Reserved():
-            kept = dict(_still_counted(scope, event.at_ms))
-            kept[event.payment_id] = Reservation(event, event.minor)
-            return replace(scope, reservations=MappingProxyType(kept))
+            return _reserved(scope, event)
         case Denied():
             kept_denied = {
                 id_: each
@@ -168,10 +188,32 @@ def evolve(scope: Scope, event: Event) -> Scope:
             assert_never(event)
 
 
-def _still_counted(scope: Scope, now_ms: int) -> Iterator[tuple[str, Reservation]]:
+def _reserved(scope: Scope, event: Reserved) -> Scope:
+    """With it, all that has ended long enough before is let go or added up."""
+    earliest = date.fromisoformat(event.business_date) - timedelta(days=KEPT_DAYS)
+    is_restored = any(limit.restore_on_refund for limit in scope.limits)
+    kept: dict[str, Reservation] = {}
+    totals = {
+        key: total
+        for key, total in scope.totals.items()
+        if key.business_date >= earliest.isoformat()
+    }
     for id_, each in scope.reservations.items():
-        if each.stage is Stage.RESERVED or each.made.at_ms > now_ms - KEPT_MS:
-            yield id_, each
+        age_ms = event.at_ms - each.made.at_ms
+        if each.stage is Stage.RESERVED or age_ms < ROLLING_MS:
+            kept[id_] = each
+        elif age_ms >= KEPT_MS or (each.stage is Stage.RELEASED and each.cause != TIMED_OUT):
+            continue
+        elif is_restored or each.restored or each.stage is Stage.RELEASED:
+            # A refund may still give some of it back, or what was forgotten turn up.
+            kept[id_] = each
+        else:
+            made = each.made
+            key = DayKind(made.business_date, made.kind, made.currency)
+            before = totals.get(key, Total(0, 0))
+            totals[key] = Total(before.minor + each.minor, before.count + (each.minor > 0))
+    kept[event.payment_id] = Reservation(event, event.minor)
+    return replace(scope, reservations=MappingProxyType(kept), totals=MappingProxyType(totals))
 
 
 def _changed(scope: Scope, payment_id: str, **changes: object) -> Scope:
@@ -348,6 +390,10 @@ def left_of(
             restored = each.restored_minor if limit.restore_on_refund else 0
             minor += each.minor - restored
             count += each.minor > restored
+        for key, total in scope.totals.items():
+            if _adds_to(limit, key, business_date):
+                minor += total.minor
+                count += total.count
     return (
         None if limit.amount_max is None else max(0, limit.amount_max - minor),
         None if limit.count_max is None else max(0, limit.count_max - count),
@@ -356,18 +402,25 @@ def left_of(
 
 def _counts(limit: Limit, each: Reservation, business_date: str, now_ms: int) -> bool:
     made = each.made
-    if limit.kind not in ("", made.kind) or limit.currency != made.currency:
+    if limit.span is Span.ROLLING_24H:
+        is_of_kind = limit.kind in ("", made.kind) and limit.currency == made.currency
+        return is_of_kind and made.at_ms > now_ms - ROLLING_MS
+    key = DayKind(made.business_date, made.kind, made.currency)
+    return _adds_to(limit, key, business_date)
+
+
+def _adds_to(limit: Limit, key: DayKind, business_date: str) -> bool:
+    """Whether payments of such a day and kind count in the limit's span of days."""
+    if limit.kind not in ("", key.kind) or limit.currency != key.currency:
         return False
     match limit.span:
-        case Span.SINGLE:
+        case Span.SINGLE | Span.ROLLING_24H:
             return False
         case Span.DAY:
-            return made.business_date == business_date
+            return key.business_date == business_date
         case Span.MONTH:
             month = len("2026-09")
-            return made.business_date[:month] == business_date[:month]
-        case Span.ROLLING_24H:
-            return made.at_ms > now_ms - ROLLING_MS
+            return key.business_date[:month] == business_date[:month]
         case _:
             assert_never(limit.span)
 
