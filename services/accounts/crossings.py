@@ -76,8 +76,9 @@ class Crossings:
         begin = near.begin
         lock = self._lock(caller.name, begin.crossing_id)
         async with lock:
+            shards = (near.shard, begin.shard)
             for leg in begin.far_legs:
-                for shard in (near.shard, begin.shard):
+                for shard in shards:
                     await open_transit(self._writers[shard], shard, leg.currency)
             rights = replace(caller, posts_to=caller.posts_to | TRANSIT)
             group = Linked((near.command, begin))
@@ -87,7 +88,7 @@ class Crossings:
                 return _as_asked(_of_the_near_half(first), near.near_fields)
             begun = CrossingBegun(*begin)
             answer = await self._finish(near.shard, caller.name, begun, first.entry, first)
-            return _as_asked(answer, near.far_fields)
+            return _as_one(first.entry, _as_asked(answer, near.far_fields), shards)
 
     async def resume(self) -> None:
         """Bring every crossing that is open to its end, as far as the shards answer."""
@@ -191,6 +192,23 @@ def _as_asked(answer: Answer, fields: Sequence[str]) -> Answer:
     if answer.refusal is None:
         return answer
     return answer._replace(refusal=as_known(answer.refusal, fields))
+
+
+def _as_one(near: Entry, far: Answer, shards: Sequence[int]) -> Answer:
+    """Both halves as one entry, by the caller's own accounts alone; the place is the far half's."""
+    fact = None if far.entry is None or far.refusal else far.entry.fact
+    if far.entry is None or not isinstance(fact, TransferPosted):
+        return far
+    legs = (*_legs_of(near), *fact.legs)
+    balances = (*near.balances, *far.entry.balances)
+    transits = {transit_of(shard, leg.currency) for shard in shards for leg in legs}
+    whole = far.entry._replace(
+        command_id=near.command_id,
+        fact=fact._replace(legs=tuple(leg for leg in legs if leg.account_id not in transits)),
+        obligation=far.entry.obligation or near.obligation,
+        balances=tuple(each for each in balances if each.account_id not in transits),
+    )
+    return far._replace(entry=whole)
 
 
 def placed(answer: Answer, shard: int) -> Answer:

@@ -60,7 +60,8 @@ async def test_a_transfer_between_shards_is_two_and_leaves_nothing_in_transit() 
         answer = await journal.do(moved)
 
         assert answer.entry is not None
-        assert {balance.account_id for balance in answer.entry.balances} > {payee}
+        told = {balance.account_id: balance.posted for balance in answer.entry.balances}
+        assert told == {payer: 300, payee: 200}, "as if it were one, and nothing of ours"
         assert page_of(answer.position)[0] == 2, "the answer is that of the far half"
         assert (await journal.posted(payer), await journal.posted(payee)) == (300, 200)
         await journal.nothing_is_open()
