@@ -1,8 +1,9 @@
 """What we ask of an event store: streams, appended at an exact revision, followed in order."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, cast
 from uuid import UUID
 
 NO_STREAM = -1
@@ -99,6 +100,11 @@ class StoreUnavailable(Exception):
     """A read could not be answered in time."""
 
 
+def _closing(items: AsyncIterator[Followed]) -> AsyncGenerator[Followed, None]:
+    """What follows a store is a generator: it is closed to stop following."""
+    return cast("AsyncGenerator[Followed, None]", items)
+
+
 class EventStore(Protocol):
     """The port. `expected` is the revision the stream must be at, or `NO_STREAM`."""
 
@@ -144,6 +150,14 @@ class EventStore(Protocol):
     def follow(self, prefixes: Sequence[str], after: int | None = None) -> AsyncIterator[Followed]:
         """The same, then live, for ever: reconnects by itself, from the last event it gave."""
         ...
+
+    async def follow_lots(
+        self, prefixes: Sequence[str], after: int | None = None
+    ) -> AsyncGenerator[Sequence[Followed], None]:
+        """The same, with all that is there at a time in one lot: for who takes many."""
+        async with aclosing(_closing(self.follow(prefixes, after))) as items:
+            async for item in items:
+                yield [item]
 
     async def head(self) -> int:
         """Position of the newest event; 0 for an empty store."""

@@ -1,11 +1,13 @@
 """Ids: UUIDv7 made at the edge, and child ids derived, so that a step run again has the same id."""
 
 import hashlib
+import re
 from uuid import UUID
 
 from uuid_utils.compat import uuid5, uuid7
 
 _NO_TIME_MS = 0
+_CANONICAL = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 _TIMELESS = "00000000-0000-"
 
 
@@ -16,11 +18,7 @@ def new_id() -> UUID:
 
 def is_uuid7(text: str) -> bool:
     """Whether the text is a UUIDv7 in its canonical, lower-case form."""
-    try:
-        found = UUID(text)
-    except ValueError:
-        return False
-    return found.version == 7 and str(found) == text  # noqa: PLR2004 - the version's number
+    return _CANONICAL.fullmatch(text) is not None
 
 
 def time_ms(value: UUID) -> int:

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import aclosing, asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar, cast
+from uuid import UUID
 
 import kurrentdbclient as kurrent
 import orjson
@@ -33,7 +34,7 @@ from libs.event_store import (
     TooLarge,
 )
 from libs.joined_appends import Append, CannotJoin, Conflicts, JoinedAppends
-from libs.tail import Missed, Tail
+from libs.tail import LOT_MAX, Missed, Tail
 from libs.watched import Silent, watched
 
 T = TypeVar("T")
@@ -47,8 +48,12 @@ READ_ATTEMPTS_MAX = 4
 # Silence of a subscription after which the store is asked whether there is something to say.
 SILENCE_S = 5.0
 CHECKPOINT_WINDOW = 100
+LOT_BYTES_MAX = 4 << 20
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+# The store tells time in tenths of microseconds.
+_TICKS_PER_S = 10_000_000.0
+_JSON = "application/json"
 # The second version of appends writes these into the metadata of every event.
 _SCHEMA_KEYS = "$schema."
 _KEEP_ALIVE = {"KeepAliveInterval": "10000", "KeepAliveTimeout": "10000"}
@@ -158,23 +163,34 @@ class KurrentStore(EventStore):
 
         All who follow in this process share one subscription where its prefixes cover theirs.
         """
+        async with aclosing(self.follow_lots(prefixes, after)) as lots:
+            async for lot in lots:
+                for item in lot:
+                    yield item
+
+    async def follow_lots(
+        self, prefixes: Sequence[str], after: int | None = None
+    ) -> AsyncGenerator[Sequence[Followed], None]:
+        """The same, as many at a time as are there."""
         position = after or 0
         tail = self._tail(prefixes, after)
+        begins = tuple(prefixes)
+        is_all = begins == tail.prefixes
         tail.followers += 1
         try:
             while True:
                 try:
-                    async with aclosing(tail.since(position)) as items:
-                        async for item in items:
-                            if not isinstance(item, CaughtUp):
-                                position = item.position
-                            if not isinstance(item, StoredEvent) or _begins(item, prefixes):
-                                yield item
+                    async with aclosing(tail.since(position)) as lots:
+                        async for lot in lots:
+                            position = _last_position(lot, position)
+                            wanted = lot if is_all else [i for i in lot if _is_of(i, begins)]
+                            if wanted:
+                                yield wanted
                 except Missed:
                     async with aclosing(self._missed(prefixes, position)) as missed:
-                        async for item in missed:
-                            position = item.position
-                            yield item
+                        async for lot in missed:
+                            position = _last_position(lot, position)
+                            yield lot
         finally:
             tail.followers -= 1
             if not tail.followers:
@@ -191,9 +207,11 @@ class KurrentStore(EventStore):
 
     async def _missed(
         self, prefixes: Sequence[str], after: int
-    ) -> AsyncGenerator[StoredEvent | Checkpoint, None]:
+    ) -> AsyncGenerator[Sequence[Followed], None]:
         """All that matches up to the present end, and that it was all."""
         failures = 0
+        lot: list[Followed] = []
+        size = 0
         while True:
             heed_cancellation()
             try:
@@ -201,18 +219,22 @@ class KurrentStore(EventStore):
                 async with aclosing(_generator(self.read_all(prefixes, after or None))) as reading:
                     async for event in reading:
                         after = event.position
-                        yield event
+                        lot.append(event)
+                        size += len(event.data)
+                        if len(lot) >= LOT_MAX or size >= LOT_BYTES_MAX:
+                            yield lot
+                            lot, size = [], 0
             except StoreUnavailable as error:
                 logger.info("follow_again", position=after, reason=str(error), attempt=failures)
                 await pause(failures)
                 failures += 1
             else:
-                yield Checkpoint(max(head, after))
+                yield [*lot, Checkpoint(max(head, after))]
                 return
 
     async def _follow_alone(
         self, prefixes: Sequence[str], after: int | None = None
-    ) -> AsyncGenerator[Followed, None]:
+    ) -> AsyncGenerator[Sequence[Followed], None]:
         """One subscription after another, for ever, from the last item it gave."""
         position = after
         failures = 0
@@ -220,12 +242,11 @@ class KurrentStore(EventStore):
             heed_cancellation()
             client = _client(self._uri)
             try:
-                async with aclosing(_subscribed(client, prefixes, position)) as items:
-                    async for item in items:
+                async with aclosing(_subscribed(client, prefixes, position)) as lots:
+                    async for lot in lots:
                         failures = 0
-                        if not isinstance(item, CaughtUp):
-                            position = item.position
-                        yield item
+                        position = _last_position(lot, position)
+                        yield lot
                 reason = "the subscription ended"
             except Silent as error:
                 reason = str(error)
@@ -393,9 +414,9 @@ class KurrentStore(EventStore):
 
 async def _subscribed(
     client: kurrent.AsyncKurrentDBClient, prefixes: Sequence[str], after: int | None
-) -> AsyncGenerator[Followed, None]:
+) -> AsyncGenerator[Sequence[Followed], None]:
     async with asyncio.timeout(STALL_TIMEOUT_S):
-        subscription = await client.subscribe_to_all(
+        subscription: Any = await client.subscribe_to_all(
             commit_position=after,
             include_checkpoints=True,
             include_caught_up=True,
@@ -415,16 +436,68 @@ async def _subscribed(
 
     # Not `async with subscription`: inside it a broken stream ends as if all were said.
     try:
-        async with aclosing(watched(subscription, SILENCE_S, is_missing)) as items:
-            async for recorded in items:
-                if recorded.is_caught_up:
-                    yield CaughtUp()
-                    continue
-                seen = recorded.commit_position
-                yield Checkpoint(seen) if recorded.is_checkpoint else _stored(recorded)
+        arriving = _arriving(subscription)
+        async with aclosing(watched(arriving, SILENCE_S, is_missing)) as lots:
+            async for responses in lots:
+                found = [_followed(subscription, each) for each in responses]
+                lot = [item for item in found if item is not None]
+                seen = _last_position(lot, seen)
+                yield lot
     finally:
         with suppress(Exception):
             await subscription.stop()
+
+
+async def _arriving(subscription: Any) -> AsyncGenerator[Sequence[Any], None]:  # noqa: ANN401 - see `_followed`
+    """What the server sends, as much at a time as is there. Raises what ends it."""
+    arrived: asyncio.Queue[Any] = subscription._read_resp_queue  # noqa: SLF001 - as `_followed`
+    while True:
+        responses = [await arrived.get()]
+        while not arrived.empty():
+            responses.append(arrived.get_nowait())
+        is_over = responses[-1] is None
+        if is_over:
+            responses.pop()
+        yield responses
+        if is_over:
+            await subscription.stop()
+            return
+
+
+def _followed(subscription: Any, response: Any) -> Followed | None:  # noqa: ANN401 - it has no stubs
+    """An event made from its message at once: the client's way to it takes as long again."""
+    read = response.event
+    if response.WhichOneof("content") != "event" or read.HasField("link"):
+        recorded = subscription._filter_recorded_event(  # noqa: SLF001 - what its iterator does
+            subscription._convert_read_resp(response)  # noqa: SLF001 - as above
+        )
+        if recorded is None:
+            return None
+        if recorded.is_caught_up:
+            return CaughtUp()
+        position = recorded.commit_position
+        return Checkpoint(position) if recorded.is_checkpoint else _stored(recorded)
+    event = read.event
+    told = event.metadata
+    return StoredEvent(
+        UUID(event.id.string),
+        told["type"],
+        event.data,
+        _read_metadata(event.custom_metadata),
+        event.stream_identifier.stream_name.decode(),
+        event.stream_revision,
+        event.commit_position,
+        _micros(datetime.fromtimestamp(int(told["created"]) / _TICKS_PER_S, UTC)),
+        told["content-type"] == _JSON,
+    )
+
+
+def _last_position(lot: Sequence[Followed], before: T) -> int | T:
+    """Position of the last item that has one."""
+    for item in reversed(lot):
+        if not isinstance(item, CaughtUp):
+            return item.position
+    return before
 
 
 def _client(uri: str) -> kurrent.AsyncKurrentDBClient:
@@ -445,6 +518,10 @@ def _client(uri: str) -> kurrent.AsyncKurrentDBClient:
 async def _close(client: kurrent.AsyncKurrentDBClient) -> None:
     with suppress(Exception):
         await client.close()
+
+
+def _is_of(item: Followed, prefixes: tuple[str, ...]) -> bool:
+    return not isinstance(item, StoredEvent) or item.stream.startswith(prefixes)
 
 
 def _begins(event: StoredEvent, prefixes: Sequence[str]) -> bool:
@@ -498,9 +575,13 @@ def _stored(event: kurrent.RecordedEvent) -> StoredEvent:
         event.stream_name,
         event.stream_position,
         event.commit_position,
-        (recorded - _EPOCH) // _MICROSECOND,
-        event.content_type == "application/json",
+        _micros(recorded),
+        event.content_type == _JSON,
     )
+
+
+def _micros(recorded: datetime) -> int:
+    return (recorded - _EPOCH) // _MICROSECOND
 
 
 def _read_metadata(data: bytes) -> Mapping[str, str]:

@@ -3,7 +3,8 @@
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
 
 from libs.event_store import (
     NO_STREAM,
@@ -77,21 +78,25 @@ class MemoryStore(EventStore):
         self, prefixes: Sequence[str], after: int | None = None
     ) -> AsyncIterator[Followed]:
         """Matching events after a position, then live; checkpoints tell of what did not match."""
+        async with aclosing(self.follow_lots(prefixes, after)) as lots:
+            async for lot in lots:
+                for item in lot:
+                    yield item
+
+    async def follow_lots(
+        self, prefixes: Sequence[str], after: int | None = None
+    ) -> AsyncGenerator[Sequence[Followed], None]:
+        """The same, as many at a time as are there."""
         index = self._index_after(after)
+        begins = tuple(prefixes)
         while True:
             grown = self._grown
-            considered = len(self._log)
-            skipped = 0
-            for event in self._log[index:considered]:
-                if event.stream.startswith(tuple(prefixes)):
-                    skipped = 0
-                    yield event
-                else:
-                    skipped = event.position
-            index = considered
-            if skipped:
-                yield Checkpoint(skipped)
-            yield CaughtUp()
+            fresh = self._log[index:]
+            index += len(fresh)
+            lot: list[Followed] = [event for event in fresh if event.stream.startswith(begins)]
+            if fresh and (not lot or lot[-1] is not fresh[-1]):
+                lot.append(Checkpoint(fresh[-1].position))
+            yield [*lot, CaughtUp()]
             await grown.wait()
 
     async def head(self) -> int:

@@ -4,6 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
+from itertools import islice
 from typing import TypeAlias
 
 from libs.cancelling import end
@@ -13,6 +14,7 @@ Kept: TypeAlias = StoredEvent | Checkpoint
 
 KEPT_ITEMS_MAX = 4_000
 KEPT_BYTES_MAX = 16 << 20
+LOT_MAX = 500
 
 
 class Missed(Exception):
@@ -29,7 +31,7 @@ class Tail:
         self,
         prefixes: Sequence[str],
         after: int | None,
-        follow: Callable[[Sequence[str], int | None], AsyncGenerator[Followed, None]],
+        follow: Callable[[Sequence[str], int | None], AsyncGenerator[Sequence[Followed], None]],
     ) -> None:
         self.prefixes = tuple(prefixes)
         self.followers = 0
@@ -49,8 +51,8 @@ class Tail:
         """Whether all that begins so passes here."""
         return all(prefix.startswith(self.prefixes) for prefix in prefixes)
 
-    async def since(self, position: int) -> AsyncGenerator[Followed, None]:
-        """What lies behind a position, then live, for ever. Raises `Missed`."""
+    async def since(self, position: int) -> AsyncGenerator[Sequence[Followed], None]:
+        """What lies behind a position, then live, for ever, in lots. Raises `Missed`."""
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._run())
         if position < self._start:
@@ -59,14 +61,19 @@ class Tail:
         while True:
             if place < self._dropped:
                 raise Missed
-            if place < self._dropped + len(self._kept):
-                item = self._kept[place - self._dropped]
-                place += 1
-                if item.position > position:
-                    yield item
+            left = self._dropped + len(self._kept) - place
+            if left:
+                # From the end: what is new is there, and a place amidst many is far from both ends.
+                lot = list(islice(reversed(self._kept), left))
+                lot.reverse()
+                place += left
+                for at in range(0, left, LOT_MAX):
+                    fresh = [item for item in lot[at : at + LOT_MAX] if item.position > position]
+                    if fresh:
+                        yield fresh
             elif self._is_caught_up and not is_told:
                 is_told = True
-                yield CaughtUp()
+                yield [CaughtUp()]
             else:
                 await self._grown.wait()
 
@@ -76,12 +83,13 @@ class Tail:
             await end([self._task])
 
     async def _run(self) -> None:
-        async with aclosing(self._follow(self.prefixes, self._after)) as items:
-            async for item in items:
-                if isinstance(item, CaughtUp):
-                    self._is_caught_up = True
-                else:
-                    self._keep(item)
+        async with aclosing(self._follow(self.prefixes, self._after)) as lots:
+            async for lot in lots:
+                for item in lot:
+                    if isinstance(item, CaughtUp):
+                        self._is_caught_up = True
+                    else:
+                        self._keep(item)
                 grown, self._grown = self._grown, asyncio.Event()
                 grown.set()
 

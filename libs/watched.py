@@ -44,6 +44,39 @@ class _Ahead(Generic[T]):
         return item
 
 
+class _Silence:
+    """One timer over all waits: it looks how long the present one lasts. A timer each is dear."""
+
+    def __init__(self, silence_s: float, woken: asyncio.Event) -> None:
+        self._silence_s = silence_s
+        self._woken = woken
+        self._loop = asyncio.get_running_loop()
+        self._since_s: float | None = None
+        self._is_too_long = False
+        self._timer = self._loop.call_later(silence_s, self._look)
+
+    def begins(self) -> None:
+        self._since_s, self._is_too_long = self._loop.time(), False
+
+    def ends(self) -> bool:
+        """Whether it was too long, and is what ended the wait."""
+        self._since_s = None
+        return self._is_too_long
+
+    def close(self) -> None:
+        self._timer.cancel()
+
+    def _look(self) -> None:
+        left_s = self._silence_s
+        if self._since_s is not None:
+            left_s += self._since_s - self._loop.time()
+        if left_s <= 0:
+            left_s = self._silence_s
+            self._is_too_long = not self._woken.is_set()
+            self._woken.set()
+        self._timer = self._loop.call_later(left_s, self._look)
+
+
 async def watched(
     items: AsyncIterator[T], silence_s: float, is_missing: Callable[[], Awaitable[bool]]
 ) -> AsyncGenerator[T, None]:
@@ -52,6 +85,7 @@ async def watched(
     Only the time spent waiting for an item counts, not the time its taker spends on it.
     """
     ahead = _Ahead(items)
+    silence = _Silence(silence_s, ahead.changed)
     suspicions = 0
     try:
         while True:
@@ -62,16 +96,14 @@ async def watched(
                 ahead.reading.result()
                 return
             ahead.changed.clear()
-            try:
-                async with asyncio.timeout(silence_s):
-                    await ahead.changed.wait()
-            except TimeoutError:
+            silence.begins()
+            await ahead.changed.wait()
+            if silence.ends():
                 suspicions = suspicions + 1 if await _ask(is_missing) else 0
                 if suspicions >= SUSPICIONS_MAX:
-                    raise Silent(
-                        f"nothing for {silence_s * suspicions} s, but more is there"
-                    ) from None
+                    raise Silent(f"nothing for {silence_s * suspicions} s, but more is there")
     finally:
+        silence.close()
         await end([ahead.reading])
 
 

@@ -1,7 +1,7 @@
 """Reading our own writes: the store as we use it, and how far we have written in it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from typing import TypeAlias
 
 from libs.event_store import Appended, EventStore, Followed, NewEvent, StoredEvent
@@ -42,6 +42,11 @@ class NotedStore(EventStore):
 
     def follow(self, prefixes: Sequence[str], after: int | None = None) -> AsyncIterator[Followed]:
         return self._store.follow(prefixes, after)
+
+    def follow_lots(
+        self, prefixes: Sequence[str], after: int | None = None
+    ) -> AsyncGenerator[Sequence[Followed], None]:
+        return self._store.follow_lots(prefixes, after)
 
     async def head(self) -> int:
         return await self._store.head()
