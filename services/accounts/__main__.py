@@ -35,8 +35,8 @@ from services.accounts.writer import Writer
 
 # New objects until the collector looks at the youngest; at how many looks it looks at the older.
 GC_THRESHOLDS = (50_000, 20, 50)
-# Pages that nobody waits for become rows, and leave for the bus, together: a commit, or a message,
-# costs as much as the page in it.
+# Pages that follow one another leave for the bus together: a message costs each of its listeners as
+# much as the page in it.
 GATHER_PAGES_S = 0.2
 # Rows are made on a thread beside the writer, who asks for Python's lock many times a page: it gets
 # it within this time, not within five times as long.
@@ -62,7 +62,6 @@ async def main(settings: AccountsSettings) -> None:
             on.database,
             on.store,
             is_busy=lambda: any(each.is_busy for each in writers),
-            commit_every_s=GATHER_PAGES_S,
         )
         relay = Relay(
             ACCOUNTS_ENTRIES.source,
