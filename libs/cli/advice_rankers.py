@@ -197,23 +197,23 @@ def _print(found: Mapping[str, Any]) -> None:
 
 def _print_besides(found: Mapping[str, Any]) -> None:
     """How new a list is, what following it does to a portfolio, and for whom it is good."""
-    classes = sorted({name for each in found["groups"].values() for name in each["ndcg"]})
     table = Table(
         *("ranking", "novelty", "Δ volatility", "Δ Sharpe", "Δ drawdown"),
-        *(f"nDCG {name}" for name in classes),
-        "gap",
         title="a fifth of the portfolio put into the list, less the portfolio as it was",
     )
     for name, row in found["rows"].items():
-        groups = found["groups"][name]
-        told = (groups["ndcg"].get(each) for each in classes)
         table.add_row(
             name,
             f"{row['novelty']:.2f}",
             f"{row['delta_volatility']:+.2%}",
             f"{row['delta_sharpe']:+.3f}",
             f"{row['delta_drawdown']:+.2%}",
-            *("" if value is None else f"{value:.3f}" for value in told),
-            f"{groups['gap']:.3f}",
         )
     console.print(table)
+    groups = found["groups"]
+    by_class = Table("nDCG@10 of class", *groups)
+    for each in sorted({name for group in groups.values() for name in group["ndcg"]}):
+        values = (group["ndcg"].get(each) for group in groups.values())
+        by_class.add_row(each, *("" if value is None else f"{value:.3f}" for value in values))
+    by_class.add_row("gap", *(f"{group['gap']:.3f}" for group in groups.values()))
+    console.print(by_class)

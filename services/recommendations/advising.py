@@ -35,6 +35,7 @@ from services.recommendations.domain.features import (
     investor_features,
     known,
     pair_features,
+    planned,
     shares_of,
 )
 from services.recommendations.domain.proposal import (
@@ -318,12 +319,15 @@ def refuse_nothing(catalogue: Catalogue, judged: Judged) -> None:
 
 
 def question_of(about: Known) -> Question:
+    target = about.investor.preferences.target_minor
     return Question(
         about.investor.investor_id,
         int(about.investor_class),
         tuple(sorted(about.holdings.value_minor)),
         about.horizon_days,
         about.investor.preferences.wanted_themes,
+        planned(known(about.facts, about.now_us)),
+        max(target - about.holdings.total_minor, 0) if target else 0,
     )
 
 

@@ -13,7 +13,9 @@ from services.recommendations.domain.constraints import WHOLE
 from services.recommendations.domain.proposal import Item, Reasoned
 from services.recommendations.domain.ranking import (
     CO_PURCHASE,
+    FEE_GAIN_LEAST,
     LADDER,
+    PLAN,
     POPULARITY,
     Question,
     Ranked,
@@ -21,8 +23,6 @@ from services.recommendations.domain.ranking import (
 )
 
 MILLION = 1_000_000
-# Of the yearly fee: less is no reason to change a share class.
-FEE_GAIN_LEAST = 500
 
 
 def fits(fund: Fund, found: InvestorClass) -> Reasoned:
@@ -53,6 +53,9 @@ def _listed(
         months = str(question.horizon_days // 30)
         yield Reasoned(reasons.FITS_HORIZON, (("months", months),))
     yield from _cheaper(catalogue, question, fund)
+    if PLAN in each.sources and question.goal_gap_minor:
+        gap = (("plan", fund.code), ("gap", str(question.goal_gap_minor)))
+        yield Reasoned(reasons.PLAN_TOP_UP, gap)
     for name, value in sorted(told.items()):
         if name.startswith("contribution:"):
             feature = name.removeprefix("contribution:")

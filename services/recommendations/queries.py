@@ -9,8 +9,8 @@ import orjson
 from sqlalchemy import Connection, Row, Select, bindparam, func, or_, select
 
 from libs.suitability import RiskLevel
-from services.recommendations.domain.catalogue import Catalogue, FeeStep, Fund
-from services.recommendations.domain.features import DAY_US, Fact, Kind
+from services.recommendations.domain.catalogue import Catalogue, Fund
+from services.recommendations.domain.features import DAY_US, FLOWS_DAYS, Fact, Kind
 from services.recommendations.rows import funds as f
 from services.recommendations.rows import own as o
 from services.recommendations.rows import payments as p
@@ -100,7 +100,6 @@ def _funds_with_prices() -> Select[Any]:
 def _fund(row: Row[Any], told: Row[Any] | None, behind: int) -> Fund:
     terms = orjson.loads(row.terms)
     limits, dealing = terms.get("limits", {}), terms.get("dealing", {})
-    table = terms["fee_tables"][-1] if terms.get("fee_tables") else {}
     inception = told.inception_date if told is not None and told.inception_date else ""
     first = inception or row.first_nav_date
     return Fund(
@@ -121,12 +120,9 @@ def _fund(row: Row[Any], told: Row[Any] | None, behind: int) -> Fund:
         top_up_minor=int(limits.get("top_up_minor", 0)),
         daily_minor=int(limits.get("daily_minor", 0)),
         least_days=int(limits.get("lock_days", 0)),
-        front_fee_millionths=_front(table),
+        front_fee_millionths=f.front_millionths(terms),
         yearly_fee_millionths=told.yearly_fee_millionths if told is not None else 0,
-        redemption=tuple(
-            FeeStep(int(band.get("from_days", 0)), int(band.get("rate", 0)))
-            for band in table.get("redemption", ())
-        ),
+        redemption=f.redemption_steps(terms),
         inception_day=day_of(first) if first else None,
         nav_day=day_of(row.nav_date) if row.nav_date else None,
         sessions_behind=behind,
@@ -138,13 +134,6 @@ def _fund(row: Row[Any], told: Row[Any] | None, behind: int) -> Fund:
     )
 
 
-def _front(table: Mapping[str, Any]) -> int:
-    """The rate of the smallest purchase, after discount: the dearest one."""
-    bands = table.get("front", ())
-    rate = int(bands[0].get("rate", 0)) if bands else 0
-    return rate * int(table.get("discount", 1_000_000)) // 1_000_000
-
-
 # ---- facts
 
 
@@ -152,6 +141,7 @@ def facts_of(connection: Connection, investor_id: str, upto: Upto) -> Sequence[F
     """All that is known of one investor, from all three sources."""
     return [
         *_fund_side(connection, investor_id, upto),
+        *_plan_side(connection, investor_id, upto),
         *_own_side(connection, investor_id, upto),
         *_cash_side(connection, investor_id, upto),
     ]
@@ -191,6 +181,37 @@ def _fund_side(connection: Connection, investor_id: str, upto: Upto) -> Iterable
         )
 
 
+_PLANS: Final = (
+    select(f.plans)
+    .where(
+        f.plans.c.plan_id.in_(
+            select(f.plans.c.plan_id).where(f.plans.c.investor_id == bindparam("investor_id"))
+        ),
+        f.plans.c.position <= bindparam("upto"),
+    )
+    .order_by(f.plans.c.plan_id, f.plans.c.position)
+)
+_PLAN_RUNS: Final = frozenset({"PlanCreated", "PlanResumed"})
+_PLAN_RESTS: Final = frozenset({"PlanSuspended", "PlanStopped"})
+
+
+def _plan_side(connection: Connection, investor_id: str, upto: Upto) -> Iterable[Fact]:
+    """Plans begun and resumed as +1 of their fund, suspended and stopped as -1."""
+    plan_id, code, is_running = "", "", False
+    asked = {"investor_id": investor_id, "upto": upto.funds}
+    for row in connection.execute(_PLANS, asked):
+        if row.plan_id != plan_id:
+            plan_id, code, is_running = row.plan_id, row.code, False
+        ran, was = is_running, code
+        is_running = row.event in _PLAN_RUNS or (is_running and row.event not in _PLAN_RESTS)
+        code = row.code or code
+        for told, amount in ((was, -int(ran)), (code, int(is_running))):
+            if amount and (told != code or was != code or ran is not is_running):
+                at = row.recorded_us
+                event_id = f"{row.event_id}/{amount:+d}"
+                yield Fact(at, event_id, Kind.PLAN.value, at, investor_id, told, amount)
+
+
 def _own_side(connection: Connection, investor_id: str, upto: Upto) -> Iterable[Fact]:
     asked = {"investor_id": investor_id, "upto": upto.own}
     for row in connection.execute(_OWN_SIDE, asked):
@@ -226,11 +247,20 @@ def _cash_side(connection: Connection, investor_id: str, upto: Upto) -> Iterable
                 )
 
 
-def nav_facts(connection: Connection, code: str, upto: Upto) -> Sequence[Fact]:
-    """Published prices of a fund; with what was paid out, where that is told."""
+def fund_facts(connection: Connection, code: str, upto: Upto) -> Sequence[Fact]:
+    """All that a fund's features are made of, as of its newest price: what came since is not in.
+
+    Prices count with what was paid out, where that is told. Purchases, sales (at the newest price)
+    and shares held here are sums: of a day, or of all.
+    """
     t = f.navs.c
     query = select(f.navs).where(t.code == code, t.position <= upto.funds)
-    return [
+    rows = list(connection.execute(query))
+    if not rows:
+        return []
+    newest = max(rows, key=lambda row: (row.nav_date, row.position))
+    at = max(row.position for row in rows)
+    prices = [
         Fact(
             row.recorded_us,
             row.event_id,
@@ -240,8 +270,66 @@ def nav_facts(connection: Connection, code: str, upto: Upto) -> Sequence[Fact]:
             code,
             row.accumulated_nav or row.nav,
         )
-        for row in connection.execute(query)
+        for row in rows
     ]
+    return [*prices, *_sums(connection, newest, at), *_fee_facts(connection, code, at)]
+
+
+def _sums(connection: Connection, newest: Row[Any], at: int) -> Iterable[Fact]:
+    """Flows by day in the longest window before the newest price, and the shares held here."""
+    t = f.facts.c
+    price = _price(connection, newest)
+    day = (t.business_us - t.business_us % DAY_US).label("day")
+    since = f.day_us(newest.nav_date) - max(FLOWS_DAYS) * DAY_US
+    flows = (
+        select(t.kind, day, func.sum(t.amount).label("amount"))
+        .where(
+            t.code == newest.code,
+            t.kind.in_((Kind.BOUGHT.value, Kind.SOLD.value)),
+            t.position <= at,
+            t.business_us > since,
+        )
+        .group_by(t.kind, day)
+    )
+    for row in connection.execute(flows):
+        amount = int(row.amount)
+        if row.kind == Kind.SOLD.value:
+            amount = amount * price // 10_000
+        told = f"{newest.code}/{row.kind}/{row.day}"
+        yield Fact(0, told, row.kind, int(row.day), "", newest.code, amount)
+    held = select(func.sum(t.amount)).where(
+        t.code == newest.code, t.kind == Kind.SHARES.value, t.position <= at
+    )
+    shares = int(connection.execute(held).scalar() or 0)
+    size = shares * price // 10_000
+    yield Fact(0, f"{newest.code}/SIZE", Kind.SIZE.value, 0, "", newest.code, size)
+
+
+def _price(connection: Connection, newest: Row[Any]) -> int:
+    """Minor units of ten thousand shares at a price."""
+    found = connection.execute(
+        select(f.funds.c.nav_scale, f.funds.c.terms).where(f.funds.c.code == newest.code)
+    ).first()
+    if found is None or found.terms is None:
+        return 0
+    shares = int(orjson.loads(found.terms).get("share_scale", 0))
+    return price_of_10k(newest.nav, found.nav_scale, shares)
+
+
+def _fee_facts(connection: Connection, code: str, at: int) -> Iterable[Fact]:
+    t = f.levels.c
+    query = select(f.levels).where(t.code == code, t.position <= at)
+    for row in connection.execute(query):
+        told = f"{code}/FEE/{row.position}"
+        yield Fact(
+            row.recorded_us,
+            told,
+            Kind.FEE.value,
+            row.recorded_us,
+            "",
+            code,
+            row.fee_millionths,
+        )
 
 
 def level_and_price(

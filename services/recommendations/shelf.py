@@ -125,7 +125,7 @@ class Shelf:
             upto = queries.Upto(0, self.funds_position, 0, self.clock())
             found = await self.database.read(
                 lambda c: {
-                    (code, at): fund_features(queries.nav_facts(c, code, upto), upto.at_us)
+                    (code, at): fund_features(queries.fund_facts(c, code, upto), upto.at_us)
                     for code, at in missing
                 }
             )

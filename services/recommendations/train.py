@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from services.recommendations.ranking import artifact, evaluation
+from services.recommendations.ranking.besides import TEST_DAYS
 from services.recommendations.ranking.heard import from_database
 from services.recommendations.ranking.interactions import (
     Interactions,
@@ -103,7 +104,7 @@ def run_training(asked: argparse.Namespace) -> None:
 def run_evaluation(asked: argparse.Namespace) -> None:
     """All rankings on a simulated population; the table goes to `--out`."""
     world = world_of(asked.investors, asked.simulated, asked.funds, SEED)
-    last = int(world.market.days[-1]) - evaluation.TEST_DAYS
+    last = int(world.market.days[-1]) - TEST_DAYS
     dates = [last - DAYS_APART * n for n in range(asked.dates)][::-1]
     found = evaluation.evaluate(
         world.interactions, world.market, world.levels, dates, askers=asked.askers, told=told

@@ -82,6 +82,8 @@ class Catalogue:
     today: int = 0
     codes: Sequence[str] = field(init=False)
     index: Mapping[str, int] = field(init=False)
+    # Places of the share classes of one fund, by its family.
+    families: Mapping[str, Sequence[int]] = field(init=False, repr=False)
     _sets: dict[tuple[str, object], FundSet] = field(init=False, default_factory=dict, repr=False)
     _codes: dict[FundSet, tuple[str, ...]] = field(init=False, default_factory=dict, repr=False)
     _flags: dict[FundSet, bytes] = field(init=False, default_factory=dict, repr=False)
@@ -94,6 +96,11 @@ class Catalogue:
         object.__setattr__(self, "funds", ordered)
         object.__setattr__(self, "codes", tuple(fund.code for fund in ordered))
         object.__setattr__(self, "index", {fund.code: n for n, fund in enumerate(ordered)})
+        families: dict[str, list[int]] = {}
+        for place, fund in enumerate(ordered):
+            if fund.family:
+                families.setdefault(fund.family, []).append(place)
+        object.__setattr__(self, "families", families)
         minima = ((n, fund.first_minor) for n, fund in enumerate(ordered))
         caps = ((n, fund.daily_minor) for n, fund in enumerate(ordered) if fund.daily_minor)
         object.__setattr__(self, "_minima", _up_to(minima))

@@ -20,6 +20,8 @@ DAY_US: Final = 86_400_000_000
 MILLION: Final = 1_000_000
 HALF_LIFE_DAYS: Final = 30.0
 WINDOWS_DAYS: Final = (7, 30, 90)
+# Windows of a fund's net flows, in days up to its newest price.
+FLOWS_DAYS: Final = (5, 20, 60)
 _SESSIONS: Final = {"1m": 21, "3m": 63, "6m": 126, "12m": 252}
 _VOLATILITIES: Final = (60, 250)
 _YEAR: Final = 252
@@ -39,6 +41,8 @@ class Kind(Enum):
     PLAN = "PLAN"  # amount: +1 begun or resumed, -1 stopped
     LEVEL = "LEVEL"  # amount: the level
     NAV = "NAV"  # amount: price at the fund's scale
+    FEE = "FEE"  # amount: of a year's holding, millionths
+    SIZE = "SIZE"  # amount: minor units held here
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -124,6 +128,15 @@ def shares_of(facts: Iterable[Fact]) -> Mapping[str, int]:
     return {code: shares for code, shares in held.items() if shares > 0}
 
 
+def planned(facts: Iterable[Fact]) -> tuple[str, ...]:
+    """Funds of plans that run, in the order of codes."""
+    running: dict[str, int] = {}
+    for fact in facts:
+        if fact.kind == Kind.PLAN.value:
+            running[fact.fund_code] = running.get(fact.fund_code, 0) + fact.amount
+    return tuple(sorted(code for code, count in running.items() if count > 0))
+
+
 def bought_since(facts: Iterable[Fact], since_us: int) -> Mapping[str, int]:
     """Minor units ordered by fund since a time."""
     bought: dict[str, int] = {}
@@ -155,10 +168,14 @@ def series(facts: Iterable[Fact], at_us: int) -> Sequence[tuple[int, int]]:
     return sorted(prices.items())
 
 
-def fund_features(facts: Iterable[Fact], at_us: int) -> Features:
-    """Of one fund, from the prices known at a time; windows are counted in prices."""
-    prices = [price for _, price in series(facts, at_us) if price > 0]
+def fund_features(facts: Sequence[Fact], at_us: int) -> Features:
+    """Of one fund, as of its newest price known at a time; windows of prices count prices."""
+    priced = series(facts, at_us)
+    prices = [price for _, price in priced if price > 0]
     features = {"prices": len(prices) * MILLION}
+    if priced:
+        features |= _demand(facts, at_us, priced[-1][0])
+        features["age_days"] = (priced[-1][0] - priced[0][0]) * MILLION // DAY_US
     for name, sessions in _SESSIONS.items():
         if len(prices) > sessions:
             features[f"return_{name}"] = _ratio(prices[-1], prices[-1 - sessions])
@@ -168,6 +185,23 @@ def fund_features(facts: Iterable[Fact], at_us: int) -> Features:
             features[f"volatility_{days}d"] = _volatility(returns[-days:])
     if prices:
         features["drawdown_12m"] = _drawdown(prices[-_YEAR - 1 :])
+    return features
+
+
+def _demand(facts: Sequence[Fact], at_us: int, newest_us: int) -> Features:
+    """What was bought less what was sold, what is held here, and what it costs."""
+    mine = known(facts, at_us)
+    features: dict[str, int] = {}
+    for days in FLOWS_DAYS:
+        since = newest_us - days * DAY_US
+        recent = [f for f in mine if f.business_us > since]
+        bought = sum(f.amount for f in recent if f.kind == Kind.BOUGHT.value)
+        sold = sum(f.amount for f in recent if f.kind == Kind.SOLD.value)
+        features[f"net_flow_{days}d"] = (bought - sold) * MILLION
+    features["size_minor"] = sum(f.amount for f in mine if f.kind == Kind.SIZE.value) * MILLION
+    fees = [f.amount for f in mine if f.kind == Kind.FEE.value]
+    if fees:
+        features["fee"] = fees[-1]
     return features
 
 

@@ -17,8 +17,9 @@ MILLION: Final = 1_000_000
 POPULARITY: Final = "popularity"
 CO_PURCHASE: Final = "co_purchase"
 LADDER: Final = "goal_ladder"
+CHEAPER: Final = "cheaper_share_class"
+PLAN: Final = "running_plan"
 PRICE_MODEL: Final = "price_model"
-PREFERENCE: Final = frozenset({POPULARITY, CO_PURCHASE, LADDER})
 # What a theme that was asked for adds to a blended score.
 WANTED_GAIN: Final = 0.1
 
@@ -32,6 +33,9 @@ class Question:
     held: tuple[str, ...]
     horizon_days: int
     wanted_themes: tuple[str, ...] = ()
+    # Funds of running plans, and what is missing to the goal (minor units; 0: nothing, or no goal).
+    planned: tuple[str, ...] = ()
+    goal_gap_minor: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,33 @@ class Neighbour:
 
 
 Sources = Mapping[str, Mapping[str, float]]
+
+# What every ranking adds of an investor's own holdings and plans, whatever it learnt itself.
+OWN_WEIGHTS: Final = {CHEAPER: 1.0, PLAN: 0.5}
+# Of the yearly fee (millionths): less is no reason to change a share class.
+FEE_GAIN_LEAST: Final = 500
+
+
+def own_sources(catalogue: Catalogue, question: Question, eligible: FundSet) -> Sources:
+    """Cheaper share classes of what is held, by the yearly fee saved; funds of running plans."""
+    found: dict[str, dict[str, float]] = {}
+    flags, days = catalogue.flags(eligible), question.horizon_days
+    for held in question.held:
+        place = catalogue.index.get(held)
+        family = "" if place is None else catalogue.funds[place].family
+        if place is None or not family:
+            continue
+        for other in catalogue.families[family]:
+            saved = catalogue.fee_millionths(place, days) - catalogue.fee_millionths(other, days)
+            if flags[other] and saved >= FEE_GAIN_LEAST:
+                scores = found.setdefault(CHEAPER, {})
+                code = catalogue.codes[other]
+                scores[code] = max(scores.get(code, 0.0), float(saved))
+    for code in question.planned:
+        place = catalogue.index.get(code)
+        if place is not None and flags[place]:
+            found.setdefault(PLAN, {})[code] = 1.0
+    return found
 
 
 class Ranker(Protocol):
@@ -217,8 +248,10 @@ def rank(
     seed: int,
 ) -> tuple[Sequence[Ranked], Sequence[Ranked]]:
     """The list, and the candidates it was taken from. The same arguments, the same list."""
-    sources = ranker.sources(question, eligible)
-    blended = _blend(catalogue, sources, ranker.weights(), question, eligible, rules)
+    own = own_sources(catalogue, question, eligible)
+    sources = {**ranker.sources(question, eligible), **own}
+    weights = {**OWN_WEIGHTS, **ranker.weights()}
+    blended = _blend(catalogue, sources, weights, question, eligible, rules)
 
     def ranked(each: tuple[float, str, float]) -> Ranked:
         _, code, score = each

@@ -9,11 +9,13 @@ from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, Table, Text
 
 from libs.event_store import StoredEvent
 from libs.read_model import Patch, Put, ReadModel, Write
+from services.recommendations.domain.catalogue import FeeStep
 from services.recommendations.domain.features import DAY_US, Kind
 
 _PACKAGE: Final = "hefu.funds.v1."
 _EPOCH: Final = date(1970, 1, 1)
 _CODE_LENGTH: Final = 6
+_YEAR_DAYS: Final = 365
 
 metadata = MetaData()
 
@@ -53,6 +55,8 @@ levels = Table(
     Column("code", Text, primary_key=True),
     Column("position", BigInteger, primary_key=True),
     Column("level", Integer, nullable=False),
+    # Front-end and redemption fee of a year's holding, by the terms published here (millionths).
+    Column("fee_millionths", BigInteger, nullable=False),
     Column("recorded_us", BigInteger, nullable=False),
 )
 orders = Table(
@@ -83,10 +87,50 @@ facts = Table(
 Index("heard_facts_of_investor", facts.c.investor_id, facts.c.position)
 Index("heard_facts_of_fund", facts.c.code, facts.c.kind, facts.c.position)
 
+# Each event of a plan; those after the first say nothing of whose it is.
+plans = Table(
+    "heard_plans",
+    metadata,
+    Column("plan_id", Text, primary_key=True),
+    Column("position", BigInteger, primary_key=True),
+    Column("event_id", Text, nullable=False),
+    Column("event", Text, nullable=False),
+    Column("investor_id", Text, nullable=False),
+    Column("code", Text, nullable=False),
+    Column("recorded_us", BigInteger, nullable=False),
+)
+Index("heard_plans_of_investor", plans.c.investor_id)
+
 
 def day_us(text: str) -> int:
     """The start of a date (ISO 8601) in microseconds since 1970."""
     return (date.fromisoformat(text) - _EPOCH).days * DAY_US
+
+
+def front_millionths(terms: Mapping[str, Any]) -> int:
+    """The rate of the smallest purchase, after discount: the dearest one."""
+    table = _fee_table(terms)
+    bands = table.get("front", ())
+    rate = int(bands[0].get("rate", 0)) if bands else 0
+    return rate * int(table.get("discount", 1_000_000)) // 1_000_000
+
+
+def redemption_steps(terms: Mapping[str, Any]) -> tuple[FeeStep, ...]:
+    return tuple(
+        FeeStep(int(band.get("from_days", 0)), int(band.get("rate", 0)))
+        for band in _fee_table(terms).get("redemption", ())
+    )
+
+
+def _fee_of_a_year(terms: Mapping[str, Any]) -> int:
+    steps = reversed(redemption_steps(terms))
+    out = next((step.rate_millionths for step in steps if step.from_days <= _YEAR_DAYS), 0)
+    return front_millionths(terms) + out
+
+
+def _fee_table(terms: Mapping[str, Any]) -> Mapping[str, Any]:
+    tables = terms.get("fee_tables")
+    return tables[-1] if tables else {}
 
 
 def project(stored: StoredEvent) -> Iterator[Write]:
@@ -127,6 +171,7 @@ def _published(stored: StoredEvent, body: Mapping[str, Any]) -> Iterator[Write]:
         {
             "code": terms["code"],
             "level": level,
+            "fee_millionths": _fee_of_a_year(terms),
             "recorded_us": stored.recorded_us,
             **at,
         },
@@ -211,8 +256,18 @@ def _shares(stored: StoredEvent, shares: int, day: str) -> Write:
 
 def _plan(stored: StoredEvent, body: Mapping[str, Any]) -> Iterator[Write]:
     terms = body.get("terms", {})
-    investor_id, code = terms.get("investor_id", ""), terms.get("fund_code", "")
-    yield _fact(stored, investor_id, code, Kind.PLAN, 1, stored.recorded_us)
+    yield Put(
+        plans,
+        {
+            "plan_id": stored.stream.removeprefix("plan-"),
+            "position": stored.position,
+            "event_id": str(stored.id),
+            "event": stored.type.removeprefix(_PACKAGE),
+            "investor_id": terms.get("investor_id", ""),
+            "code": terms.get("fund_code", ""),
+            "recorded_us": stored.recorded_us,
+        },
+    )
 
 
 def _fact(
@@ -247,8 +302,10 @@ _TOLD: Final[Mapping[str, Callable[[StoredEvent, Mapping[str, Any]], Iterator[Wr
     "HoldingLotAdded": _lot,
     "HoldingSharesRedeemed": _redeemed,
     "HoldingIncomeAccrued": _accrued,
-    "PlanCreated": _plan,
+    **dict.fromkeys(
+        ("PlanCreated", "PlanChanged", "PlanSuspended", "PlanResumed", "PlanStopped"), _plan
+    ),
 }
 
 PREFIXES: Final = ("fund-", "fund_order-", "holding-", "plan-")
-model = ReadModel("heard_funds", 1, "funds", PREFIXES, metadata, project)
+model = ReadModel("heard_funds", 2, "funds", PREFIXES, metadata, project)

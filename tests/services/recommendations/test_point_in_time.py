@@ -57,7 +57,7 @@ def _digest(connection: object, issued: what.Issued, upto: queries.Upto) -> str:
     for item in issued.items:
         code = item.fund_code
         subjects[f"fund:{code}"] = fund_features(
-            queries.nav_facts(c, code, upto),  # type: ignore[arg-type]
+            queries.fund_facts(c, code, upto),  # type: ignore[arg-type]
             upto.at_us,
         )
         subjects[f"pair:{code}"] = pair_features(facts, upto.at_us, code)
@@ -79,7 +79,14 @@ async def test_rebuilt_features_equal_the_stored_ones_and_later_events_change_no
     await told.lot(name, "000002", 480_000)
     await told.lot(name, "000004", 90_000)
     await told.top_up(WALLET_ACCOUNT, 1_000_000)
+    terms = {"investor_id": name, "fund_code": "000002"}
+    begun = ("PlanCreated", {"plan_id": "p1", "terms": terms})
+    await told.tell("plan-p1", "funds", [begun, ("PlanSuspended", {}), ("PlanResumed", {})])
+    day = TODAY.isoformat()
+    # The newest price comes after the purchase: flows and size count up to it.
+    await told.again("000002", "FundNavPublished", {"nav": {"nav_date": day, "nav": "10000"}})
     await world.heard(served.parts)
+    of_fund = (await served.parts.shelf.features_of(["000002"]))["000002"]
     await served.wallet.ListRecommendations(listing(name, 1))
     await served.wallet.ProposePortfolio(portfolio(name, 2, 10_000_000))
 
@@ -87,6 +94,7 @@ async def test_rebuilt_features_equal_the_stored_ones_and_later_events_change_no
     await told.order(name, "000004", 700_000, "C3")
     await told.lot(name, "000002", 10_000, day="2026-09-01")
     await told.top_up(WALLET_ACCOUNT, 5)
+    await told.tell("plan-p1", "funds", [("PlanStopped", {})])
     corrected = {
         "before": {"nav_date": TODAY.isoformat(), "nav": "10000"},
         "after": {"nav_date": TODAY.isoformat(), "nav": "20000"},
@@ -103,6 +111,12 @@ async def test_rebuilt_features_equal_the_stored_ones_and_later_events_change_no
     assert features["cash_in_30d"] == 1_000_000 * 1_000_000
     assert features["amounts_faded"] > 0
     assert features["funds_held"] == 2_000_000
+    assert features["plans"] == 1_000_000
+    assert of_fund["net_flow_5d"] == 500_000 * 1_000_000
+    assert of_fund["size_minor"] > 0
+    assert of_fund["fee"] == 150 + 5_000
+    again = await served.parts.advice.known(name)
+    assert again.features["plans"] == 0
 
 
 async def test_the_same_question_on_the_same_log_gives_the_same_items_in_another_process(

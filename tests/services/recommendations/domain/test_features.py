@@ -92,4 +92,32 @@ def test_returns_risk_and_drawdown_of_a_fund_are_those_of_its_prices() -> None:
     assert found["return_1m"] == -9_900 or found["return_1m"] == 10_000
     assert found["drawdown_12m"] == 9_900
     assert found["volatility_60d"] > 0
-    assert fund_features(known[:10], AT_US).keys() == {"prices", "drawdown_12m"}
+    few = fund_features(known[:10], AT_US)
+    assert not any(name.startswith(("return_", "volatility_")) for name in few)
+    assert few["age_days"] == 9_000_000
+
+
+def told(kind: Kind, day: int, amount: int) -> Fact:
+    return Fact(day * DAY_US, f"{kind}/{day}", kind.value, day * DAY_US, "", "000001", amount)
+
+
+def test_flows_are_what_was_bought_less_what_was_sold_up_to_the_newest_price() -> None:
+    known = [
+        *(nav(n, 100, n, str(n)) for n in (10, 100)),
+        told(Kind.BOUGHT, 98, 500),
+        told(Kind.SOLD, 97, 200),
+        told(Kind.BOUGHT, 85, 1_000),
+        told(Kind.SOLD, 50, 4_000),
+        told(Kind.BOUGHT, 30, 9_000_000),
+        told(Kind.SIZE, 0, 77),
+        told(Kind.FEE, 1, 1_500),
+        told(Kind.FEE, 60, 1_200),
+    ]
+
+    found = fund_features(known, 100 * DAY_US)
+    before = fund_features(known, 59 * DAY_US)
+
+    flows = {days: found[f"net_flow_{days}d"] // 1_000_000 for days in (5, 20, 60)}
+    assert flows == {5: 300, 20: 1_300, 60: -2_700}
+    assert (found["fee"], before["fee"]) == (1_200, 1_500)
+    assert (found["size_minor"], found["age_days"]) == (77_000_000, 90_000_000)

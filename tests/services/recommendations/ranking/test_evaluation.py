@@ -3,12 +3,8 @@
 import numpy as np
 import pytest
 
-from services.recommendations.ranking.evaluation import (
-    TEST_DAYS,
-    asked_at,
-    evaluate,
-    verdicts,
-)
+from services.recommendations.ranking.besides import TEST_DAYS
+from services.recommendations.ranking.evaluation import asked_at, evaluate, verdicts
 from tests.services.recommendations.ranking.small import SEED, small_world
 
 
