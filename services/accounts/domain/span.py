@@ -70,7 +70,8 @@ def reserve(command: ReservePart, digest: Digest, caller: Caller, book: Book) ->
             _add(means, after, book)
     fact = PartReserved(command.reservation_id, command.span_id, tuple(legs), tuple(means.values()))
     balances = _with_means(fact.means, 1, book)
-    return _entry(fact, command.reservation_id, digest, caller, book, balances)
+    entry = _entry(fact, command.reservation_id, digest, caller, book, balances)
+    return entry._replace(correlation_id=command.moves[0].correlation_id)
 
 
 def _add(means: dict[str, SetAside], after: BalanceAfter, book: Book) -> None:

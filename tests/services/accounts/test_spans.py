@@ -126,7 +126,8 @@ async def test_a_group_over_shards_sees_its_own_effects_and_is_all_or_nothing() 
             (
                 desk.transferring(debit(rich, 100), credit(two, 100)),
                 desk.transferring(debit(three, 301), credit(two, 301)),
-                desk.transferring(debit(two, 1), credit(three, 1)),
+                # This fault stands earlier in the table, and is not the group's first.
+                desk.transferring(debit(two, 1), credit(desk.id(), 1)),
             )
         )
 
@@ -243,7 +244,11 @@ async def test_a_fact_is_posted_once_and_is_free_again_where_it_was_refused() ->
 
         too_much = await journal.do(split(501))
         racing = await asyncio.gather(*(journal.do(split(100)) for _ in range(3)))
+        # Another shard would decide this one.
+        legs = (debit(two, 3), credit(one, 2), credit(three, 1))
+        elsewhere = await journal.do(desk.transferring(*legs, fact_key="split/1"))
 
+        assert reason_of(elsewhere) == "FACT_ALREADY_POSTED"
         assert reason_of(too_much) == "BALANCE_TOO_LOW"
         assert sorted(map(reason_of, racing)) == ["", *["FACT_ALREADY_POSTED"] * 2]
         assert await journal.posted(one) == 400
