@@ -216,15 +216,11 @@ class Applying:
     async def _confirmations(
         self, registrar: Registrar, key: str, rows: Sequence[ConfirmationRow]
     ) -> Booked:
-        begun = [row for row in rows if is_begun_by_registrar(row.business_code)]
-        accounts = await self._accounts([row.transaction_account_id for row in begun])
         answers: list[Answer] = []
         unknown_codes = 0
         for number, row in enumerate(rows, 1):
             confirmation = confirmation_of(row, key, number)
             if is_begun_by_registrar(row.business_code):
-                known = accounts.get(row.transaction_account_id)
-                answers += await self._begun(registrar, confirmation, row, known)
                 continue
             order_id = order_id_of(row.app_sheet_serial_no) or str(
                 named_id("unknown order", registrar.ta_id, row.app_sheet_serial_no)
@@ -241,7 +237,27 @@ class Applying:
             answers.append(Answer(order_id, investor, confirmation, refusal=refusal))
         done = await self.desk.book(registrar.ta_id, answers)
         done.breaks += unknown_codes
+        done.add(await self._by_registrar(registrar, key, rows))
         return done
+
+    async def _by_registrar(
+        self, registrar: Registrar, key: str, rows: Sequence[ConfirmationRow]
+    ) -> Booked:
+        """Rows that it began by itself, after all others: they are about what is held by then."""
+        begun = [
+            (number, row)
+            for number, row in enumerate(rows, 1)
+            if is_begun_by_registrar(row.business_code)
+        ]
+        accounts = await self._accounts([row.transaction_account_id for _, row in begun])
+        answers: list[Answer] = []
+        for number, row in begun:
+            confirmation, known = (
+                confirmation_of(row, key, number),
+                accounts.get(row.transaction_account_id),
+            )
+            answers += await self._begun(registrar, confirmation, row, known)
+        return await self.desk.book(registrar.ta_id, answers)
 
     async def _begun(
         self,

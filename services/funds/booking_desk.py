@@ -73,6 +73,14 @@ class Booked:
     cash: Counter[Purpose] = field(default_factory=Counter)
     agency_minor: int = 0
 
+    def add(self, more: "Booked") -> None:
+        """Count what came of other rows of the file too."""
+        self.booked += more.booked
+        self.rejected += more.rejected
+        self.breaks += more.breaks
+        self.cash.update(more.cash)
+        self.agency_minor += more.agency_minor
+
 
 @dataclass(frozen=True, slots=True)
 class BookingDesk:

@@ -130,12 +130,14 @@ class FundWorld:
                     return found
                 await asyncio.sleep(0.1)  # another process works; there is no event to wait for
 
-    async def some_breaks(self) -> list[funds.FundBreak]:
-        """Wait until some stand."""
+    async def some_breaks(self, fund_code: str = "") -> list[funds.FundBreak]:
+        """Wait until some stand, of a fund where one is told."""
         async with asyncio.timeout(WAIT_S):
-            while not (found := await self.breaks()):  # noqa: ASYNC110 - as above
+            while True:
+                found = await self.breaks()
+                if any(each.fund_code == fund_code or not fund_code for each in found):
+                    return found
                 await asyncio.sleep(0.1)  # as above
-        return found
 
     async def is_even(self) -> bool:
         """Whether units tie out with the registrar's own books right now."""

@@ -210,3 +210,23 @@ async def test_a_wallet_back_end_sees_an_investors_part_of_what_the_nominee_got(
     (paid,) = [each for each in orders if each.business_code == "143"]
     assert (paid.terms.investor_id, paid.confirmed_minor) == (INVESTOR, 346_36)
     assert served.world.journal.balances[WALLET] == 346_36
+
+
+async def test_units_that_come_with_the_same_file_can_be_taken_by_force() -> None:
+    world = World()
+    registrar = Scripted(world)
+    async with world.funds() as parts:
+        await set_up(parts, terms(register_model=RegisterModel.OMNIBUS))
+        await place(world, parts)
+        await cut_off(world, parts)
+        (order,) = registrar.orders()
+        await registrar.hand_in(parts, {"07": [registrar.price()]})
+        world.now_us = at("2026-09-28 09:00")
+        # The registrar has booked the purchase before it took 1,000.00 of it: at 1.0025.
+        forced = registrar.forced(NOMINEE, 100_000, 100_250)
+        rows = [forced, registrar.bought(order, UNITS, FEE)]
+        left = balance(registrar, UNITS - 100_000)
+        await registrar.hand_in(parts, {"04": rows, "05": [left]})
+        await world.until(DAY, "TaDayReconciled")
+        assert await held(parts) == (UNITS - 100_000, 0)
+        assert await standing(parts) == []
