@@ -235,6 +235,8 @@ ACTS = st.lists(
 def test_nothing_enforced_is_ever_exceeded(acts: list[tuple[int, int, int, int]]) -> None:
     """Each act: what, how much, on which of the last payments, how many hours on."""
     desk, now_ms, made = Desk(DAILY, MONTHLY, ROLLING, SINGLE), 0, list[str]()
+    # What counts, kept for ever and one by one: day, time, minor units.
+    kept: dict[str, tuple[str, int, int]] = {}
     for what, minor, which, hours in acts:
         now_ms += hours * 3_600_000
         day = f"2026-09-{1 + now_ms // ROLLING_MS:02d}"
@@ -242,21 +244,23 @@ def test_nothing_enforced_is_ever_exceeded(acts: list[tuple[int, int, int, int]]
         standing = desk.scope.reservations.get(target)
         if what == 0 or standing is None:
             payment_id, event = desk.reserve(minor, day, now_ms)
-            made += [payment_id] if isinstance(event, Reserved) else []
+            if isinstance(event, Reserved):
+                made.append(payment_id)
+                kept[payment_id] = day, now_ms, minor
         elif what == 1 and standing.stage is Stage.RESERVED:
-            desk.do(Confirm(target, min(minor, standing.minor)))
+            moved = min(minor, standing.minor)
+            desk.do(Confirm(target, moved))
+            kept[target] = (*kept[target][:2], moved)
         elif what == 2 and standing.stage is Stage.RESERVED:
             desk.do(Release(target, "FAILED"))
+            del kept[target]
         for limit, most in ((DAILY, 1_000), (MONTHLY, 1_500), (ROLLING, 700)):
             counted = [
-                each.minor
-                for each in desk.scope.reservations.values()
-                if each.stage is not Stage.RELEASED
-                and (
-                    (limit is DAILY and each.made.business_date == day)
-                    or (limit is MONTHLY and each.made.business_date[:7] == day[:7])
-                    or (limit is ROLLING and each.made.at_ms > now_ms - ROLLING_MS)
-                )
+                counts
+                for made_on, made_ms, counts in kept.values()
+                if (limit is DAILY and made_on == day)
+                or (limit is MONTHLY and made_on[:7] == day[:7])
+                or (limit is ROLLING and made_ms > now_ms - ROLLING_MS)
             ]
             assert sum(counted) <= most
             left, _ = left_of(limit, desk.scope, day, now_ms)
