@@ -23,6 +23,8 @@ from services.recommendations.domain.ranking import (
 )
 
 MILLION = 1_000_000
+# Told to two decimals: less than this would read as nothing, and nobody bought it lately.
+LEAST_POPULAR = 0.005
 
 
 def fits(fund: Fund, found: InvestorClass) -> Reasoned:
@@ -45,7 +47,7 @@ def _listed(
     if each.sources.get(CO_PURCHASE) and "investors" in told:
         evidence = (("investors", told["investors"]), ("similarity", told["similarity"]))
         yield Reasoned(reasons.HELD_PEERS_BOUGHT, evidence)
-    if popular := each.sources.get(POPULARITY):
+    if (popular := each.sources.get(POPULARITY, 0.0)) >= LEAST_POPULAR:
         yield Reasoned(reasons.POPULAR_IN_BAND, (("popularity", f"{popular:.2f}"),))
     if fund.theme and fund.theme in question.wanted_themes:
         yield Reasoned(reasons.WANTED_THEME, (("theme", fund.theme),))
