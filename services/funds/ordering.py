@@ -298,6 +298,8 @@ class Ordering:
     async def _give_back(self, order: life.Begun) -> Command | None:
         kind, owed = order.terms.kind, return_of(order)
         before = order.returned or life.Returned(0, 0)
+        if order.advance_id:
+            await self._tell_of_advance(order)
         if owed.amount_minor:
             fund = await self._fund(kind.fund_code)
             back = _move(
@@ -321,6 +323,24 @@ class Ordering:
             lift = holdings.ReleasePurchase(order.placed.order_id)
             await self._to_holding(order, kind.fund_code, lift, "lift")
         return Record(owed)
+
+    async def _tell_of_advance(self, order: life.Begun) -> None:
+        """The wallet was paid, and what was to repay it comes to nothing: two operators decide."""
+        advance = (await self.aggregates.advances.load(order.advance_id)).state
+        if not isinstance(advance, advances.Begun):
+            raise AssertionError("an advance that was paid was begun")  # noqa: TRY004 - a bug
+        place = order.placed.order_id
+        refusal = order.refusal.reason if order.refusal is not None else "NOT_REDEEMED"
+        terms = about(
+            advance.terms.ta_id,
+            order.trade_date or days.utc_day(self.clock()),
+            fund_code=order.terms.kind.fund_code,
+            order_id=place,
+            investor_id=order.terms.investor_id,
+            ours=str(advance.terms.amount_minor),
+            description=f"{refusal}: the advance is not repaid; its shares stay earmarked",
+        )
+        await self.breaking.find(BreakType.CASH_DIFF, f"{place}/advance", terms)
 
     async def _is_released(self, order: life.Begun) -> bool:
         """Give the hold back; False where the journal has captured it, which nobody undoes."""

@@ -504,6 +504,9 @@ def return_of(order: Begun) -> Returned:
     if isinstance(kind, Subscription):
         taken = before.amount_minor + (0 if order.stage in DROPPED else order.confirmed_minor)
         return Returned(max(0, kind.amount.minor - taken) if order.is_funded else 0, 0)
+    if order.advance_id:
+        # They were paid for at once: the investor does not have them beside the money.
+        return Returned(0, 0)
     is_all = order.stage in DROPPED
     shares = (order.placed.shares if is_all else order.remaining_shares) - before.shares
     return Returned(0, max(0, shares) if order.is_frozen else 0)

@@ -12,6 +12,7 @@ from services.funds.cash import DIV, FAST
 from services.funds.clients.payments import Fate
 from services.funds.domain import facility as facilities
 from services.funds.domain import plan as plans
+from services.funds.domain.breaks import BreakType, Repair
 from services.funds.domain.order_terms import DividendModeChange, FastRedemption, Terms
 from services.funds.domain.product import FeeTable, FundTerms, Limits
 from services.funds.domain.ta_day import Purpose
@@ -31,6 +32,7 @@ from tests.services.funds.dealing import (
     place,
 )
 from tests.services.funds.scripted import CONFIRM, FUND, Scripted, classify, set_up, terms
+from tests.services.funds.test_differences import repair, standing
 from tests.services.funds.worlds import (
     CURRENCY,
     INVESTOR,
@@ -115,6 +117,35 @@ async def test_money_is_in_the_wallet_at_once_and_the_redemption_repays_the_bank
         assert await held(parts) == (400_000, 0)
     assert world.journal.balances[WALLET] == 600_000
     assert (world.journal.balances[ADVANCED], world.journal.sums(FAST)) == (0, 0)
+
+
+async def test_where_the_registrar_refuses_to_repay_the_shares_stay_and_operators_are_told() -> (
+    None
+):
+    world = World()
+    registrar = Scripted(world)
+    async with world.funds() as parts:
+        await own_money(world, parts, registrar)
+        await place(world, parts, FastRedemption(FUND, 600_000), 2)
+        await cut_off(world, parts, NEXT)
+        registrar.begin(NEXT, AFTER)
+        (order,) = registrar.orders()
+        await registrar.hand_in(parts, {"07": [income(CONFIRM, 0)]})
+        no = registrar.sold(order, 0, 0, return_code="0005", confirmed_vol=0)
+        world.now_us = at("2026-09-30 09:00")
+        await registrar.hand_in(parts, {"04": [no], "05": [registrar.balance(1_000_000)]})
+        await world.until_order(2, "Returned")
+
+        # The money and the shares are not both the investor's.
+        assert await held(parts) == (1_000_000, 600_000)
+        (found,) = await standing(parts)
+        terms = found.terms
+        assert (terms.type, terms.order_id) == (BreakType.CASH_DIFF, order_id(2))
+        assert (terms.ours, terms.theirs) == ("600000", "")
+        await repair(parts, found, Repair.POST)
+        await world.until_many("fund_break-", "FundBreakClosed")
+        assert await standing(parts) == []
+    assert (world.journal.balances[WALLET], world.journal.sums(FAST)) == (600_000, -600_000)
 
 
 async def test_what_the_advanced_shares_earn_meanwhile_is_collected_for_the_bank() -> None:

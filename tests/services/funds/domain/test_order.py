@@ -432,6 +432,16 @@ def test_a_subscription_of_which_the_rest_is_refused_gives_that_back() -> None:
     assert return_of(after) == Returned(6_000_00, 0)
 
 
+def test_shares_that_were_paid_for_at_once_do_not_come_back_beside_the_money() -> None:
+    refused = Refused("ILLIQUID", "", "0009")
+    unpaid = [*placed(FAST), FROZEN, FundingFailed("REFUSED", "")]
+
+    assert return_of(state_of(unpaid)) == Returned(0, 6_000_00)
+    assert return_of(state_of([*sent(FAST), refused])) == Returned(0, 0)
+    assert next_step(state_of([*sent(FAST), refused])) is Action.GIVE_BACK
+    assert next_step(state_of([*sent(FAST), refused, Returned(0, 0)])) is None
+
+
 def test_a_fast_redemption_is_repaid_by_the_ordinary_one() -> None:
     answer = row(FAST)
     history = [
