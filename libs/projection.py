@@ -48,7 +48,7 @@ class Behind(Exception):
 class Projection:
     """With a bus the source is another service, heard in order; without, our store is followed."""
 
-    def __init__(  # noqa: PLR0913 - what it stands on, and how it shares the processor
+    def __init__(
         self,
         model: ReadModel,
         database: Database,
@@ -57,12 +57,10 @@ class Projection:
         bus: Bus | None = None,
         is_busy: Callable[[], bool] | None = None,
         give_way_times: float = GIVE_WAY_TIMES,
-        commit_every_s: float = COMMIT_EVERY_S,
     ) -> None:
         """`is_busy`: whether work is under way in this process that must not wait for rows.
 
         Then the rows take a part of the time only, unless somebody waits for them.
-        `commit_every_s`: rows that nobody waits for are committed so often at most.
         """
         self.model = model
         self.name = f"projection:{model.name}"
@@ -79,7 +77,6 @@ class Projection:
         self._is_prepared = False
         self._is_busy = is_busy
         self._give_way_times = give_way_times
-        self._commit_every_s = commit_every_s
         self._awaited = 0
         self._wanted = asyncio.Event()
 
@@ -146,7 +143,7 @@ class Projection:
                 self.is_caught_up = batch.is_caught_up
                 await self._give_way(begun)
                 if self._kept_at_s >= begun and len(batch.events) < BATCH_EVENTS_MAX:
-                    await self._gather(begun + self._commit_every_s)
+                    await self._gather(begun + COMMIT_EVERY_S)
 
     async def _give_way(self, begun: float) -> None:
         """Leave the processor to who is busy, several times as long as the last rows took."""

@@ -62,8 +62,6 @@ from services.recommendations.shelf import Loader, Shelf, no_more, no_news
 Driver: TypeAlias = ProcessDriver[what.Command, what.State, what.Event, PlaceOrder]
 
 ROWS_WITHIN_S = 10.0
-# Rows of answers that nobody waits for are committed so often at most.
-OWN_ROWS_EVERY_S = 0.2
 # A thread that writes rows leaves the processor to the answers after so long at most; the
 # interpreter's own 5 ms are a quarter of what an answer may take.
 SWITCH_S = 0.001
@@ -140,7 +138,6 @@ def build(  # noqa: PLR0913 - all that it stands on
         database,
         store,
         is_busy=lambda: advice.is_busy,
-        commit_every_s=OWN_ROWS_EVERY_S,
     )
     heard = Projection(funds_rows.model, database, store, bus=bus)
     paid = Projection(payments_rows.model, database, store, bus=bus)

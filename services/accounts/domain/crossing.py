@@ -15,10 +15,10 @@ from services.accounts.domain.entries import (
     CrossingBegun,
     CrossingEnded,
     Entry,
-    Fact,
     PostedLeg,
 )
 from services.accounts.domain.kinds import Direction
+from services.accounts.domain.of_today import of_today
 from services.accounts.domain.refusals import Reason, Refused
 from services.accounts.domain.terms import Digest
 
@@ -26,7 +26,7 @@ _DEBIT = int(Direction.DEBIT)
 
 
 def begin(command: BeginCrossing, digest: Digest, caller: Caller, book: Book) -> Entry:
-    return _entry(CrossingBegun(*command), command.crossing_id, digest, caller, book, ())
+    return of_today(CrossingBegun(*command), command.crossing_id, digest, caller, book, ())
 
 
 def end(command: EndCrossing, digest: Digest, caller: Caller, book: Book) -> Entry:
@@ -36,7 +36,7 @@ def end(command: EndCrossing, digest: Digest, caller: Caller, book: Book) -> Ent
         raise Refused(Reason.HOLD_NOT_FOUND, "crossing_id", "no such transfer between shards")
     back = tuple(PostedLeg(leg.account_id, *leg[2:]) for leg in legs)
     fact = CrossingEnded(crossing_id, reason, field, description, back)
-    return _entry(fact, command.request_id, digest, caller, book, _balances(back, book))
+    return of_today(fact, command.request_id, digest, caller, book, _balances(back, book))
 
 
 def _balances(legs: tuple[PostedLeg, ...], book: Book) -> tuple[BalanceAfter, ...]:
@@ -47,18 +47,4 @@ def _balances(legs: tuple[PostedLeg, ...], book: Book) -> tuple[BalanceAfter, ..
     return tuple(
         balance_after(account, account.posted + net * account.sign, account.held, account.incoming)
         for account, net in moved.values()
-    )
-
-
-def _entry(
-    fact: Fact,
-    command_id: str,
-    digest: Digest,
-    caller: Caller,
-    book: Book,
-    balances: tuple[BalanceAfter, ...],
-) -> Entry:
-    today = book.business_date
-    return Entry(
-        fact, command_id, caller.name, "", digest.hash, digest.checks, today, today, None, balances
     )

@@ -22,10 +22,10 @@ from services.accounts.domain.entries import (
     BoundsSet,
     BusinessDateMoved,
     Entry,
-    Fact,
     PeriodLocked,
 )
 from services.accounts.domain.kinds import Kind, floor_of
+from services.accounts.domain.of_today import of_today
 from services.accounts.domain.refusals import Reason, Refused
 from services.accounts.domain.terms import Digest
 
@@ -41,8 +41,8 @@ def open_account(command: OpenAccount, digest: Digest, caller: Caller, book: Boo
         text = "the owner has this account already"
         raise Refused(Reason.ACCOUNT_KEY_TAKEN, "owner", text)
     opened = AccountOpened(account_id, owner, kind, currency, ordinal, ceiling)
-    first = BalanceAfter(account_id, 1, 0, 0, 0)
-    return _entry(opened, account_id, digest, caller, book, first, correlation_id=correlation_id)
+    first = (BalanceAfter(account_id, 1, 0, 0, 0),)
+    return of_today(opened, account_id, digest, caller, book, first, correlation_id=correlation_id)
 
 
 def freeze(command: FreezeAccount, digest: Digest, caller: Caller, book: Book) -> Entry:
@@ -54,7 +54,7 @@ def freeze(command: FreezeAccount, digest: Digest, caller: Caller, book: Book) -
         command.purpose,
         command.stop_captures,
     )
-    return _entry(fact, command.freeze_id, digest, caller, book, unchanged(account))
+    return of_today(fact, command.freeze_id, digest, caller, book, (unchanged(account),))
 
 
 def unfreeze(command: UnfreezeAccount, digest: Digest, caller: Caller, book: Book) -> Entry:
@@ -62,7 +62,7 @@ def unfreeze(command: UnfreezeAccount, digest: Digest, caller: Caller, book: Boo
     if command.freeze_id not in account.freezes:
         raise Refused(Reason.FREEZE_NOT_FOUND, "freeze_id", "no such freeze stands")
     fact = AccountUnfrozen(command.freeze_id, command.account_id)
-    return _entry(fact, command.request_id, digest, caller, book, unchanged(account))
+    return of_today(fact, command.request_id, digest, caller, book, (unchanged(account),))
 
 
 def close(command: CloseAccount, digest: Digest, caller: Caller, book: Book) -> Entry:
@@ -79,7 +79,7 @@ def close(command: CloseAccount, digest: Digest, caller: Caller, book: Book) -> 
     if account.posted:
         raise Refused(Reason.ACCOUNT_NOT_EMPTY, "account_id", f"posted {account.posted}")
     fact = AccountClosed(command.account_id)
-    return _entry(fact, command.request_id, digest, caller, book, unchanged(account))
+    return of_today(fact, command.request_id, digest, caller, book, (unchanged(account),))
 
 
 def reopen(command: ReopenAccount, digest: Digest, caller: Caller, book: Book) -> Entry:
@@ -91,7 +91,7 @@ def reopen(command: ReopenAccount, digest: Digest, caller: Caller, book: Book) -
     if not account.is_closed:
         raise Refused(Reason.ACCOUNT_OPEN, "account_id", "the account is not closed")
     fact = AccountReopened(command.account_id, command.purpose)
-    return _entry(fact, command.request_id, digest, caller, book, unchanged(account))
+    return of_today(fact, command.request_id, digest, caller, book, (unchanged(account),))
 
 
 def set_bounds(command: SetBounds, digest: Digest, caller: Caller, book: Book) -> Entry:
@@ -108,7 +108,7 @@ def set_bounds(command: SetBounds, digest: Digest, caller: Caller, book: Book) -
         text = f"{account.available} is available"
         raise Refused(Reason.BALANCE_TOO_LOW, "floor_minor", text)
     fact = BoundsSet(command.account_id, command.floor, command.ceiling, command.purpose)
-    return _entry(fact, command.request_id, digest, caller, book, unchanged(account))
+    return of_today(fact, command.request_id, digest, caller, book, (unchanged(account),))
 
 
 def move_business_date(
@@ -121,7 +121,7 @@ def move_business_date(
         text = f"the business date is {book.business_date}"
         raise Refused(Reason.BUSINESS_DATE_PAST, "to_date", text)
     fact = BusinessDateMoved(book.business_date, command.to_date)
-    return _entry(fact, command.request_id, digest, caller, book, None)
+    return of_today(fact, command.request_id, digest, caller, book)
 
 
 def lock_period(command: LockPeriod, digest: Digest, caller: Caller, book: Book) -> Entry:
@@ -133,7 +133,7 @@ def lock_period(command: LockPeriod, digest: Digest, caller: Caller, book: Book)
         text = f"locked up to {book.locked_date} already"
         raise Refused(Reason.PERIOD_LOCKED, "last_date", text)
     fact = PeriodLocked(command.last_date)
-    return _entry(fact, command.request_id, digest, caller, book, None)
+    return of_today(fact, command.request_id, digest, caller, book)
 
 
 def _known(account_id: str, book: Book) -> Account:
@@ -148,29 +148,3 @@ def _open_account(account_id: str, book: Book) -> Account:
     if account.is_closed:
         raise Refused(Reason.ACCOUNT_CLOSED, "account_id", "the account is closed")
     return account
-
-
-def _entry(  # noqa: PLR0913 - the parts of an entry
-    fact: Fact,
-    command_id: str,
-    digest: Digest,
-    caller: Caller,
-    book: Book,
-    balance: BalanceAfter | None,
-    *,
-    correlation_id: str = "",
-) -> Entry:
-    today = book.business_date
-    balances = () if balance is None else (balance,)
-    return Entry(
-        fact,
-        command_id,
-        caller.name,
-        correlation_id,
-        digest.hash,
-        digest.checks,
-        today,
-        today,
-        None,
-        balances,
-    )

@@ -21,7 +21,6 @@ from services.accounts.domain.commands import (
 from services.accounts.domain.entries import (
     BalanceAfter,
     Entry,
-    Fact,
     PartReleased,
     PartReserved,
     PostedLeg,
@@ -32,6 +31,7 @@ from services.accounts.domain.entries import (
     TransferPosted,
 )
 from services.accounts.domain.kinds import Kind
+from services.accounts.domain.of_today import of_today
 from services.accounts.domain.refusals import Reason, Refused
 from services.accounts.domain.terms import Digest
 from services.accounts.domain.transfers import transfer
@@ -45,7 +45,7 @@ _UNBOUNDED = frozenset({Kind.SHARD_TRANSIT, Kind.CLEARING})
 def begin(command: BeginSpan, digest: Digest, caller: Caller, book: Book) -> Entry:
     fact = SpanBegun(*command[1:])
     correlation_id = command.transfer.correlation_id
-    entry = _entry(fact, command.transfer_id, digest, caller, book, ())
+    entry = of_today(fact, command.transfer_id, digest, caller, book, ())
     return entry._replace(correlation_id=correlation_id)
 
 
@@ -70,7 +70,7 @@ def reserve(command: ReservePart, digest: Digest, caller: Caller, book: Book) ->
             _add(means, after, book)
     fact = PartReserved(command.reservation_id, command.span_id, tuple(legs), tuple(means.values()))
     balances = _with_means(fact.means, 1, book)
-    entry = _entry(fact, command.reservation_id, digest, caller, book, balances)
+    entry = of_today(fact, command.reservation_id, digest, caller, book, balances)
     return entry._replace(correlation_id=command.moves[0].correlation_id)
 
 
@@ -90,7 +90,7 @@ def release(command: ReleasePart, digest: Digest, caller: Caller, book: Book) ->
         raise Refused(Reason.HOLD_NOT_FOUND, "reservation_id", "nothing is set aside")
     fact = PartReleased(command.reservation_id, known.span_id)
     balances = _with_means(known.means, -1, book)
-    return _entry(fact, command.request_id, digest, caller, book, balances)
+    return of_today(fact, command.request_id, digest, caller, book, balances)
 
 
 def decide_span(command: DecideSpan, digest: Digest, caller: Caller, book: Book) -> Entry:
@@ -98,7 +98,7 @@ def decide_span(command: DecideSpan, digest: Digest, caller: Caller, book: Book)
     span = _open_span(command.span_id, book)
     if span.decided is not None:
         raise Refused(Reason.IDEMPOTENCY_KEY_REUSED, "span_id", "it has been decided")
-    return _entry(SpanDecided(*command[1:]), command.request_id, digest, caller, book, ())
+    return of_today(SpanDecided(*command[1:]), command.request_id, digest, caller, book, ())
 
 
 def end_span(command: EndSpan, digest: Digest, caller: Caller, book: Book) -> Entry:
@@ -106,7 +106,7 @@ def end_span(command: EndSpan, digest: Digest, caller: Caller, book: Book) -> En
     decided = _open_span(command.span_id, book).decided
     if decided is None:
         raise Refused(Reason.HOLD_NOT_FOUND, "span_id", "it is not decided yet")
-    return _entry(SpanEnded(*decided), command.request_id, digest, caller, book, ())
+    return of_today(SpanEnded(*decided), command.request_id, digest, caller, book, ())
 
 
 def _open_span(span_id: str, book: Book) -> Span:
@@ -129,17 +129,3 @@ def _with_means(means: tuple[SetAside, ...], sign: int, book: Book) -> tuple[Bal
             )
         )
     return tuple(balances)
-
-
-def _entry(
-    fact: Fact,
-    command_id: str,
-    digest: Digest,
-    caller: Caller,
-    book: Book,
-    balances: tuple[BalanceAfter, ...],
-) -> Entry:
-    today = book.business_date
-    return Entry(
-        fact, command_id, caller.name, "", digest.hash, digest.checks, today, today, None, balances
-    )

@@ -17,6 +17,7 @@ from services.accounts.domain.entries import (
     WindowOpened,
     WindowSealed,
 )
+from services.accounts.domain.of_today import of_today
 from services.accounts.domain.refusals import Reason, Refused
 from services.accounts.domain.terms import Digest
 
@@ -48,7 +49,7 @@ def _open(command: OpenWindow, digest: Digest, caller: Caller, book: Book) -> De
     clearing = clearing_account_of(window_id)
     fact = WindowOpened(window_id, bank_id, currency, clearing, 0)
     balances = (BalanceAfter(clearing, 1, 0, 0, 0),)
-    return _entry(fact, window_id, digest, caller, book, balances)
+    return of_today(fact, window_id, digest, caller, book, balances)
 
 
 def _seal(command: SealWindow, digest: Digest, caller: Caller, book: Book) -> Decided:
@@ -70,7 +71,7 @@ def _seal(command: SealWindow, digest: Digest, caller: Caller, book: Book) -> De
         window.ordinal + 1,
     )
     balances = (BalanceAfter(clearing, 1, 0, 0, 0),)
-    return _entry(fact, next_id, digest, caller, book, balances)
+    return of_today(fact, next_id, digest, caller, book, balances)
 
 
 def _close(command: CloseWindow, digest: Digest, caller: Caller, book: Book) -> Decided:
@@ -85,7 +86,7 @@ def _close(command: CloseWindow, digest: Digest, caller: Caller, book: Book) -> 
         raise Refused(Reason.WINDOW_NOT_EMPTY, "window_id", text)
     fact = WindowClosed(window.window_id, window.clearing_account_id)
     close_id = str(derived_id(window.window_id, "close"))
-    return _entry(fact, close_id, digest, caller, book, (unchanged(clearing),))
+    return of_today(fact, close_id, digest, caller, book, (unchanged(clearing),))
 
 
 def _window(window_id: str, book: Book) -> Window:
@@ -99,26 +100,3 @@ def _unused(window_id: str, field: str, caller: Caller, book: Book) -> None:
     known = book.ids.get(caller.name, {})
     if window_id in known or window_id in book.windows:
         raise Refused(Reason.IDEMPOTENCY_KEY_REUSED, field, "the id names something else")
-
-
-def _entry(
-    fact: WindowOpened | WindowSealed | WindowClosed,
-    command_id: str,
-    digest: Digest,
-    caller: Caller,
-    book: Book,
-    balances: tuple[BalanceAfter, ...],
-) -> Entry:
-    today = book.business_date
-    return Entry(
-        fact,
-        command_id,
-        caller.name,
-        "",
-        digest.hash,
-        digest.checks,
-        today,
-        today,
-        None,
-        balances,
-    )
