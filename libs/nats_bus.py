@@ -200,10 +200,11 @@ class NatsBus(Bus):
 
     @contextmanager
     def _judged(self, source: str) -> Iterator[None]:
-        """Errors of the client and of the server, in our terms."""
+        """Errors of the client and of the server, in our terms; the client forgets cancellations."""
         connection = self._client.stats["reconnects"]
         try:
             yield
+            heed_cancellation()
         except _NotTaken as error:
             if error.code == _WRONG_LAST_SEQUENCE:
                 raise Fenced(str(error)) from error

@@ -142,3 +142,18 @@ async def test_renewing_what_is_not_there_changes_nothing(bus: Bus, source: str)
     await bus.renew(source)
 
     assert await bus.last(source) is None
+
+
+async def test_who_is_told_to_end_in_the_middle_of_a_call_ends(bus: Bus, source: str) -> None:
+    """At whichever turn of the loop: also at the one in which the answer comes."""
+    await bus.publish(source, [message(source, 0)], 0)
+
+    for turns in range(2_000):
+        asking = asyncio.create_task(bus.last(source))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        was_done = not asking.cancel()
+        await asyncio.wait([asking])
+        assert asking.cancelled() or was_done, f"told to end at turn {turns}, and it goes on"
+        if was_done:
+            break
