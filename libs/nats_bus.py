@@ -200,7 +200,7 @@ class NatsBus(Bus):
 
     @contextmanager
     def _judged(self, source: str) -> Iterator[None]:
-        """Errors of the client and of the server, in our terms; the client forgets cancellations."""
+        """Errors of client and server, in our terms. What the client forgets, we do not: an end."""
         connection = self._client.stats["reconnects"]
         try:
             yield
