@@ -102,7 +102,7 @@ class Projection:
                 "read_model_of_another_store",
                 follower=self.name,
                 position=self.position,
-                consequence="its rows are made again from the store it is pointed at",
+                reason="its rows are made again from the store it is pointed at",
             )
             self.position = await self._database.write(self._emptied)
         self._is_prepared = True

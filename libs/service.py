@@ -32,6 +32,8 @@ READY_S = 900.0
 # How often a service says that it waits for the store.
 TELL_EVERY_S = 10.0
 _LOOK_EVERY_S = 0.05
+# A task that was told to end and lives so much longer has forgotten it: it is told again.
+FORGOTTEN_AFTER_S = 3.0
 EXIT_STOPPED = 0
 # Thousands of short-lived tasks and messages at once are the rule: collect less often.
 GC_THRESHOLDS = (50_000, 20, 50)
@@ -76,7 +78,7 @@ async def _supervised(main: Callable[[SettingsT], Awaitable[None]], settings: Se
     work = asyncio.ensure_future(main(settings))
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, work.cancel)
+        loop.add_signal_handler(number, _end, work)
     try:
         await work
     except asyncio.CancelledError:
@@ -90,6 +92,20 @@ async def _supervised(main: Callable[[SettingsT], Awaitable[None]], settings: Se
         log.critical("process_crashed", process=settings.service, exc_info=error)
         return EXIT_CRASHED
     return EXIT_STOPPED
+
+
+def _end(work: asyncio.Future[None]) -> None:
+    """Tell the work to end; what forgets it on the way (see `libs.cancelling`), again and again."""
+    work.cancel()
+    asyncio.get_running_loop().call_later(FORGOTTEN_AFTER_S, _remind, work)
+
+
+def _remind(work: asyncio.Future[None]) -> None:
+    for task in asyncio.all_tasks():
+        if task is not work and task.cancelling():
+            telemetry.get_logger().warning("task_forgot_its_end", task=repr(task.get_coro()))
+            task.cancel()
+    asyncio.get_running_loop().call_later(FORGOTTEN_AFTER_S, _remind, work)
 
 
 @asynccontextmanager
@@ -130,7 +146,7 @@ async def until_ready(store: "EventStore", reached: Callable[[], Awaitable[None]
                 raise StartFailed(f"the event store is not ready: {error}") from error
             if time.monotonic() > told_s + TELL_EVERY_S:
                 told_s = time.monotonic()
-                log.info("store_awaited", seconds=round(told_s - begun_s), reason=str(error))
+                log.info("store_awaited", waited_s=round(told_s - begun_s), reason=str(error))
             await asyncio.sleep(_LOOK_EVERY_S)
         else:
             return

@@ -102,7 +102,7 @@ class IdIndex:
         if await self._page_hash(found.page_number) == bytes(found.page_hash):
             self.position = self._head = found.page_number
             return
-        log.warning("id_index_discarded", journal=self._journal, page=found.page_number)
+        log.warning("id_index_discarded", stream=self._journal, page=found.page_number)
         await self._database.write(self._clear)
 
     def _clear(self, connection: Connection) -> None:
@@ -143,7 +143,7 @@ class IdIndex:
                     await asyncio.sleep(self._commit_every_s)
                 await self.catch_up()
             except DatabaseUnavailable as error:
-                log.warning("id_index_waits", journal=self._journal, reason=str(error))
+                log.warning("id_index_waits", stream=self._journal, reason=str(error))
                 await asyncio.sleep(_RETRY_S)
 
     async def catch_up(self) -> None:

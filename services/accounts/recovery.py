@@ -64,7 +64,7 @@ async def recover(
     async for snapshot in _whole_snapshots(store, newest, snapshots, journal):
         return await _read_on(store, index, snapshot, revision, journal, keep)
     if newest is not None:
-        log.warning("snapshots_discarded", journal=journal, reason="none is whole and matches")
+        log.warning("snapshots_discarded", stream=journal, reason="none is whole and matches")
     return await _read_on(store, index, None, revision, journal, keep)
 
 
@@ -97,7 +97,7 @@ async def _read_on(
             while index.position >= book.floor and index.waiting_keys >= ROWS_MAX:
                 await index.catch_up()
             forget(book, index.position, keep)
-    log.info("journal_recovered", journal=journal, page=book.page_number, snapshot=snapshot_page)
+    log.info("journal_recovered", stream=journal, page=book.page_number, snapshot=snapshot_page)
     parts = snapshot.parts if snapshot else 0
     return Recovered(book, head_hash, position, snapshot_page, parts, revision, entries)
 
@@ -153,7 +153,7 @@ async def _read_snapshot(
     try:
         return await _read_parts(store, stream, first, journal)
     except (SnapshotUnknown, ValueError, TypeError, KeyError) as error:
-        log.warning("snapshot_discarded", journal=journal, revision=first, reason=str(error))
+        log.warning("snapshot_discarded", stream=journal, revision=first, reason=str(error))
         return None
 
 

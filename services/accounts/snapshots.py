@@ -182,7 +182,7 @@ class Snapshots:
             n, size = n + 1, size + len(state)
         await self._store.keep_last(self._stream, self._parts_before + n)
         self._parts_before = n
-        log.info("snapshot_taken", page=taking.page_number, parts=n, bytes=size)
+        log.info("snapshot_taken", page=taking.page_number, parts=n, size_bytes=size)
 
     async def _append(
         self, taking: _Taking, chain: bytes, state: bytes, part: int, parts: int

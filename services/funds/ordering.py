@@ -469,7 +469,7 @@ class Ordering:
         if not isinstance(known, advances.Begun) or minor <= known.income_minor:
             return
         if known.stage is not advances.Stage.PAID:
-            logger.error("fund_income_after_repayment", advance=order.advance_id, minor=minor)
+            logger.error("fund_income_after_repayment", advance_id=order.advance_id)
             return
         owed = advances.Record(advances.IncomeOwed(minor))
         cause = _cause(order.placed.order_id, f"income/{part.row_id}")

@@ -49,7 +49,7 @@ class Repairing:
             outcome = await self._repair(state.terms, state.proposal)
         except Rejected as rejected:
             told = f"{rejected.reason.name}: {rejected.description}"
-            logger.warning("fund_repair_failed", fund_break=break_id, reason=told)
+            logger.warning("fund_repair_failed", break_id=break_id, reason=told)
             fail = breaks.FailRepair(proposal_id, told)
             cause = Cause(f"{proposal_id}/fail", correlation_id=state.terms.order_id)
             return Recorded(fail, cause)

@@ -131,7 +131,7 @@ class Limiting:
             # It stays open and is looked at again: a person must see why.
             logger.warning(
                 "reservation_not_settled",
-                scope=each.scope,
+                stream=f"limit-{each.scope}",
                 payment_id=each.payment_id,
                 reason=rejected.reason.name,
             )
@@ -182,7 +182,7 @@ def _account_of(payment: Begun) -> str:
 
 def _unknown(row: ScopeRow, reserve: d.Reserve, error: BaseException) -> Failed | None:
     """What the posture says where the state of the limits is not known."""
-    logger.warning("limit_not_known", scope=row.scope, reason=str(error))
+    logger.warning("limit_not_known", stream=f"limit-{row.scope}", reason=str(error))
     is_closed = any(
         limit.mode is d.Mode.ENFORCE and limit.posture is d.Posture.CLOSED
         for limit in _applying(row.limits, reserve)

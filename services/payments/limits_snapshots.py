@@ -35,7 +35,7 @@ class LimitsSnapshots:
         try:
             return decode(orjson.loads(stored.data))
         except (KeyError, TypeError, ValueError) as error:
-            logger.warning("limits_snapshot_unreadable", scope=scope, reason=repr(error))
+            logger.warning("limits_snapshot_unreadable", stream=_stream(scope), reason=repr(error))
             return None
 
     async def offer(self, scope: str, state: d.Scope, revision: int, recorded: int) -> None:
@@ -46,7 +46,7 @@ class LimitsSnapshots:
         try:
             await self._take(scope, state, revision)
         except (AppendFailed, StoreUnavailable) as error:
-            logger.warning("limits_snapshot_failed", scope=scope, reason=str(error))
+            logger.warning("limits_snapshot_failed", stream=_stream(scope), reason=str(error))
 
     async def _take(self, scope: str, state: d.Scope, revision: int) -> None:
         at = await self._store.read_one(f"limit-{scope}", revision)

@@ -23,7 +23,6 @@ from services.payments.domain.payment import (
     Command,
     CompleteRefund,
     GiveUpRefund,
-    Reason,
     Record,
     Request,
     Step,
@@ -353,11 +352,9 @@ class Hearing:
                 logger.critical(
                     "fact_refused",
                     payment_id=payment_id,
-                    reason=rejected.reason.name,
-                    description=rejected.description,
+                    reason=f"{rejected.reason.name}: {rejected.description}",
                     event_id=str(event.id),
                     event_type=event.type,
-                    is_absent=rejected.reason is Reason.PAYMENT_NOT_FOUND,
                 )
                 continue
             if next_step(done.state) is not None:

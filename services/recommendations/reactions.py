@@ -131,7 +131,8 @@ class HearingOwn:
             investor_id, known or InvestorClass.C1_MINIMUM, until, version
         )
         if refused is not None:
-            logger.error("class_not_recorded", reason=refused.reason, investor_id=investor_id)
+            stream = f"investor-{investor_id}"
+            logger.error("class_not_recorded", reason=refused.reason, stream=stream)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """How a process runs: it stops when told, and says in one line why it could not start."""
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
@@ -59,6 +60,32 @@ def test_a_signal_ends_it_in_order(tmp_path: Path, number: signal.Signals) -> No
     assert process.returncode == EXIT_STOPPED
     assert said.splitlines()[0] == "closed"
     assert complained == ""
+
+
+def test_a_task_that_forgets_its_end_is_told_again(tmp_path: Path) -> None:
+    body = """
+    async def forgetful():
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            await asyncio.Event().wait()
+
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(forgetful())
+        await asyncio.sleep(0)
+        print("begun", flush=True)
+        await asyncio.Event().wait()
+"""
+    with _process(tmp_path, body) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "begun\n"
+        process.send_signal(signal.SIGTERM)
+        said, _ = process.communicate(timeout=30)
+
+    assert process.returncode == EXIT_STOPPED
+    forgot, stopped = (json.loads(line) for line in said.splitlines())
+    assert (forgot["event"], stopped["event"]) == ("task_forgot_its_end", "process_stopped")
+    assert "forgetful" in forgot["task"]
 
 
 def test_what_cannot_start_says_why_in_one_line(tmp_path: Path) -> None:

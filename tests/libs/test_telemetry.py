@@ -1,11 +1,14 @@
 """Logs are JSON lines of allowed keys; traces travel as W3C headers."""
 
+import ast
 import json
 import socket
 import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +16,7 @@ from libs.decider import trace_headers
 from libs.telemetry import ALLOWED_KEYS, current_headers, span, span_context
 
 HEADERS = {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
+LEVELS = {"debug", "info", "warning", "error", "critical", "exception"}
 HOSTILE = ["\x1b[31m", 'a"b', "a\nb", "\u2028", "\ud800", "x" * 10_000, "{", "\x00", "日切"]
 
 
@@ -34,6 +38,29 @@ def test_a_line_carries_who_and_when_and_only_allowed_keys() -> None:
     assert line["payment_id"] == "p"
     assert line.keys() <= ALLOWED_KEYS
     assert not {"payer_name", "amount"} & line.keys()
+
+
+@pytest.mark.parametrize("folder", ["libs", "services"])
+def test_no_line_of_the_code_has_a_key_that_would_be_dropped(folder: str) -> None:
+    root = Path(__file__).parents[2]
+    dropped = [
+        f"{file.relative_to(root)}:{call.lineno} {keyword.arg}"
+        for file in sorted((root / folder).rglob("*.py"))
+        if not file.is_relative_to(root / "libs" / "gen")
+        for call in _log_calls(ast.parse(file.read_text()))
+        for keyword in call.keywords
+        if keyword.arg not in ALLOWED_KEYS | {"exc_info"}
+    ]
+
+    assert dropped == []
+
+
+def _log_calls(tree: ast.AST) -> Iterator[ast.Call]:
+    for node in ast.walk(tree):
+        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
+            continue
+        if node.func.attr in LEVELS and "log" in ast.unparse(node.func.value):
+            yield node
 
 
 def test_a_line_inside_a_span_names_its_trace() -> None:
