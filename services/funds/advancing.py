@@ -16,12 +16,14 @@ from libs.process import Recorded
 from libs.transient import Unavailable
 from services.funds import cash
 from services.funds.aggregates import Aggregates
+from services.funds.breaking import Breaking
 from services.funds.clients.accounts import Accounts, Move, Posted, Refused
 from services.funds.clients.payments import BankAccount, Carried, Fate, Payments
 from services.funds.domain import advance as advances
 from services.funds.domain import facility as facilities
 from services.funds.domain import order_lifecycle as life
 from services.funds.domain.advance import Action
+from services.funds.domain.breaks import BreakType
 from services.funds.hearing import Awaited
 
 _ACTOR: Final = "funds"
@@ -37,6 +39,7 @@ class Advancing:
     awaited: Awaited
     wake: Callable[[str], None]
     wake_order: Callable[[str], None]
+    breaking: Breaking
 
     async def perform(
         self, advance_id: str, state: advances.Advance, step: Action
@@ -50,6 +53,9 @@ class Advancing:
         order_id = state.terms.order_id
         if isinstance(fact, advances.Paid | advances.Refused):
             self.wake_order(order_id)
+        if isinstance(fact, advances.Repaid):
+            place, told = unpaid_place(order_id), "the advance is repaid"
+            await self.breaking.end(BreakType.ADVANCE_UNPAID, place, told)
         tries = len(state.failed_repays) + len(state.failed_incomes)
         name = f"{advance_id}/{step.name}/{tries}"
         return Recorded(advances.Record(fact), Cause(name, correlation_id=order_id, actor=_ACTOR))
@@ -209,6 +215,11 @@ def facility_id(bank_id: str, currency: str) -> str:
 def advance_id_of(order: life.Begun) -> str:
     """The advance of a fast redemption."""
     return str(derived_id(order.placed.order_id, "advance"))
+
+
+def unpaid_place(order_id: str) -> str:
+    """Where the break stands that an advance is not repaid."""
+    return f"{order_id}/advance"
 
 
 def _id(advance: advances.Begun, purpose: str, ordinal: int = 0) -> str:

@@ -230,7 +230,8 @@ class Applying:
             refusal = None
             if row.return_code != DONE:
                 reason = REFUSALS.get(row.return_code, "REFUSED_BY_REGISTRAR")
-                refusal = (reason, row.error_detail, row.return_code)
+                serial, said = row.app_sheet_serial_no, row.error_detail
+                refusal = life.Refused(reason, said, row.return_code, serial)
                 if row.return_code not in REFUSALS:
                     unknown_codes += 1
                     await self._unknown_code(registrar, order_id, confirmation, row)

@@ -82,10 +82,7 @@ class Batching:
             left = len(contents[file.file_type]) - (file.batch - 1) * ROWS_PER_FILE
             await self.file_room.accept(at, min(left, ROWS_PER_FILE))
         first = file_key(registrar.ta_id, trade_date, ORDERS, 1)
-        marks = [
-            (order.placed.order_id, life.Batched(first, number))
-            for number, order in enumerate(orders, 1)
-        ]
+        marks = [(order, life.Batched(first, number)) for number, order in enumerate(orders, 1)]
         await self._mark(marks, "BATCHED")
         amounts = (row.application_amount for row in rows)
         shares = (row.application_vol for row in rows)
@@ -132,9 +129,7 @@ class Batching:
             return None
         orders = await self._orders(registrar.ta_id, trade_date)
         received = [
-            (order.placed.order_id, life.Received())
-            for order in orders
-            if order.stage is life.Stage.BATCHED
+            (order, life.Received()) for order in orders if order.stage is life.Stage.BATCHED
         ]
         await self._mark(received, "RECEIVED")
         return ta_day.Acknowledged()
@@ -163,10 +158,11 @@ class Batching:
         profile = profile_of(registrar.profile)
         return Package(key, build_index(key, kept, profile), tuple(file for file, _ in kept))
 
-    async def _mark(self, marks: Sequence[tuple[str, life.Fact]], step: str) -> None:
-        async def mark(each: tuple[str, life.Fact]) -> None:
-            order_id, fact = each
-            cause = Cause(f"{order_id}/{step}", correlation_id=order_id, actor=_ACTOR)
+    async def _mark(self, marks: Sequence[tuple[life.Begun, life.Fact]], step: str) -> None:
+        async def mark(each: tuple[life.Begun, life.Fact]) -> None:
+            order, fact = each
+            order_id, name = order.placed.order_id, life.tried(order, step)
+            cause = Cause(f"{order_id}/{name}", correlation_id=order_id, actor=_ACTOR)
             await self.aggregates.orders.transact(order_id, OrderRecord(fact), cause)
 
         await side_by_side(marks, mark)
@@ -182,7 +178,7 @@ class Batching:
         local = local_time(placed.place_us, terms.dealing.time_zone)
         is_whole = terms.register_model.name == "OMNIBUS"
         row = OrderRow(
-            placed.serial,
+            order.serial,
             placed.business_code,
             kind.fund_code,
             trade_date,
@@ -209,7 +205,7 @@ class Batching:
                 )
             case FastRedemption():
                 # A bank has paid for them: from now on their income is no more the investor's.
-                return row._replace(application_vol=placed.shares, take_income_flag="1")
+                return row._replace(application_vol=order.remaining_shares, take_income_flag="1")
             case DividendModeChange(mode=mode):
                 flag = "1" if mode is DividendMode.CASH else "0"
                 return row._replace(def_dividend_method=flag)

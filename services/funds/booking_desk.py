@@ -22,8 +22,9 @@ from services.funds.domain import order_lifecycle as life
 from services.funds.domain.booking import bookings_of
 from services.funds.domain.breaks import BreakType
 from services.funds.domain.expectation import Expected
-from services.funds.domain.order import BeginByRegistrar, Confirm, Record, next_step, says_booked
+from services.funds.domain.order import BeginByRegistrar, Confirm, Record, says_booked
 from services.funds.domain.order_placing import Reason
+from services.funds.domain.order_steps import next_step
 from services.funds.domain.order_terms import (
     REGISTRAR_CODES,
     Confirmation,
@@ -57,8 +58,7 @@ class Answer:
     row: Confirmation
     # Of a movement that the registrar began: whose it is, and where money goes.
     begins: Terms | None = None
-    # Reason, description and the registrar's own code.
-    refusal: tuple[str, str, str] | None = None
+    refusal: life.Refused | None = None
     # What the row ought to say, where that is known before: of a part of a nominee's row.
     expected: Expected | None = None
 
@@ -191,12 +191,10 @@ class BookingDesk:
             first_lots.discard(id_)
             await self.aggregates.holdings.record(id_, command, cause, is_new=is_new)
 
-    async def _refuse(self, answer: Answer, refusal: tuple[str, str, str], done: Booked) -> None:
-        reason, description, code = refusal
-        refused = Record(life.Refused(reason, description, code))
+    async def _refuse(self, answer: Answer, refusal: life.Refused, done: Booked) -> None:
         cause = _cause(answer.order_id, f"row/{answer.row.row_id}/refused")
         try:
-            await self.aggregates.orders.transact(answer.order_id, refused, cause)
+            await self.aggregates.orders.transact(answer.order_id, Record(refusal), cause)
         except Rejected as rejected:
             done.breaks += 1
             await self._contradicted("", answer, rejected)

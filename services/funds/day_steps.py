@@ -158,7 +158,7 @@ class DaySteps:
                 fund_code=state.terms.kind.fund_code,
                 order_id=order_id,
                 investor_id=state.terms.investor_id,
-                ours=state.placed.serial,
+                ours=state.serial,
                 description="sent, and not answered",
             )
             await self.breaking.find(BreakType.MISSING_AT_TA, f"{order_id}/{trade_date}", terms)

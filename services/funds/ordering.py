@@ -14,7 +14,7 @@ from libs.money import Money, exponent
 from libs.process import Recorded
 from libs.trading_calendar import CalendarUnknown
 from services.funds import days
-from services.funds.advancing import advance_id_of
+from services.funds.advancing import advance_id_of, unpaid_place
 from services.funds.aggregates import Aggregates, holding_id
 from services.funds.amending import Amending
 from services.funds.breaking import Breaking, about
@@ -36,15 +36,17 @@ from services.funds.domain.booking import bookings_of
 from services.funds.domain.breaks import BreakType
 from services.funds.domain.order import (
     FUNDING_MAX_US,
+    Command,
+    GiveUpFunding,
+    JudgePart,
+    Record,
+)
+from services.funds.domain.order_steps import (
     Action,
     BookShares,
-    Command,
     Enter,
-    GiveUpFunding,
     Judge,
-    JudgePart,
     PayInvestor,
-    Record,
     SeeCash,
     Step,
     TakeBack,
@@ -66,6 +68,7 @@ from services.funds.expecting import Expecting
 from services.funds.fund_day import FundDays
 from services.funds.opening import Opening
 from services.funds.placing import Placing
+from services.funds.serials import again_of
 
 _ACTOR: Final = "funds"
 # Decimals of the currency's unit in which a day's income is counted.
@@ -120,7 +123,7 @@ class Ordering:
                 name = f"{type(step).__name__}/{row_id}/{_version(order, row_id)}"
             case Action():
                 command = await self._act(order, step)
-                name = step.name
+                name = life.tried(order, step.name)
             case _:
                 assert_never(step)
         return None if command is None else Recorded(command, _cause(order_id, name))
@@ -143,6 +146,8 @@ class Ordering:
                 return await self._accept(order)
             case Action.ROLL_OVER:
                 return await self._roll_over(order)
+            case Action.OFFER_AGAIN:
+                return await self._offer_again(order)
             case Action.GIVE_BACK:
                 return await self._give_back(order)
             case _:
@@ -260,7 +265,8 @@ class Ordering:
         if state.refusal:
             told = "the bank did not advance it: ask for an ordinary redemption"
             return Record(life.FundingFailed(state.refusal, told))
-        return Record(life.AdvancePaid(advance_id, self.clock())) if state.is_paid else None
+        paid = life.AdvancePaid(advance_id, self.clock(), amount)
+        return Record(paid) if state.is_paid else None
 
     async def _accept(self, order: life.Begun) -> Command | None:
         from_us, now_us = accept_from_us(order), self.clock()
@@ -284,7 +290,7 @@ class Ordering:
             closing = days.closing_us(traded, found.trade)
             accepted = life.Accepted(found.trade, found.confirm, found.settle, now_us, closing)
             order_id = order.placed.order_id
-            cause = _cause(order_id, Action.ACCEPT.name)
+            cause = _cause(order_id, life.tried(order, Action.ACCEPT.name))
             await self.aggregates.orders.transact(order_id, Record(accepted), cause)
         return Record(accepted)
 
@@ -324,8 +330,18 @@ class Ordering:
             await self._to_holding(order, kind.fund_code, lift, "lift")
         return Record(owed)
 
+    async def _offer_again(self, order: life.Begun) -> Command | None:
+        """On the next trading day, under another number; operators see it from the first no."""
+        await self._tell_of_advance(order)
+        fund, now_us = await self._fund(order.terms.kind.fund_code), self.clock()
+        day = days.trade_day_of([fund], now_us, is_buying=False)
+        if day is None or (order.trade_date is not None and day <= order.trade_date):
+            return None
+        number = order.offers + 1
+        return Record(life.OfferedAgain(again_of(order.placed.serial, number), number, now_us))
+
     async def _tell_of_advance(self, order: life.Begun) -> None:
-        """The wallet was paid, and what was to repay it comes to nothing: two operators decide."""
+        """The wallet was paid, and what was to repay it has come to nothing so far."""
         advance = (await self.aggregates.advances.load(order.advance_id)).state
         if not isinstance(advance, advances.Begun):
             raise AssertionError("an advance that was paid was begun")  # noqa: TRY004 - a bug
@@ -338,9 +354,13 @@ class Ordering:
             order_id=place,
             investor_id=order.terms.investor_id,
             ours=str(advance.terms.amount_minor),
-            description=f"{refusal}: the advance is not repaid; its shares stay earmarked",
+            theirs=str(order.confirmed_minor),
+            description=(
+                f"{refusal}: the advance is not repaid; its shares stay earmarked,"
+                f" and are offered {life.OFFERS_MAX} times more"
+            ),
         )
-        await self.breaking.find(BreakType.CASH_DIFF, f"{place}/advance", terms)
+        await self.breaking.find(BreakType.ADVANCE_UNPAID, unpaid_place(place), terms)
 
     async def _is_released(self, order: life.Begun) -> bool:
         """Give the hold back; False where the journal has captured it, which nobody undoes."""

@@ -36,7 +36,7 @@ from services.funds.clients.accounts import Accounts
 from services.funds.clients.payments import Payments
 from services.funds.clients.registrar import RegistrarLink
 from services.funds.day_steps import DaySteps
-from services.funds.domain import advance, breaks, order, order_lifecycle, plan, ta_day
+from services.funds.domain import advance, breaks, order, order_lifecycle, order_steps, plan, ta_day
 from services.funds.domain import fund as funds
 from services.funds.expecting import Expecting
 from services.funds.file_room import FileRoom
@@ -54,7 +54,7 @@ from services.funds.sharing import Sharing
 from services.funds.tying_out import TyingOut
 
 OrderDriver: TypeAlias = ProcessDriver[
-    order.Command, order_lifecycle.Order, order_lifecycle.Event, order.Step
+    order.Command, order_lifecycle.Order, order_lifecycle.Event, order_steps.Step
 ]
 DayDriver: TypeAlias = ProcessDriver[ta_day.Command, ta_day.TaDay, ta_day.Event, day_steps.Step]
 RepairDriver: TypeAlias = ProcessDriver[breaks.Command, breaks.Break, breaks.Event, breaks.Action]
@@ -198,10 +198,18 @@ def build(on: Outside, *, steps_at_once: int = 512, watch_every_s: float = 2.0) 
         wakes.order,
         wakes.day,
     )
-    repairing = Repairing(aggregates, file_room, sharing, on.distributor, wakes.order)
+    repairing = Repairing(
+        aggregates,
+        file_room,
+        sharing,
+        on.distributor,
+        wakes.order,
+        on.accounts,
+        wakes.advance,
+    )
     orders: OrderDriver = ProcessDriver(
         aggregates.orders,
-        order.next_step,
+        order_steps.next_step,
         ordering.perform,
         watched.open_orders,
         concurrency=steps_at_once,
@@ -223,7 +231,15 @@ def build(on: Outside, *, steps_at_once: int = 512, watch_every_s: float = 2.0) 
         concurrency=FEW_AT_ONCE,
         watch_every_s=watch_every_s,
     )
-    advancing = Advancing(aggregates, on.accounts, on.payments, awaited, wakes.advance, wakes.order)
+    advancing = Advancing(
+        aggregates,
+        on.accounts,
+        on.payments,
+        awaited,
+        wakes.advance,
+        wakes.order,
+        breaking,
+    )
     advance_driver: AdvanceDriver = ProcessDriver(
         aggregates.advances,
         advance.next_step,

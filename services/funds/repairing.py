@@ -8,16 +8,22 @@ from typing import Final, assert_never
 import structlog
 
 from libs.decider import Cause, Rejected
+from libs.ids import derived_id
 from libs.process import Recorded
 from libs.registrar_files import ConfirmationRow, DividendRow
+from libs.transient import Unavailable
 from services.funds.aggregates import Aggregates
 from services.funds.batching import NOMINEE
 from services.funds.booking_desk import is_begun_by_registrar
+from services.funds.cash import FAST, clearing_id, short
+from services.funds.clients.accounts import Accounts, Move, Refused
+from services.funds.domain import advance as advances
 from services.funds.domain import breaks
+from services.funds.domain import order_lifecycle as life
 from services.funds.domain.breaks import BreakType, Outcome, Repair
 from services.funds.domain.order import AcceptDifference, Amend, Command
 from services.funds.domain.order import Record as OrderRecord
-from services.funds.domain.order_lifecycle import Refused, WalletSpared
+from services.funds.domain.order_lifecycle import WalletSpared
 from services.funds.domain.order_terms import Confirmation
 from services.funds.file_room import FileRoom
 from services.funds.reading import confirmation_of, dividend_of
@@ -37,6 +43,8 @@ class Repairing:
     sharing: Sharing
     distributor: str
     wake: Callable[[str], None]
+    accounts: Accounts
+    wake_advance: Callable[[str], None]
 
     async def perform(
         self, break_id: str, state: breaks.Break, _step: breaks.Action
@@ -69,6 +77,8 @@ class Repairing:
                 spare = OrderRecord(WalletSpared(terms.row_id, proposal.proposal_id))
                 await self._of_order(terms.order_id, spare, proposal.proposal_id)
                 return Outcome.CARRIED_BY_SUSPENSE
+            case Repair.POST if terms.type is BreakType.ADVANCE_UNPAID:
+                return await self._carry(terms.order_id)
             case Repair.KEEP_OURS:
                 return Outcome.OURS_STANDS
             case Repair.ACCEPT_THEIRS | Repair.AMEND | Repair.POST:
@@ -83,13 +93,47 @@ class Repairing:
                 return Outcome.REFUSAL_STANDS
             case BreakType.MISSING_AT_TA:
                 told = "the registrar does not have it; two operators have agreed"
-                gone = OrderRecord(Refused("NOT_AT_REGISTRAR", told))
+                gone = OrderRecord(life.Refused("NOT_AT_REGISTRAR", told, serial=terms.ours))
                 await self._of_order(terms.order_id, gone, proposal_id)
                 return Outcome.ORDER_GIVEN_UP
             case _:
                 accept = AcceptDifference(terms.row_id, proposal_id)
                 await self._of_order(terms.order_id, accept, proposal_id)
                 return Outcome.BOOKED_AS_THEIRS
+
+    async def _carry(self, order_id: str) -> Outcome:
+        """Suspense repays what the registrar has not; the shares stay earmarked, as our claim.
+
+        Only when no try is under way any more, so that nothing repays it twice.
+        """
+        order = (await self.aggregates.orders.load(order_id)).state
+        if not isinstance(order, life.Begun) or order.returned is None:
+            told = "it is still offered to the registrar: suspense carries it after the last try"
+            raise Rejected(breaks.Reason.REPAIR_NOT_POSSIBLE, told)
+        advance = (await self.aggregates.advances.load(order.advance_id)).state
+        if not isinstance(advance, advances.Begun):
+            raise AssertionError("an advance that was paid was begun")  # noqa: TRY004 - a bug
+        terms, id_ = advance.terms, str(derived_id(order_id, "carry_advance"))
+        missing = terms.amount_minor - order.confirmed_minor
+        suspense = short(terms.ta_id, terms.currency)
+        await self.accounts.open([suspense])
+        carry = Move(
+            id_,
+            terms.currency,
+            ((suspense.account_id, missing),),
+            ((clearing_id(terms.ta_id, terms.currency, FAST), missing),),
+            order_id,
+            "carry_advance",
+            f"{order_id}/carry_advance",
+        )
+        done = await self.accounts.post(carry)
+        if isinstance(done, Refused) and done.reason != "FACT_ALREADY_POSTED":
+            raise Unavailable(f"suspense does not carry it: {done.reason}")
+        arrived = advances.Record(advances.ProceedsArrived(missing, id_))
+        cause = Cause(f"{order_id}/carry_advance", correlation_id=order_id, actor=_ACTOR)
+        await self.aggregates.advances.transact(order.advance_id, arrived, cause)
+        self.wake_advance(order.advance_id)
+        return Outcome.CARRIED_BY_SUSPENSE
 
     async def _of_order(self, order_id: str, command: Command, proposal_id: str) -> None:
         cause = Cause(f"{proposal_id}/repair", correlation_id=order_id, actor=_ACTOR)

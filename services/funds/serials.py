@@ -12,6 +12,9 @@ from uuid import UUID
 
 # A registrar's own numbers never begin so.
 PREFIX: Final = "HF"
+# Of an order that is offered again, and again: each time it goes under another number.
+_AGAIN: Final = "GHI"
+PREFIXES: Final = (PREFIX, *(f"H{each}" for each in _AGAIN))
 _DIGITS: Final = digits + ascii_uppercase + ascii_lowercase
 _VALUES: Final = {digit: value for value, digit in enumerate(_DIGITS)}
 _LENGTH: Final = 22
@@ -27,12 +30,17 @@ def serial_of(order_id: str) -> str:
     return PREFIX + found
 
 
+def again_of(serial: str, number: int) -> str:
+    """The number under which an order goes to the registrar the nth time after the first."""
+    return PREFIXES[number] + serial.removeprefix(PREFIX)
+
+
 def order_id_of(serial: str) -> str | None:
     """The order of a number; None: it is none of ours."""
-    if not serial.startswith(PREFIX) or len(serial) != len(PREFIX) + _LENGTH:
+    if not serial.startswith(PREFIXES) or len(serial) != len(PREFIX) + _LENGTH:
         return None
     value = 0
-    for digit in serial.removeprefix(PREFIX):
+    for digit in serial[len(PREFIX) :]:
         if digit not in _VALUES:
             return None
         value = value * len(_DIGITS) + _VALUES[digit]

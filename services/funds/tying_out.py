@@ -90,11 +90,12 @@ class TyingOut:
         return owed
 
     async def _advanced(self, order: life.Begun) -> int:
-        """What the wallet has had at once, until the registrar's money for it is told."""
-        if not order.advance_id or any(part.is_covered for part in order.parts):
+        """What the wallet has had at once, less what the registrar's money has brought of it."""
+        if not order.advance_id:
             return 0
         advance = (await self.aggregates.advances.load(order.advance_id)).state
-        return advance.terms.amount_minor if isinstance(advance, advances.Begun) else 0
+        amount = advance.terms.amount_minor if isinstance(advance, advances.Begun) else 0
+        return max(0, amount - sum(part.carried_minor for part in order.parts))
 
     async def _of_day(self, day: ta_day.Begun, owed: Counter[Purpose]) -> None:
         """What is confirmed and not paid out yet, or has come and is not told to its orders."""

@@ -128,7 +128,7 @@ def order_view(order: life.Begun, change_us: int = 0) -> pb.FundOrder:
         state=pb.FundOrderState.Value(f"FUND_ORDER_STATE_{order.stage.name}"),
         reason=refusal.reason if refusal is not None else "",
         description=refusal.description if refusal is not None else "",
-        serial=placed.serial,
+        serial=order.serial,
         business_code=placed.business_code,
         ta_id=placed.ta_id,
         trade_date=_day(order.trade_date),
@@ -150,6 +150,7 @@ def order_view(order: life.Begun, change_us: int = 0) -> pb.FundOrder:
         iso_request=iso_request,
         iso_confirmation=iso_confirmation,
         entry_order_ids=_entries(order),
+        offers=order.offers,
         entry_refusal=next((p.entry_refusal.reason for p in order.parts if p.entry_refusal), ""),
     )
     if accepted is not None:

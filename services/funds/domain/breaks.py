@@ -24,6 +24,8 @@ class BreakType(Enum):
     CALENDAR_ENDING = auto()
     # An amended row paid too much, and the wallet that had it has not so much any more.
     WALLET_SHORT = auto()
+    # A bank's advance is in the wallet, and the redemption that repays it was refused.
+    ADVANCE_UNPAID = auto()
 
 
 class Repair(Enum):
@@ -229,6 +231,20 @@ Command: TypeAlias = (
 )
 
 
+# What is waited for, and ends by itself when it comes.
+_WAITS = (
+    BreakType.LATE,
+    BreakType.MISSING_AT_TA,
+    BreakType.WALLET_SHORT,
+    BreakType.ADVANCE_UNPAID,
+)
+# Money that is missing, and what it waits for; operators may let suspense carry it.
+_CARRIED = {
+    BreakType.WALLET_SHORT: "the wallet has the money",
+    BreakType.ADVANCE_UNPAID: "the registrar's money has repaid the bank",
+}
+
+
 def decide(command: Command, state: Break) -> Sequence[Event]:
     if isinstance(command, Find):
         # A difference is named by its place: seen again, it is the same break.
@@ -273,14 +289,13 @@ def _propose(command: ProposeRepair, state: Standing) -> Sequence[Event]:
 
 def _check_possible(repair: Repair, terms: Terms) -> None:
     """An amendment needs the registrar's later row; and such a row is never taken as it is."""
-    is_of_wallet = terms.type is BreakType.WALLET_SHORT
     is_later_row = bool(terms.order_id) and "#" in terms.theirs
     if repair is Repair.AMEND and not is_later_row:
         told = "no later row of the registrar stands against an order here"
     elif repair is Repair.ACCEPT_THEIRS and is_later_row:
         told = "the order was answered otherwise before: their row is booked by AMEND"
-    elif is_of_wallet and repair is not Repair.POST:
-        told = "it ends when the wallet has the money, or by POST: then suspense carries it"
+    elif terms.type in _CARRIED and repair is not Repair.POST:
+        told = f"it ends when {_CARRIED[terms.type]}, or by POST: then suspense carries it"
     else:
         return
     raise Rejected(Reason.REPAIR_NOT_POSSIBLE, told, [FieldViolation("repair", told)])
@@ -326,8 +341,7 @@ def _close(cause: str, state: Standing) -> Sequence[Event]:
     if state.is_closed:
         return []
     # Only what is waited for closes itself; everything else is closed by two people.
-    waits = (BreakType.LATE, BreakType.MISSING_AT_TA, BreakType.WALLET_SHORT)
-    if state.terms.type not in waits and state.approval is None:
+    if state.terms.type not in _WAITS and state.approval is None:
         raise Rejected(
             Reason.REPAIR_NOT_APPROVED, f"a break {state.terms.type.name} needs a repair"
         )

@@ -90,6 +90,20 @@ class AdvancePaid:
 
     advance_id: str
     pay_us: int
+    # What the bank is to have back.
+    amount_minor: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class OfferedAgain:
+    """What repays the bank's advance was not redeemed: it goes to the registrar once more.
+
+    Each try has a 申请单编号 of its own, by which the registrar answers it.
+    """
+
+    serial: str
+    number: int
+    offer_us: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,6 +257,8 @@ class Refused:
     description: str
     # The registrar's own.
     return_code: str = ""
+    # Which try was refused; empty: whichever is under way.
+    serial: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,6 +289,7 @@ Fact: TypeAlias = (
     | FundingFailed
     | SharesFrozen
     | AdvancePaid
+    | OfferedAgain
     | Accepted
     | Batched
     | Received
@@ -339,6 +356,8 @@ BEFORE_REGISTRAR = frozenset(
     {Stage.SUITABILITY_PASSED, Stage.FUNDED, Stage.SHARES_FROZEN, Stage.ACCEPTED}
 )
 DROPPED = frozenset({Stage.CANCELLED, Stage.REJECTED})
+# How often what repays an advance is offered again before operators decide.
+OFFERS_MAX = 3
 
 
 class PartStage(Enum):
@@ -408,6 +427,9 @@ class Begun:
     # When the money or the shares were there: what the trade day is fixed from.
     ready_us: int = 0
     advance_id: str = ""
+    advance_minor: int = 0
+    # The newest try after the first to repay the advance.
+    offer: OfferedAgain | None = None
     accepted: Accepted | None = None
     # The day whose price counts now: it moves when a remainder rolls over.
     trade_date: date | None = None
@@ -426,6 +448,16 @@ class Begun:
     @property
     def terms(self) -> Terms:
         return self.placed.terms
+
+    @property
+    def serial(self) -> str:
+        """The number by which the registrar knows it now."""
+        return self.placed.serial if self.offer is None else self.offer.serial
+
+    @property
+    def offers(self) -> int:
+        """How often it was offered again."""
+        return 0 if self.offer is None else self.offer.number
 
     @property
     def confirmed_shares(self) -> int:
@@ -477,12 +509,14 @@ def may_follow(  # noqa: C901, PLR0911, PLR0912 - a case an event
             is_there = order.is_held or bool(order.terms.switch_id)
             return stage is Stage.SUITABILITY_PASSED and is_there
         case FundingFailed():
-            return stage in (Stage.SUITABILITY_PASSED, Stage.SHARES_FROZEN)
+            return stage in (Stage.SUITABILITY_PASSED, Stage.SHARES_FROZEN) and not order.advance_id
         case SharesFrozen():
             return stage is Stage.SUITABILITY_PASSED and asked_shares(kind) > 0
         case AdvancePaid():
             is_fast = isinstance(kind, FastRedemption)
             return stage is Stage.SHARES_FROZEN and is_fast and not order.advance_id
+        case OfferedAgain(number=number):
+            return is_offer_due(order) and number == order.offers + 1
         case Accepted():
             return is_ready(order)
         case Cancelled():
@@ -514,12 +548,12 @@ def may_follow(  # noqa: C901, PLR0911, PLR0912 - a case an event
         case RemainderRolledOver():
             return stage is Stage.PARTIALLY_CONFIRMED and order.remaining_shares > 0
         case RemainderCancelled():
-            return stage in (Stage.PARTIALLY_CONFIRMED, Stage.ROLLED_OVER)
+            return _has_open_rest(order)
         case Refused():
             return stage in BEFORE_REGISTRAR | OPEN_AT_REGISTRAR and not order.parts
         case Returned():
-            is_again = stage is Stage.AMENDED
-            return stage in DROPPED | ANSWERED and (order.returned is None or is_again)
+            is_due = stage is Stage.AMENDED or order.returned is None
+            return stage in DROPPED | ANSWERED and is_due and not is_offer_due(order)
         case Settled():
             return stage in (Stage.CONFIRMED, Stage.AMENDED) and not order.is_settled
         case ConfirmationAmended(before):
@@ -567,6 +601,30 @@ def is_ready(order: Begun) -> bool:
             return False
 
 
+def _has_open_rest(order: Begun) -> bool:
+    if order.offer is None or not order.parts:
+        return order.stage in (Stage.PARTIALLY_CONFIRMED, Stage.ROLLED_OVER)
+    # A rest that was offered again may end before the registrar has it.
+    return order.stage in BEFORE_REGISTRAR | OPEN_AT_REGISTRAR
+
+
+def is_offer_due(order: Begun) -> bool:
+    """Whether what the registrar would not redeem is to be offered again.
+
+    The wallet has had its money: only that redemption repays the bank, and until operators are
+    asked to decide it is tried again.
+    """
+    is_left = order.stage is Stage.REJECTED or (order.is_rest_given_up and order.stage in ANSWERED)
+    is_open = is_left and order.returned is None and not order.is_settled
+    is_owed = bool(order.advance_id) and order.remaining_shares > 0
+    return is_owed and is_open and order.offers < OFFERS_MAX
+
+
+def tried(order: Begun, step: str) -> str:
+    """A step's name, which tells that of a later try from that of the first."""
+    return f"{step}/{order.offers}" if order.offers else step
+
+
 def may_be_answered(order: Begun) -> bool:
     """Whether a row of the registrar can be about it now."""
     if isinstance(order.terms.kind, RegistrarMovement):
@@ -595,8 +653,10 @@ def _after(  # noqa: C901, PLR0911, PLR0912 - a case an event
             return replace(order, stage=Stage.REJECTED, refusal=event)
         case SharesFrozen(freeze_us):
             return replace(order, stage=Stage.SHARES_FROZEN, is_frozen=True, ready_us=freeze_us)
-        case AdvancePaid(advance_id, pay_us):
-            return replace(order, advance_id=advance_id, ready_us=pay_us)
+        case AdvancePaid(advance_id, pay_us, amount):
+            return replace(order, advance_id=advance_id, ready_us=pay_us, advance_minor=amount)
+        case OfferedAgain():
+            return _offered(order, event)
         case Accepted(trade_date):
             return replace(order, stage=Stage.ACCEPTED, accepted=event, trade_date=trade_date)
         case Cancelled():
@@ -651,6 +711,22 @@ def _after(  # noqa: C901, PLR0911, PLR0912 - a case an event
             raise AssertionError("an order is placed once")
         case _:
             assert_never(event)
+
+
+def _offered(order: Begun, event: OfferedAgain) -> Begun:
+    """As before its first trade day; what was answered and booked of it stays."""
+    return replace(
+        order,
+        stage=Stage.SHARES_FROZEN,
+        offer=event,
+        ready_us=event.offer_us,
+        accepted=None,
+        batch=None,
+        price=None,
+        is_day_over=False,
+        is_rest_given_up=False,
+        refusal=None,
+    )
 
 
 def _after_money(

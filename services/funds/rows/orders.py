@@ -81,10 +81,12 @@ def _booked(_event: life.PartBooked) -> dict[str, object]:
 
 
 def _accepted(event: life.Accepted) -> dict[str, object]:
+    day = event.trade_date.isoformat()
     return {
         "stage": Stage.ACCEPTED.name,
-        "first_date": event.trade_date.isoformat(),
-        "trade_date": event.trade_date.isoformat(),
+        # Offered again it has still to do with the day on which it was first.
+        "first_date": case((_O.first_date == "", day), else_=_O.first_date),
+        "trade_date": day,
         "steps_open": 0,
         "is_waiting": True,
     }
@@ -146,6 +148,7 @@ _CHANGES: Final[Mapping[type, Callable[[Any], dict[str, object]]]] = {
     life.FundingFailed: _stage(Stage.REJECTED, 1),
     life.SharesFrozen: _stage(Stage.SHARES_FROZEN, 1),
     life.AdvancePaid: _busy,
+    life.OfferedAgain: _stage(Stage.SHARES_FROZEN, 1),
     life.Accepted: _accepted,
     life.Cancelled: _stage(Stage.CANCELLED, 1),
     life.Batched: _stage(Stage.BATCHED, 0),

@@ -87,6 +87,8 @@ LACKED: Mapping[str, Mapping[str, object]] = {
     "FundOrderConfirmed.v1": {"is_booked": False},
     "FundOrderPartlyConfirmed.v1": {"is_booked": False},
     "FundOrderPartCashTold.v1": {"agency_minor": 0},
+    "FundOrderAdvancePaid.v1": {"amount_minor": 0},
+    "FundOrderRefused.v1": {"serial": ""},
     "FundOrderPlaced.v1": {"terms": replace(filled(Terms), switch_id="")},
 }
 

@@ -1,20 +1,15 @@
-"""Money-market income, dividends, regular plans, and money paid out at once."""
+"""Money-market income, dividends and regular plans."""
 
 from datetime import date
 from typing import Any
 
 from libs.decider import Cause
-from libs.fund_arithmetic import DividendMode, FeeBand, FeeMethod, FundType
-from libs.ids import account_id_of
-from libs.registrar_files import DividendRow, PriceRow
-from libs.suitability import InvestorClass, RiskLevel
-from services.funds.cash import DIV, FAST
-from services.funds.clients.payments import Fate
-from services.funds.domain import facility as facilities
+from libs.fund_arithmetic import DividendMode
+from libs.registrar_files import DividendRow
+from libs.suitability import InvestorClass
+from services.funds.cash import DIV
 from services.funds.domain import plan as plans
-from services.funds.domain.breaks import BreakType, Repair
-from services.funds.domain.order_terms import DividendModeChange, FastRedemption, Terms
-from services.funds.domain.product import FeeTable, FundTerms, Limits
+from services.funds.domain.order_terms import DividendModeChange, Terms
 from services.funds.domain.ta_day import Purpose
 from services.funds.parts import Parts
 from services.funds.queries import unended_orders_of
@@ -31,10 +26,9 @@ from tests.services.funds.dealing import (
     own,
     place,
 )
-from tests.services.funds.scripted import CONFIRM, FUND, Scripted, classify, set_up, terms
-from tests.services.funds.test_differences import repair, standing
+from tests.services.funds.purse import AFTER, income, own_money
+from tests.services.funds.scripted import CONFIRM, FUND, Scripted, classify, set_up
 from tests.services.funds.worlds import (
-    CURRENCY,
     INVESTOR,
     OTHER,
     OTHER_WALLET,
@@ -45,41 +39,8 @@ from tests.services.funds.worlds import (
     order_id,
 )
 
-AFTER = date(2026, 9, 29)
 # The day after a mode was changed, and its confirm date.
 PAID_ON = date(2026, 9, 30), date(2026, 10, 8)
-ADVANCED = str(account_id_of("advance:CD", "ADVANCE", CURRENCY))
-FACILITY = facilities.Terms("CD", CURRENCY, "CD00ADVANCE", 10_000_000)
-
-
-def money_fund() -> FundTerms:
-    return terms(
-        fund_type=FundType.MONEY_MARKET,
-        risk_level=RiskLevel.R1,
-        fee_tables=(FeeTable(date(2020, 1, 1), FeeMethod.OUTSIDE, (FeeBand(0, 0),)),),
-        limits=Limits(fast_daily_minor=1_000_000),
-        advancing_bank_id="CD",
-    )
-
-
-async def own_money(world: World, parts: Parts, registrar: Scripted) -> None:
-    """8,000.00 of a money fund, registered on the confirm date."""
-    await set_up(parts, money_fund())
-    await parts.aggregates.facilities.transact(
-        f"CD-{CURRENCY}", facilities.OpenFacility(FACILITY, "operator"), Cause("open")
-    )
-    await place(world, parts, BUY)
-    await cut_off(world, parts)
-    (order,) = registrar.orders()
-    await registrar.hand_in(parts, {"07": [PriceRow(FUND, registrar.trade_date, 10_000)]})
-    world.now_us = at("2026-09-28 09:00")
-    row = registrar.bought(order, 1_000_000, 0, nav=10_000)
-    await registrar.hand_in(parts, {"04": [row], "05": [registrar.balance(1_000_000)]})
-    await world.until_order(1, "Settled")
-
-
-def income(day: date, per_10k: int) -> PriceRow:
-    return PriceRow(FUND, day, 10_000, fund_income=per_10k)
 
 
 async def test_each_natural_days_income_is_accrued_and_whole_cents_become_units() -> None:
@@ -94,110 +55,6 @@ async def test_each_natural_days_income_is_accrued_and_whole_cents_become_units(
         await world.until(f"holding-{INVESTOR}-{FUND}", "HoldingIncomeAccrued")
         state = (await parts.aggregates.holdings.load(f"{INVESTOR}-{FUND}")).state
     assert (state.shares, state.bucket) == (1_000_054, 32)
-
-
-async def test_money_is_in_the_wallet_at_once_and_the_redemption_repays_the_bank() -> None:
-    world = World()
-    registrar = Scripted(world)
-    async with world.funds() as parts:
-        await own_money(world, parts, registrar)
-        await place(world, parts, FastRedemption(FUND, 600_000), 2)
-        assert world.journal.balances[WALLET] == 600_000
-        assert world.journal.balances[ADVANCED] == 600_000
-        assert world.journal.sums(FAST) == -600_000
-        await cut_off(world, parts, NEXT)
-        registrar.begin(NEXT, AFTER)
-        (order,) = registrar.orders()
-        await registrar.hand_in(parts, {"07": [income(CONFIRM, 0)]})
-        row = registrar.sold(order, 600_000, 0, nav=10_000)
-        world.now_us = at("2026-09-30 09:00")
-        await registrar.hand_in(parts, {"04": [row], "05": [registrar.balance(400_000)]})
-        await world.until_order(2, "Settled")
-        await world.until_many("advance-", "AdvanceHeadroomReleased")
-        assert await held(parts) == (400_000, 0)
-    assert world.journal.balances[WALLET] == 600_000
-    assert (world.journal.balances[ADVANCED], world.journal.sums(FAST)) == (0, 0)
-
-
-async def test_where_the_registrar_refuses_to_repay_the_shares_stay_and_operators_are_told() -> (
-    None
-):
-    world = World()
-    registrar = Scripted(world)
-    async with world.funds() as parts:
-        await own_money(world, parts, registrar)
-        await place(world, parts, FastRedemption(FUND, 600_000), 2)
-        await cut_off(world, parts, NEXT)
-        registrar.begin(NEXT, AFTER)
-        (order,) = registrar.orders()
-        await registrar.hand_in(parts, {"07": [income(CONFIRM, 0)]})
-        no = registrar.sold(order, 0, 0, return_code="0005", confirmed_vol=0)
-        world.now_us = at("2026-09-30 09:00")
-        await registrar.hand_in(parts, {"04": [no], "05": [registrar.balance(1_000_000)]})
-        await world.until_order(2, "Returned")
-
-        # The money and the shares are not both the investor's.
-        assert await held(parts) == (1_000_000, 600_000)
-        (found,) = await standing(parts)
-        terms = found.terms
-        assert (terms.type, terms.order_id) == (BreakType.CASH_DIFF, order_id(2))
-        assert (terms.ours, terms.theirs) == ("600000", "")
-        await repair(parts, found, Repair.POST)
-        await world.until_many("fund_break-", "FundBreakClosed")
-        assert await standing(parts) == []
-    assert (world.journal.balances[WALLET], world.journal.sums(FAST)) == (600_000, -600_000)
-
-
-async def test_what_the_advanced_shares_earn_meanwhile_is_collected_for_the_bank() -> None:
-    world = World()
-    registrar = Scripted(world)
-    async with world.funds() as parts:
-        await own_money(world, parts, registrar)
-        await place(world, parts, FastRedemption(FUND, 600_000), 2)
-        await cut_off(world, parts, NEXT)
-        registrar.begin(NEXT, AFTER)
-        (order,) = registrar.orders()
-        assert order.take_income_flag == "1"
-        # 6,000.00 / 10,000 * 0.9582 = 0.5749 is the bank's, 0.57 of it in whole cents.
-        await registrar.hand_in(parts, {"07": [income(CONFIRM, 9_582)]})
-        row = registrar.sold(order, 600_000, 0, nav=10_000)
-        world.now_us = at("2026-09-30 09:00")
-        await registrar.hand_in(parts, {"04": [row], "05": [registrar.balance(400_038)]})
-        await world.until_order(2, "Settled")
-        await world.until_many("advance-", "AdvanceIncomePaid")
-        # Of the 4,000.00 that stay, 0.3832: 0.38 is credited, 0.0032 stays.
-        assert await held(parts) == (400_038, 0)
-    paid = [(way, bank.number, amount.minor) for way, _, bank, amount in world.banks.asked.values()]
-    assert ("collect", "TA0001", 57) in paid
-    assert ("pay", "CD00ADVANCE", 57) in paid
-    assert ("pay", "CD00ADVANCE", 600_000) in paid
-    assert (world.journal.balances[ADVANCED], world.journal.sums(FAST)) == (0, 0)
-
-
-async def test_above_the_days_limit_nothing_is_advanced() -> None:
-    world = World()
-    registrar = Scripted(world)
-    async with world.funds() as parts:
-        await own_money(world, parts, registrar)
-        await place(world, parts, FastRedemption(FUND, 600_000), 2)
-        await place(world, parts, FastRedemption(FUND, 400_000), 3)
-        assert world.journal.balances[WALLET] == 1_000_000
-
-
-async def test_while_the_bank_has_not_said_the_wallet_gets_nothing_and_a_no_frees_all() -> None:
-    world = World()
-    registrar = Scripted(world)
-    async with world.funds() as parts:
-        await own_money(world, parts, registrar)
-        world.banks.is_prompt = False
-        await place(world, parts, FastRedemption(FUND, 600_000), 2, until="SharesFrozen")
-        await world.until_many("advance-", "AdvanceDrawRequested")
-        assert (world.journal.balances[WALLET], await held(parts)) == (0, (1_000_000, 600_000))
-        await world.banks.until_asked("collect")
-        (draw,) = [key for key, asked in world.banks.asked.items() if asked[0] == "collect"]
-        world.banks.carry(draw, Fate.FAILED)
-        await world.until_order(2, "Returned")
-        assert (world.journal.balances[WALLET], await held(parts)) == (0, (1_000_000, 0))
 
 
 async def test_a_dividend_is_paid_into_the_wallet_when_the_registrar_has_paid() -> None:

@@ -9,21 +9,14 @@ from services.funds.domain.expectation import Expected
 from services.funds.domain.order import (
     FUNDING_MAX_US,
     AcceptDifference,
-    Action,
     Amend,
     BeginByRegistrar,
-    BookShares,
     Cancel,
     Confirm,
     GiveUpFunding,
-    Judge,
     JudgePart,
-    PayInvestor,
     Record,
-    Step,
-    next_step,
     order,
-    return_of,
     says_booked,
 )
 from services.funds.domain.order_lifecycle import (
@@ -50,6 +43,15 @@ from services.funds.domain.order_lifecycle import (
     Returned,
     Settled,
     Stage,
+)
+from services.funds.domain.order_steps import (
+    Action,
+    BookShares,
+    Judge,
+    PayInvestor,
+    Step,
+    next_step,
+    return_of,
 )
 from services.funds.domain.order_terms import Kind, RegistrarMovement
 from services.funds.domain.product import Limits
@@ -438,8 +440,6 @@ def test_shares_that_were_paid_for_at_once_do_not_come_back_beside_the_money() -
 
     assert return_of(state_of(unpaid)) == Returned(0, 6_000_00)
     assert return_of(state_of([*sent(FAST), refused])) == Returned(0, 0)
-    assert next_step(state_of([*sent(FAST), refused])) is Action.GIVE_BACK
-    assert next_step(state_of([*sent(FAST), refused, Returned(0, 0)])) is None
 
 
 def test_a_fast_redemption_is_repaid_by_the_ordinary_one() -> None:

@@ -11,30 +11,21 @@ from services.funds.domain.booking import bookings_of
 from services.funds.domain.holding import RedeemShares
 from services.funds.domain.order import (
     AcceptDifference,
-    Action,
     Amend,
-    BookShares,
     Cancel,
     Command,
     Confirm,
-    Enter,
-    Judge,
     JudgePart,
-    PayInvestor,
     Record,
-    SeeCash,
-    Step,
-    TakeBack,
-    TellDay,
-    next_step,
     order,
-    return_of,
 )
 from services.funds.domain.order_lifecycle import (
     DROPPED,
+    OFFERS_MAX,
     Begun,
     EntryRefused,
     FundingFailed,
+    OfferedAgain,
     Order,
     PartBooked,
     PartCashTold,
@@ -49,8 +40,22 @@ from services.funds.domain.order_lifecycle import (
     brings_cash,
     pays_in,
 )
+from services.funds.domain.order_steps import (
+    Action,
+    BookShares,
+    Enter,
+    Judge,
+    PayInvestor,
+    SeeCash,
+    Step,
+    TakeBack,
+    TellDay,
+    next_step,
+    return_of,
+)
 from services.funds.domain.order_terms import (
     Confirmation,
+    FastRedemption,
     Kind,
     Redemption,
     Subscription,
@@ -66,6 +71,7 @@ from tests.services.funds.domain.stories import (
     FUNDED,
     HELD,
     NAV,
+    PLACE_US,
     RECEIVED,
     REQUEST_ID,
     RESERVED,
@@ -103,6 +109,9 @@ def perform(  # noqa: C901, PLR0911, PLR0912 - a case a step
             assert state.trade_date is not None
             day = state.trade_date + timedelta(days=1)
             return Record(RemainderRolledOver(day, state.remaining_shares))
+        case Action.OFFER_AGAIN:
+            number = state.offers + 1
+            return Record(OfferedAgain(f"again-{number}", number, PLACE_US))
         case Action.GIVE_BACK:
             return Record(return_of(state))
         case Judge(row_id):
@@ -155,7 +164,7 @@ def answer(kind: Kind, state: Begun, data: st.DataObject, n: int) -> Confirmatio
             shares=amount,
             is_final=is_final,
         )
-    if not isinstance(kind, Redemption | Switching):
+    if not isinstance(kind, Redemption | Switching | FastRedemption):
         return usual
     shares = data.draw(st.integers(0, state.remaining_shares))
     is_final = data.draw(st.booleans())
@@ -231,8 +240,17 @@ def test_an_order_comes_to_its_end_and_says_every_thing_once(
             continue
         state = order.fold(state, events)
         _check(state)
+        _check_advance(state)
         if not isinstance(command, Cancel):
             assert list(order.decide(command, state)) == [], f"{command} again"
+
+
+def _check_advance(state: Order) -> None:
+    """The bank has its money back, or operators have been told that it has not."""
+    assert isinstance(state, Begun)
+    assert state.offers <= (OFFERS_MAX if state.advance_id else 0)
+    if state.advance_id and _is_over(state) and next_step(state) is None:
+        assert state.remaining_shares == 0 or state.returned == Returned(0, 0)
 
 
 def _check(state: Order) -> None:

@@ -8,13 +8,8 @@ from libs.money import Money
 from libs.suitability import InvestorClass, RiskLevel
 from services.funds.domain.investor import Investor
 from services.funds.domain.order import (
-    Action,
-    Enter,
-    PayInvestor,
     Record,
-    next_step,
     order,
-    return_of,
 )
 from services.funds.domain.order_lifecycle import (
     Begun,
@@ -33,6 +28,13 @@ from services.funds.domain.order_lifecycle import (
     SuitabilityPassed,
 )
 from services.funds.domain.order_placing import Reason
+from services.funds.domain.order_steps import (
+    Action,
+    Enter,
+    PayInvestor,
+    next_step,
+    return_of,
+)
 from services.funds.domain.order_terms import Subscription, Terms, entry_id, entry_of
 from services.funds.domain.product import RegisterModel
 from tests.scenario import Scenario

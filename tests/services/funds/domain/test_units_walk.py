@@ -23,15 +23,10 @@ from services.funds.domain.expectation import (
 from services.funds.domain.holding import FreezeShares, UnfreezeShares, holding
 from services.funds.domain.holding_lifecycle import Holding
 from services.funds.domain.order import (
-    Action,
-    BookShares,
     Confirm,
-    Judge,
     Place,
     Record,
-    next_step,
     order,
-    return_of,
 )
 from services.funds.domain.order_lifecycle import (
     Accepted,
@@ -46,6 +41,13 @@ from services.funds.domain.order_lifecycle import (
     SharesFrozen,
 )
 from services.funds.domain.order_placing import Setting
+from services.funds.domain.order_steps import (
+    Action,
+    BookShares,
+    Judge,
+    next_step,
+    return_of,
+)
 from services.funds.domain.order_terms import (
     Confirmation,
     Kind,
