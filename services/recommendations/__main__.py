@@ -23,7 +23,7 @@ from libs.read_model import Database
 from libs.relay import Relay
 from libs.service import foundation, run
 from libs.subject_keys import SubjectKeys
-from services.recommendations import queries
+from services.recommendations import watching
 from services.recommendations.accepting import Accepting
 from services.recommendations.advising import Advice
 from services.recommendations.api.feeds import FeedApi
@@ -152,7 +152,7 @@ def build(  # noqa: PLR0913 - all that it stands on
     async def open_ids() -> Sequence[str]:
         with suppress(Behind):
             await own.wait_for(await store.head(), ROWS_WITHIN_S)
-        return await database.read(queries.ordering)
+        return await database.read(watching.ordering)
 
     ordering = Ordering(shelf, funds)
     driver: Driver = ProcessDriver(

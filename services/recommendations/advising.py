@@ -12,7 +12,7 @@ from libs.decider import Cause, FieldViolation, Rejected, Streams, Transacted
 from libs.projection import Projection
 from libs.read_model import Database
 from libs.suitability import InvestorClass, highest_level
-from services.recommendations import queries
+from services.recommendations import known_facts, queries
 from services.recommendations.asking import AskedList, AskedPortfolio, Reason
 from services.recommendations.domain import investor as who
 from services.recommendations.domain import proposal as what
@@ -28,6 +28,7 @@ from services.recommendations.domain.eligibility import (
 )
 from services.recommendations.domain.features import (
     DAY_US,
+    FEATURE_SET,
     Fact,
     Features,
     bought_since,
@@ -56,6 +57,12 @@ from services.recommendations.domain.ranking import (
     rank,
 )
 from services.recommendations.domain.release import Slot
+from services.recommendations.domain.together import (
+    Moves,
+    Together,
+    portfolio_moves,
+    together,
+)
 from services.recommendations.explaining import digest_of, item_hash, of_listed
 from services.recommendations.releases import Releases
 from services.recommendations.shelf import Shelf
@@ -80,11 +87,13 @@ class Known:
     investor_class: InvestorClass
     facts: Sequence[Fact]
     holdings: Holdings
-    upto: queries.Upto
+    upto: known_facts.Upto
     catalogue: Catalogue
     features: Features
     # Minor units of ten thousand shares of the funds there are facts of.
     prices: Mapping[str, int]
+    # How what is held moved, as it is held now.
+    moves: Moves
 
     @property
     def now_us(self) -> int:
@@ -142,7 +151,8 @@ class Advice:
         )
         refuse_nothing(about.catalogue, judged)
         ranker = await self._ranker()
-        question = question_of(about)
+        less_alike = self.shelf.diversifiers.beside(about.moves, about.catalogue, judged.eligible)
+        question = question_of(about, less_alike)
         rules = replace(self.rules, size=asked.size or self.rules.size)
         seed = seed_of(asked.proposal_id)
         ranked, candidates = rank(about.catalogue, ranker, question, judged.eligible, rules, seed)
@@ -179,11 +189,11 @@ class Advice:
         found = who.class_at(loaded.state, now_us)
         if found is None:
             raise AssertionError("an investor without a class was refused before")
-        upto = queries.Upto(
+        upto = known_facts.Upto(
             self.own.position, self.shelf.funds_position, self.payments.position, now_us
         )
         catalogue = self.shelf.catalogue
-        facts = await self.database.read(lambda c: queries.facts_of(c, investor_id, upto))
+        facts = await self.database.read(lambda c: known_facts.facts_of(c, investor_id, upto))
         shares = shares_of(known(facts, now_us))
         prices, levels = _prices(catalogue, {fact.fund_code for fact in facts})
         values = {code: count * prices.get(code, 0) // 10_000 for code, count in shares.items()}
@@ -192,16 +202,28 @@ class Advice:
             bought_since(facts, now_us - now_us % DAY_US),
         )
         features = investor_features(facts, now_us, prices, levels)
+        moves = await self.shelf.moves_of(sorted(held.value_minor), catalogue)
         return Known(
-            loaded.state, loaded.revision, found, facts, held, upto, catalogue, features, prices
+            loaded.state,
+            loaded.revision,
+            found,
+            facts,
+            held,
+            upto,
+            catalogue,
+            features,
+            prices,
+            portfolio_moves(held.value_minor, moves),
         )
 
     async def draft(self, about: Known, judged: Judged, codes: Sequence[str]) -> Issued:
         """What every recommendation says; the rest is replaced by who issues it."""
         subjects: dict[str, Features] = {"investor": about.features}
-        for code, features in (await self.shelf.features_of(codes)).items():
+        moves = await self.shelf.moves_of(codes, about.catalogue) if about.moves.days else {}
+        for code, features in (await self.shelf.features_of(codes, about.catalogue)).items():
+            alike = together(about.moves, moves[code]).correlation if code in moves else None
             subjects[f"fund:{code}"] = features
-            subjects[f"pair:{code}"] = pair_features(about.facts, about.now_us, code)
+            subjects[f"pair:{code}"] = pair_features(about.facts, about.now_us, code, alike)
         valid_us = min(about.now_us + VALID_FOR_US, who.valid_until_us(about.investor))
         profile = about.investor.profile
         return Issued(
@@ -220,6 +242,7 @@ class Advice:
             constraint_set=CONSTRAINTS.version,
             fallbacks=(),
             feature_hash=digest(subjects),
+            feature_set=FEATURE_SET,
             features=tuple(sorted(about.features.items())),
             suitability=Snapshot(
                 about.investor_class,
@@ -318,7 +341,7 @@ def refuse_nothing(catalogue: Catalogue, judged: Judged) -> None:
     raise Rejected(Reason.NOTHING_ELIGIBLE, "no fund passes every check", told)
 
 
-def question_of(about: Known) -> Question:
+def question_of(about: Known, less_alike: Mapping[str, Together]) -> Question:
     target = about.investor.preferences.target_minor
     return Question(
         about.investor.investor_id,
@@ -328,6 +351,7 @@ def question_of(about: Known) -> Question:
         about.investor.preferences.wanted_themes,
         planned(known(about.facts, about.now_us)),
         max(target - about.holdings.total_minor, 0) if target else 0,
+        less_alike,
     )
 
 
@@ -362,7 +386,7 @@ def _prices(catalogue: Catalogue, codes: set[str]) -> tuple[Mapping[str, int], M
     """Minor units of ten thousand shares, and levels, of the funds an investor has to do with."""
     funds = [fund for code in codes if (fund := catalogue.find(code)) is not None]
     prices = {
-        fund.code: queries.price_of_10k(fund.nav, fund.nav_scale, fund.share_scale)
+        fund.code: known_facts.price_of_10k(fund.nav, fund.nav_scale, fund.share_scale)
         for fund in funds
     }
     return prices, {fund.code: int(fund.level) for fund in funds}

@@ -15,6 +15,7 @@ from services.recommendations.domain.ranking import (
     CO_PURCHASE,
     FEE_GAIN_LEAST,
     LADDER,
+    LESS_ALIKE,
     PLAN,
     POPULARITY,
     Question,
@@ -55,6 +56,15 @@ def _listed(
         months = str(question.horizon_days // 30)
         yield Reasoned(reasons.FITS_HORIZON, (("months", months),))
     yield from _cheaper(catalogue, question, fund)
+    if LESS_ALIKE in each.sources:
+        beside = question.less_alike[each.code]
+        alike = (
+            ("correlation", str(beside.correlation)),
+            ("days", str(beside.days)),
+            ("volatility_before", str(beside.volatility)),
+            ("volatility_after", str(beside.volatility_after)),
+        )
+        yield Reasoned(reasons.LOWER_CORRELATION, alike)
     if PLAN in each.sources and question.goal_gap_minor:
         gap = (("plan", fund.code), ("gap", str(question.goal_gap_minor)))
         yield Reasoned(reasons.PLAN_TOP_UP, gap)

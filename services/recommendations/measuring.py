@@ -7,7 +7,7 @@ from typing import Final
 from libs.clock import Clock
 from libs.decider import Cause
 from libs.read_model import Database
-from services.recommendations import queries
+from services.recommendations import watching
 from services.recommendations.advising import ProposalStreams
 from services.recommendations.construction.problem import Quotes
 from services.recommendations.domain import proposal as what
@@ -32,7 +32,7 @@ class Measuring:
         # With a market that is followed, days pass as its prices come.
         today = self.shelf.catalogue.today
         due = await self.database.read(
-            lambda c: queries.due_outcomes(c, (today + 1) * DAY_US - 1, MEASURED_MAX)
+            lambda c: watching.due_outcomes(c, (today + 1) * DAY_US - 1, MEASURED_MAX)
         )
         for proposal_id in due:
             await self._measure(proposal_id, today)

@@ -20,7 +20,7 @@ from libs.read_model import Database
 from libs.subject_keys import SubjectKeys
 from libs.suitability import InvestorClass
 from libs.transient import Unavailable, is_transient
-from services.recommendations import queries
+from services.recommendations import known_facts, watching
 from services.recommendations.advising import InvestorStreams, ProposalStreams
 from services.recommendations.clients import Funds, Order, Refused
 from services.recommendations.codec import any_codec
@@ -104,7 +104,7 @@ class HearingOwn:
         if cause is None:
             return
         await self.own.wait_for(stored.position, ROWS_WITHIN_S)
-        for id_ in await self.database.read(lambda c: queries.open_proposals(c, investor_id)):
+        for id_ in await self.database.read(lambda c: watching.open_proposals(c, investor_id)):
             if cause != "CLASS_CHANGED" or await self._differs(id_, investor_id):
                 await self.expiring.expire(id_, cause)
 
@@ -154,7 +154,7 @@ class HearingFunds:
         for stored in heard:
             code = stored.stream.removeprefix("fund-")
             body = orjson.loads(stored.data)
-            held = await self.database.read(lambda c, code=code: queries.proposals_with(c, code))  # type: ignore[misc]
+            held = await self.database.read(lambda c, code=code: watching.proposals_with(c, code))  # type: ignore[misc]
             for proposal_id, highest in held:
                 cause = _cause_of(stored, body, highest)
                 if cause:
@@ -210,7 +210,7 @@ class Ordering:
         shares = 0
         amount = Money(fund.currency, item.amount_minor) if item.amount_minor > 0 else None
         if amount is None:
-            price = queries.price_of_10k(fund.nav, fund.nav_scale, fund.share_scale)
+            price = known_facts.price_of_10k(fund.nav, fund.nav_scale, fund.share_scale)
             if price <= 0:
                 raise Unavailable(f"{item.fund_code} has no price yet")
             shares = -item.amount_minor * 10_000 // price
@@ -253,8 +253,8 @@ class Sweeping:
         now_us = self.clock()
         due, over = await self.database.read(
             lambda c: (
-                queries.due_reviews(c, now_us, SWEEP_MAX),
-                queries.over_proposals(c, now_us, SWEEP_MAX),
+                watching.due_reviews(c, now_us, SWEEP_MAX),
+                watching.over_proposals(c, now_us, SWEEP_MAX),
             )
         )
         for investor_id in due:

@@ -13,12 +13,14 @@ from libs.clock import Clock
 from libs.projection import Projection
 from libs.read_model import Database
 from libs.suitability import InvestorClass
-from services.recommendations import queries
+from services.recommendations import known_facts, queries
 from services.recommendations.construction.problem import Quotes
 from services.recommendations.construction.quoting import packed
 from services.recommendations.domain.catalogue import Catalogue
 from services.recommendations.domain.features import DAY_US, Features, fund_features
 from services.recommendations.domain.ranking import Crowd, CrowdRanker, Ranker, neighbours_of
+from services.recommendations.domain.together import Moves
+from services.recommendations.ranking.diversifying import Diversifiers, widely_bought
 
 # Rankings beside the house's own, made anew for each catalogue: (catalogue, crowd) -> rankings.
 Loader: TypeAlias = Callable[[Catalogue, Crowd], Sequence[Ranker]]
@@ -32,6 +34,9 @@ HALF_LIFE_DAYS: Final = 90
 FEATURES_KEPT: Final = 20_000
 # Funds whose prices are kept in memory, about 12 kB each.
 QUOTES_KEPT: Final = 5_000
+# Funds whose moves are kept, about 12 kB each; and those that are read at once.
+MOVES_KEPT: Final = 5_000
+MOVES_AT_ONCE: Final = 10
 
 logger = structlog.get_logger()
 
@@ -66,7 +71,11 @@ class Shelf:
     own_position: int = -1
     marks: queries.Marks = field(default_factory=lambda: queries.Marks(-1, -1, -1))
     _day: int = -1
+    diversifiers: Diversifiers = field(default_factory=Diversifiers, repr=False)
     _features: dict[tuple[str, int], Features] = field(default_factory=dict, repr=False)
+    _moves: dict[tuple[str, int], Moves] = field(default_factory=dict, repr=False)
+    # What the diversifiers were made of: funds and the positions of their newest prices.
+    _diverse: Sequence[tuple[str, int]] = field(default=(), repr=False)
     _quotes: dict[tuple[str, int, int, bool], Quotes] = field(default_factory=dict, repr=False)
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
 
@@ -92,40 +101,78 @@ class Shelf:
                 return
             marks = await self.database.read(queries.marks)
             if marks != self.marks or day != self._day:
-                await self._reload(marks)
-            self.funds_position, self.own_position, self._day = at
+                await self._reload()
+            # The rows may have moved on while they were read: what was read is known.
+            funds_position = max(at[0], self.marks.funds)
+            self.funds_position, self.own_position, self._day = funds_position, at[1], day
 
-    async def _reload(self, marks: queries.Marks) -> None:
+    async def _reload(self) -> None:
         now_us = self.clock()
-        self.catalogue = await self.database.read(
-            lambda c: queries.catalogue(c, now_us, follows_market=self.follows_market)
+        self.marks, self.catalogue = await self.database.read(
+            lambda c: (
+                queries.marks(c),
+                queries.catalogue(c, now_us, follows_market=self.follows_market),
+            )
         )
-        self.marks = marks
         if self.catalogue.funds:
             self.has_funds.set()
         self._make_rankers()
 
     async def count(self) -> None:
-        """Count purchases anew: popularity by band, and what is bought together."""
+        """Count purchases anew: popularity by band, what is bought together, what moves how."""
         rows, carts = await self.database.read(
             lambda c: (queries.bought(c), queries.baskets(c, BASKET_ROWS_MAX))
         )
         self.crowd = crowd_of(rows, carts, self.clock() // DAY_US)
         self._make_rankers()
+        await self._diversify()
 
-    async def features_of(self, codes: Sequence[str]) -> Mapping[str, Features]:
-        """Features of funds as of their newest price; read once a price."""
-        wanted = {code: self.catalogue.funds[self.catalogue.index[code]] for code in codes}
+    async def _diversify(self) -> None:
+        """Funds that lists look among for what moves otherwise; few at a time, others wait."""
+        catalogue = self.catalogue
+        codes = await asyncio.to_thread(widely_bought, catalogue, self.crowd)
+        made_of = [(c, catalogue.funds[catalogue.index[c]].nav_position) for c in codes]
+        if made_of == self._diverse:
+            return
+        found: dict[str, Moves] = {}
+        for start in range(0, len(codes), MOVES_AT_ONCE):
+            found |= await self.moves_of(codes[start : start + MOVES_AT_ONCE], catalogue)
+        self.diversifiers = await asyncio.to_thread(Diversifiers.of, found)
+        self._diverse = made_of
+
+    async def moves_of(self, codes: Sequence[str], catalogue: Catalogue) -> Mapping[str, Moves]:
+        """How funds moved up to their newest price in a catalogue; read once a price."""
+        wanted = [
+            (code, catalogue.funds[catalogue.index[code]].nav_position)
+            for code in codes
+            if code in catalogue.index
+        ]
+        kept = {key[0]: self._moves[key] for key in wanted if key in self._moves}
+        missing = {code: at for code, at in wanted if code not in kept}
+        if missing:
+            now_us = self.clock()
+            found = await self.database.read(lambda c: known_facts.moves_of(c, missing, now_us))
+            if len(self._moves) > MOVES_KEPT:
+                self._moves.clear()
+            self._moves |= {(code, at): found[code] for code, at in missing.items()}
+            kept |= found
+        return kept
+
+    async def features_of(
+        self, codes: Sequence[str], catalogue: Catalogue
+    ) -> Mapping[str, Features]:
+        """Features of funds as of their newest price in a catalogue; read once a price."""
+        wanted = {code: catalogue.funds[catalogue.index[code]] for code in codes}
         missing = [
             (code, fund.nav_position)
             for code, fund in wanted.items()
             if (code, fund.nav_position) not in self._features
         ]
         if missing:
-            upto = queries.Upto(0, self.funds_position, 0, self.clock())
+            now_us = self.clock()
             found = await self.database.read(
                 lambda c: {
-                    (code, at): fund_features(queries.fund_facts(c, code, upto), upto.at_us)
+                    (code, at): fund_features(known_facts.fund_facts(c, code, at), now_us)
                     for code, at in missing
                 }
             )

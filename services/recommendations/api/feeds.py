@@ -13,7 +13,7 @@ from libs.decider import Cause, Streams
 from libs.grpc_server import Binding
 from libs.projection import Projection
 from libs.read_model import Database
-from services.recommendations import queries
+from services.recommendations import queries, watching
 from services.recommendations.api.messages import entries_from_wire
 from services.recommendations.codec import as_message
 from services.recommendations.domain import feed
@@ -71,7 +71,7 @@ class FeedApi(recommendations_pb2_grpc.FeedServiceServicer):
         await self._own.wait_for(request.min_position)
         position = self._own.position
         size = request.page_size or PAGE_SIZE
-        rows = await self._database.read(lambda c: queries.quarantine(c, request.source, size))
+        rows = await self._database.read(lambda c: watching.quarantine(c, request.source, size))
         entries: list[dict[str, Any]] = [
             {
                 "batch_id": row.batch_id,

@@ -17,7 +17,7 @@ from libs.ids import named_id
 from libs.subject_keys import KeyDestroyed, SealBroken, SubjectKeys
 from libs.suitability import RiskLevel
 from libs.wire import money_from_wire
-from services.recommendations import queries
+from services.recommendations import watching
 from services.recommendations.accepting import Accepting
 from services.recommendations.advising import Advice, Issuing
 from services.recommendations.api import messages
@@ -283,7 +283,7 @@ class RecommendationsApi(recommendations_pb2_grpc.RecommendationsServiceServicer
         await self._advice.own.wait_for(request.min_position)
         position = self._advice.own.position
         found = await self._advice.database.read(
-            lambda c: queries.proposals_page(c, request.investor_id, before, size + 1)
+            lambda c: watching.proposals_page(c, request.investor_id, before, size + 1)
         )
         has_more, found = len(found) > size, found[:size]
         states = [(await self._advice.proposals.load(id_)).state for id_, _ in found]
@@ -455,7 +455,7 @@ class RecommendationsApi(recommendations_pb2_grpc.RecommendationsServiceServicer
     async def _release(self, slot: Slot) -> pb.Release:
         found = await self._advice.releases.of(slot)
         answered, overlap = await self._advice.database.read(
-            lambda c: queries.shadowed(c, found.shadow_version)
+            lambda c: watching.shadowed(c, found.shadow_version)
         )
         return pb.Release(
             slot=pb.Slot.Value(f"SLOT_{slot.name}"),

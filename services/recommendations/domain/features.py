@@ -39,7 +39,7 @@ class Kind(Enum):
     DISMISSED = "DISMISSED"
     WARNED = "WARNED"
     PLAN = "PLAN"  # amount: +1 begun or resumed, -1 stopped
-    LEVEL = "LEVEL"  # amount: the level
+    LEVEL = "LEVEL"  # amount: the level that was published
     NAV = "NAV"  # amount: price at the fund's scale
     FEE = "FEE"  # amount: of a year's holding, millionths
     SIZE = "SIZE"  # amount: minor units held here
@@ -56,6 +56,8 @@ class Fact:
     investor_id: str = ""
     fund_code: str = ""
     amount: int = 0
+    # Of the fund, as it was known at the time that is asked about; its kind where no feed told it.
+    theme: str = ""
 
 
 Features = Mapping[str, int]
@@ -90,6 +92,7 @@ def investor_features(
     for level in range(1, 6):
         part = (f for f in mine if f.kind == Kind.BOUGHT.value and levels.get(f.fund_code) == level)
         features[f"amounts_faded_r{level}"] = _faded(part, at_us, by_amount=True)
+    features |= _interests(mine, at_us, levels)
     for days in WINDOWS_DAYS:
         since = at_us - days * DAY_US
         for kind in (Kind.CASH_IN, Kind.CASH_OUT):
@@ -99,6 +102,25 @@ def investor_features(
 
 
 _ORDERS: Final = frozenset({Kind.BOUGHT.value, Kind.SOLD.value})
+
+
+def _interests(mine: Sequence[Fact], at_us: int, levels: Mapping[str, int]) -> Features:
+    """Views and orders by level, and both and amounts by theme; those alone that there are."""
+    parts: dict[str, list[Fact]] = {}
+    for fact in mine:
+        of = (f"r{levels[fact.fund_code]}",) if fact.fund_code in levels else ()
+        themes = (f"theme:{fact.theme}",) if fact.theme else ()
+        name = {Kind.OPENED.value: "views"}.get(fact.kind, "orders")
+        if fact.kind == Kind.OPENED.value or fact.kind in _ORDERS:
+            for each in (*of, *themes):
+                parts.setdefault(f"{name}_faded_{each}", []).append(fact)
+        if fact.kind == Kind.BOUGHT.value:
+            for each in themes:
+                parts.setdefault(f"amounts_faded_{each}", []).append(fact)
+    return {
+        name: _faded(facts, at_us, by_amount=name.startswith("amounts"))
+        for name, facts in parts.items()
+    }
 
 
 def _faded(facts: Iterable[Fact], at_us: int, *, by_amount: bool = False) -> int:
@@ -116,7 +138,13 @@ def _exposure(mine: Sequence[Fact], navs: Mapping[str, int], levels: Mapping[str
         return {"held_minor": 0, "funds_held": 0, "mean_level": 0}
     mean = sum(value * levels.get(code, 5) for code, value in values.items()) * MILLION // total
     count = sum(value > 0 for value in values.values())
-    return {"held_minor": total * MILLION, "funds_held": count * MILLION, "mean_level": mean}
+    shares = {f"holding:{code}": value * MILLION // total for code, value in values.items()}
+    return {
+        "held_minor": total * MILLION,
+        "funds_held": count * MILLION,
+        "mean_level": mean,
+        **{name: share for name, share in shares.items() if share},
+    }
 
 
 def shares_of(facts: Iterable[Fact]) -> Mapping[str, int]:
@@ -146,12 +174,16 @@ def bought_since(facts: Iterable[Fact], since_us: int) -> Mapping[str, int]:
     return bought
 
 
-def pair_features(facts: Iterable[Fact], at_us: int, code: str) -> Features:
-    """Of one investor and one fund."""
+def pair_features(
+    facts: Iterable[Fact], at_us: int, code: str, correlation: int | None = None
+) -> Features:
+    """Of one investor and one fund. `correlation`: of its moves with what is held, millionths."""
     ours = [f for f in known(facts, at_us) if f.fund_code == code]
     held = shares_of(ours)
     was = any(f.kind == Kind.SHARES.value for f in ours)
+    alike = {} if correlation is None else {"correlation": correlation}
     return {
+        **alike,
         "held_now": int(code in held) * MILLION,
         "held_before": int(was and code not in held) * MILLION,
         "viewed": sum(f.kind == Kind.OPENED.value for f in ours) * MILLION,
@@ -202,6 +234,11 @@ def _demand(facts: Sequence[Fact], at_us: int, newest_us: int) -> Features:
     fees = [f.amount for f in mine if f.kind == Kind.FEE.value]
     if fees:
         features["fee"] = fees[-1]
+    levels = [f.amount for f in mine if f.kind == Kind.LEVEL.value]
+    if levels:
+        features["level"] = levels[-1] * MILLION
+        changes = sum(old != new for old, new in itertools.pairwise(levels))
+        features["level_changes"] = changes * MILLION
     return features
 
 
@@ -221,6 +258,21 @@ def _drawdown(prices: Sequence[int]) -> int:
         peak = max(peak, price)
         worst = max(worst, (peak - price) * MILLION // peak)
     return worst
+
+
+# The set that proposals are made with; those that were stored before sets were kept have the first.
+FEATURE_SET: Final = "2"
+_SINCE_SECOND: Final = (
+    *("views_faded_", "orders_faded_", "amounts_faded_theme:", "holding:"),
+    *("level", "correlation"),
+)
+
+
+def of_set(features: Features, feature_set: str) -> Features:
+    """Those that a proposal of a set was made with: names that came later are left out."""
+    if feature_set == FEATURE_SET:
+        return features
+    return {name: value for name, value in features.items() if not name.startswith(_SINCE_SECOND)}
 
 
 def canonical(features: Mapping[str, Features]) -> bytes:

@@ -119,6 +119,8 @@ class Issued:
     filled_funds: tuple[str, ...] = ()
     # Business date (ISO 8601); empty: the day of `as_of_us`.
     as_of_date: str = ""
+    # Which features there were when it was made; empty: the first set.
+    feature_set: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from typing import Final, Protocol
 
 from services.recommendations.domain.catalogue import Catalogue, FundSet
 from services.recommendations.domain.measures import JOINT_BUYERS_MIN, co_purchase
+from services.recommendations.domain.together import Together
 
 MILLION: Final = 1_000_000
 POPULARITY: Final = "popularity"
@@ -20,6 +21,7 @@ LADDER: Final = "goal_ladder"
 CHEAPER: Final = "cheaper_share_class"
 PLAN: Final = "running_plan"
 PRICE_MODEL: Final = "price_model"
+LESS_ALIKE: Final = "lower_correlation"
 # What a theme that was asked for adds to a blended score.
 WANTED_GAIN: Final = 0.1
 
@@ -36,6 +38,8 @@ class Question:
     # Funds of running plans, and what is missing to the goal (minor units; 0: nothing, or no goal).
     planned: tuple[str, ...] = ()
     goal_gap_minor: int = 0
+    # Funds that move little with what is held, and would lower its risk.
+    less_alike: Mapping[str, Together] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +54,16 @@ class Neighbour:
 Sources = Mapping[str, Mapping[str, float]]
 
 # What every ranking adds of an investor's own holdings and plans, whatever it learnt itself.
-OWN_WEIGHTS: Final = {CHEAPER: 1.0, PLAN: 0.5}
+OWN_WEIGHTS: Final = {CHEAPER: 1.0, PLAN: 0.5, LESS_ALIKE: 0.5}
 # Of the yearly fee (millionths): less is no reason to change a share class.
 FEE_GAIN_LEAST: Final = 500
 
 
 def own_sources(catalogue: Catalogue, question: Question, eligible: FundSet) -> Sources:
-    """Cheaper share classes of what is held, by the yearly fee saved; funds of running plans."""
+    """Cheaper share classes of what is held, funds of running plans, and what moves otherwise.
+
+    By the yearly fee saved; all alike; by how little they move with what is held.
+    """
     found: dict[str, dict[str, float]] = {}
     flags, days = catalogue.flags(eligible), question.horizon_days
     for held in question.held:
@@ -74,6 +81,10 @@ def own_sources(catalogue: Catalogue, question: Question, eligible: FundSet) -> 
         place = catalogue.index.get(code)
         if place is not None and flags[place]:
             found.setdefault(PLAN, {})[code] = 1.0
+    for code, each in question.less_alike.items():
+        place, alike = catalogue.index.get(code), each.correlation
+        if place is not None and flags[place] and alike is not None and code not in question.held:
+            found.setdefault(LESS_ALIKE, {})[code] = (MILLION - alike) / MILLION
     return found
 
 

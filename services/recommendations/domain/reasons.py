@@ -8,6 +8,7 @@ from services.recommendations.domain.proposal import Reasoned
 
 FITS_RISK_BAND: Final[str] = "FITS_RISK_BAND"
 LOWERS_PORTFOLIO_RISK: Final[str] = "LOWERS_PORTFOLIO_RISK"
+LOWER_CORRELATION: Final[str] = "LOWER_CORRELATION"
 LOWER_FEE_ALTERNATIVE: Final[str] = "LOWER_FEE_ALTERNATIVE"
 HELD_PEERS_BOUGHT: Final[str] = "HELD_PEERS_BOUGHT"
 POPULAR_IN_BAND: Final[str] = "POPULAR_IN_BAND"
@@ -35,6 +36,17 @@ _TEXTS: Final[Mapping[str, tuple[str, str]]] = {
     LOWERS_PORTFOLIO_RISK: (
         "组合年化波动率由 {volatility_before} 变为 {volatility_after}。",
         "The portfolio's yearly volatility goes from {volatility_before} to {volatility_after}.",
+    ),
+    LOWER_CORRELATION: (
+        (
+            "与您持仓的相关性仅为 {correlation}（{days} 个交易日）；若占组合的五分之一，"
+            "组合年化波动率由 {volatility_before} 变为 {volatility_after}。"
+        ),
+        (
+            "It moves little with what you hold (correlation {correlation} over {days} sessions): "
+            "with a fifth of the portfolio in it the yearly volatility goes from "
+            "{volatility_before} to {volatility_after}."
+        ),
     ),
     LOWER_FEE_ALTERNATIVE: (
         "按您的期限，年费用 {fee_this}，同类份额为 {fee_other}。",
@@ -114,4 +126,6 @@ class _Values(dict[str, str]):
 def _shown(name: str, value: str) -> str:
     if name in _PERCENT and value.lstrip("-").isdigit():
         return f"{int(value) / 10_000:.2f}%"
+    if name == "correlation" and value.lstrip("-").isdigit():
+        return f"{int(value) / 1_000_000:.2f}"
     return value

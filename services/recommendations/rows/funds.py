@@ -55,6 +55,8 @@ levels = Table(
     Column("code", Text, primary_key=True),
     Column("position", BigInteger, primary_key=True),
     Column("level", Integer, nullable=False),
+    # The type of the fund, like EQUITY: its theme where no feed tells one.
+    Column("kind", Text, nullable=False),
     # Front-end and redemption fee of a year's holding, by the terms published here (millionths).
     Column("fee_millionths", BigInteger, nullable=False),
     Column("recorded_us", BigInteger, nullable=False),
@@ -171,6 +173,7 @@ def _published(stored: StoredEvent, body: Mapping[str, Any]) -> Iterator[Write]:
         {
             "code": terms["code"],
             "level": level,
+            "kind": str(terms.get("fund_type", "")).removeprefix("FUND_TYPE_"),
             "fee_millionths": _fee_of_a_year(terms),
             "recorded_us": stored.recorded_us,
             **at,
@@ -308,4 +311,4 @@ _TOLD: Final[Mapping[str, Callable[[StoredEvent, Mapping[str, Any]], Iterator[Wr
 }
 
 PREFIXES: Final = ("fund-", "fund_order-", "holding-", "plan-")
-model = ReadModel("heard_funds", 2, "funds", PREFIXES, metadata, project)
+model = ReadModel("heard_funds", 3, "funds", PREFIXES, metadata, project)

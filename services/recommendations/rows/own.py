@@ -120,6 +120,14 @@ fund_facts = Table(
     Column("yearly_fee_millionths", BigInteger, nullable=False),
     Column("position", BigInteger, nullable=False),
 )
+# The theme of a fund as feeds told it, each time: what was known at a position is read from it.
+themes = Table(
+    "feed_themes",
+    metadata,
+    Column("instrument", Text, primary_key=True),
+    Column("position", BigInteger, primary_key=True),
+    Column("theme", Text, nullable=False),
+)
 # Position of the newest batch of each kind: who keeps what feeds brought looks here first.
 marks = Table(
     "feed_marks",
@@ -310,6 +318,7 @@ def _feed(stored: StoredEvent, event: object) -> Iterator[Write]:
                 yield Put(views, {**told_view, **known})
         case feed.FactsTaken(facts=facts):
             for fact in facts:
+                yield Put(themes, {"instrument": fact.instrument, "theme": fact.theme, **at})
                 yield Put(
                     fund_facts,
                     {
@@ -336,4 +345,4 @@ def _feed(stored: StoredEvent, event: object) -> Iterator[Write]:
         yield Put(quarantined, {**apart, **at})
 
 
-model = ReadModel("advice", 3, "recommendations", PREFIXES, metadata, project)
+model = ReadModel("advice", 4, "recommendations", PREFIXES, metadata, project)

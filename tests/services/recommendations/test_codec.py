@@ -32,6 +32,9 @@ LATER: dict[str, object] = {
     "recommendation_issued.v3": replace(
         ISSUED, refused=(("ABOVE_CLASS", MANY),), as_of_date="2015-03-31"
     ),
+    "recommendation_issued.v4": replace(
+        ISSUED, refused=(("ABOVE_CLASS", MANY),), as_of_date="2015-03-31", feature_set="2"
+    ),
 }
 # One file each under tests/golden, never edited: a new shape is a new file beside the old.
 STORED: dict[str, object] = {

@@ -1,17 +1,22 @@
 """Features rebuilt from the log are, to the byte, those that a stored proposal rests on."""
 
+from hefu.recommendations.v1 import events_pb2
+from hefu.recommendations.v1 import recommendations_pb2 as pb
 from libs.projection import Projection
 from libs.read_model import Database
 from libs.suitability import InvestorClass
-from services.recommendations import queries
+from services.recommendations import known_facts
 from services.recommendations.domain import investor as who
 from services.recommendations.domain import proposal as what
 from services.recommendations.domain.features import (
     digest,
     fund_features,
     investor_features,
+    of_set,
     pair_features,
+    shares_of,
 )
+from services.recommendations.domain.together import portfolio_moves, together
 from services.recommendations.rows import funds, own, payments
 from tests.services.recommendations.conftest import Served
 from tests.services.recommendations.test_api import listing, portfolio
@@ -29,7 +34,7 @@ async def rebuilt(world: World, issued: what.Issued) -> str:
             for event in stored:
                 writes = list(model.project(event))
                 await database.write(lambda c, w=writes: _apply(c, w))  # type: ignore[misc]
-        upto = queries.Upto(
+        upto = known_facts.Upto(
             issued.positions.own,
             issued.positions.funds,
             issued.positions.payments,
@@ -46,22 +51,29 @@ def _apply(connection: object, writes: list[object]) -> None:
     apply(connection, writes)  # type: ignore[arg-type]
 
 
-def _digest(connection: object, issued: what.Issued, upto: queries.Upto) -> str:
+def _digest(connection: object, issued: what.Issued, upto: known_facts.Upto) -> str:
     c = connection
-    facts = queries.facts_of(c, issued.investor_id, upto)  # type: ignore[arg-type]
+    facts = known_facts.facts_of(c, issued.investor_id, upto)  # type: ignore[arg-type]
     codes = {fact.fund_code for fact in facts if fact.fund_code}
-    known = queries.level_and_price(c, codes, upto)  # type: ignore[arg-type]
+    known = known_facts.level_and_price(c, codes, upto)  # type: ignore[arg-type]
     prices = {code: price for code, (_, price) in known.items()}
     levels = {code: level for code, (level, _) in known.items()}
     subjects = {"investor": investor_features(facts, upto.at_us, prices, levels)}
+    shares = shares_of(facts)
+    values = {code: count * prices.get(code, 0) // 10_000 for code, count in shares.items()}
+    wanted = {*values, *(item.fund_code for item in issued.items)}
+    moved = known_facts.moves_of(c, dict.fromkeys(wanted, upto.funds), upto.at_us)  # type: ignore[arg-type]
+    held = portfolio_moves(values, moved)
     for item in issued.items:
         code = item.fund_code
         subjects[f"fund:{code}"] = fund_features(
-            queries.fund_facts(c, code, upto),  # type: ignore[arg-type]
+            known_facts.fund_facts(c, code, upto.funds),  # type: ignore[arg-type]
             upto.at_us,
         )
-        subjects[f"pair:{code}"] = pair_features(facts, upto.at_us, code)
-    return digest(subjects)
+        alike = together(held, moved[code]).correlation
+        subjects[f"pair:{code}"] = pair_features(facts, upto.at_us, code, alike)
+    told = {name: of_set(each, issued.feature_set) for name, each in subjects.items()}
+    return digest(told)
 
 
 async def issued(served: Served, number: int) -> what.Issued:
@@ -70,11 +82,15 @@ async def issued(served: Served, number: int) -> what.Issued:
     return state.issued
 
 
-async def test_rebuilt_features_equal_the_stored_ones_and_later_events_change_none(
-    served: Served,
-) -> None:
+async def themed(served: Served, number: int, theme: str) -> None:
+    facts = [events_pb2.FundFact(instrument="000002", theme=theme)]
+    batch = pb.PublishFundFactsRequest(batch_id=proposal_id(number), source="vendor", facts=facts)
+    assert (await served.feeds.PublishFundFacts(batch)).taken == 1
+    await served.world.heard(served.parts)
+
+
+async def _told_before(served: Served, name: str) -> None:
     world, told = served.world, served.world.told
-    name = await served.investor("anna")
     await told.order(name, "000002", 500_000, "C3")
     await told.lot(name, "000002", 480_000)
     await told.lot(name, "000004", 90_000)
@@ -83,14 +99,16 @@ async def test_rebuilt_features_equal_the_stored_ones_and_later_events_change_no
     begun = ("PlanCreated", {"plan_id": "p1", "terms": terms})
     await told.tell("plan-p1", "funds", [begun, ("PlanSuspended", {}), ("PlanResumed", {})])
     day = TODAY.isoformat()
+    await themed(served, 60, "green")
     # The newest price comes after the purchase: flows and size count up to it.
     await told.again("000002", "FundNavPublished", {"nav": {"nav_date": day, "nav": "10000"}})
     await world.heard(served.parts)
-    of_fund = (await served.parts.shelf.features_of(["000002"]))["000002"]
-    await served.wallet.ListRecommendations(listing(name, 1))
-    await served.wallet.ProposePortfolio(portfolio(name, 2, 10_000_000))
 
-    # All of this is recorded after both, some of it about days before them.
+
+async def _told_after(served: Served, name: str) -> None:
+    """Recorded after both proposals, some of it about days before them."""
+    world, told = served.world, served.world.told
+    await themed(served, 61, "red")
     await told.order(name, "000004", 700_000, "C3")
     await told.lot(name, "000002", 10_000, day="2026-09-01")
     await told.top_up(WALLET_ACCOUNT, 5)
@@ -104,6 +122,23 @@ async def test_rebuilt_features_equal_the_stored_ones_and_later_events_change_no
     await world.heard(served.parts)
     await served.answer(name, InvestorClass.C4)
 
+
+async def test_rebuilt_features_equal_the_stored_ones_and_later_events_change_none(
+    served: Served,
+) -> None:
+    world = served.world
+    name = await served.investor("anna")
+    await _told_before(served, name)
+    again = await served.parts.advice.known(name)
+    assert again.moves.days, "the funds that are held moved together"
+    of_fund = (await served.parts.shelf.features_of(["000002"], served.parts.shelf.catalogue))[
+        "000002"
+    ]
+    await served.wallet.ListRecommendations(listing(name, 1))
+    await served.wallet.ProposePortfolio(portfolio(name, 2, 10_000_000))
+
+    await _told_after(served, name)
+
     for number in (1, 2):
         stored = await issued(served, number)
         assert await rebuilt(world, stored) == stored.feature_hash
@@ -112,11 +147,17 @@ async def test_rebuilt_features_equal_the_stored_ones_and_later_events_change_no
     assert features["amounts_faded"] > 0
     assert features["funds_held"] == 2_000_000
     assert features["plans"] == 1_000_000
+    assert features["amounts_faded_theme:green"] == features["amounts_faded_r2"]
+    assert features["orders_faded_theme:green"] == features["orders_faded_r2"] > 0
+    assert features["holding:000002"] + features["holding:000004"] in (999_999, 1_000_000)
     assert of_fund["net_flow_5d"] == 500_000 * 1_000_000
     assert of_fund["size_minor"] > 0
     assert of_fund["fee"] == 150 + 5_000
     again = await served.parts.advice.known(name)
     assert again.features["plans"] == 0
+    assert again.features["amounts_faded_theme:red"] > 0
+    assert again.features["amounts_faded_theme:MIXED"] > 0, "no feed told the theme of 000004"
+    assert "amounts_faded_theme:green" not in again.features
 
 
 async def test_the_same_question_on_the_same_log_gives_the_same_items_in_another_process(

@@ -8,11 +8,14 @@ from hypothesis import strategies as st
 
 from services.recommendations.domain.features import (
     DAY_US,
+    FEATURE_SET,
     Fact,
     Kind,
     canonical,
+    digest,
     fund_features,
     investor_features,
+    of_set,
     pair_features,
     series,
 )
@@ -95,6 +98,70 @@ def test_returns_risk_and_drawdown_of_a_fund_are_those_of_its_prices() -> None:
     few = fund_features(known[:10], AT_US)
     assert not any(name.startswith(("return_", "volatility_")) for name in few)
     assert few["age_days"] == 9_000_000
+
+
+def mine(kind: Kind, day: int, amount: int, code: str = "000001", theme: str = "") -> Fact:
+    at_us = day * DAY_US
+    told = f"{kind.value}/{code}/{day}"
+    return Fact(at_us, told, kind.value, at_us, "anna", code, amount, theme)
+
+
+def test_features_of_the_first_set_stay_what_they_were_when_proposals_were_stored_with_them() -> (
+    None
+):
+    known = [
+        mine(Kind.BOUGHT, 900, 500_000, theme="green"),
+        mine(Kind.BOUGHT, 950, 70_000, "000002"),
+        mine(Kind.SOLD, 960, 10, "000002"),
+        mine(Kind.SHARES, 900, 4_000),
+        mine(Kind.SHARES, 950, 900, "000002"),
+        mine(Kind.OPENED, 970, 1, "000003", "red"),
+        mine(Kind.DISMISSED, 971, 1, ""),
+        mine(Kind.CASH_IN, 980, 100_000, ""),
+        mine(Kind.PLAN, 990, 1),
+    ]
+    navs = [nav(n, 10_000 + (n * n) % 37, n, str(n)) for n in range(700, 1000)]
+    subjects = {
+        "investor": investor_features(known, AT_US, PRICES, LEVELS),
+        "fund:000001": fund_features([*navs, told(Kind.LEVEL, 700, 3)], AT_US),
+        "pair:000001": pair_features(known, AT_US, "000001", 250_000),
+    }
+
+    first = {name: of_set(each, "") for name, each in subjects.items()}
+
+    # As the program that knew the first set alone made it of these very facts.
+    assert digest(first) == "5f208116c187114170d8e258edf2e7fa743942394e2e55b8455e71032e34121a"
+    assert {name: of_set(each, FEATURE_SET) for name, each in subjects.items()} == subjects
+    assert digest(subjects) != digest(first)
+
+
+def test_what_was_bought_and_looked_at_fades_by_level_and_by_theme() -> None:
+    known = [
+        mine(Kind.BOUGHT, 970, 800, theme="green"),
+        mine(Kind.BOUGHT, 1_000, 100, "000002", "green"),
+        mine(Kind.SOLD, 1_000, 5, "000003", "red"),
+        mine(Kind.OPENED, 970, 1, "000003", "red"),
+    ]
+
+    found = investor_features(known, AT_US, PRICES, LEVELS)
+
+    assert found["amounts_faded_theme:green"] == 500_000_000
+    assert found["orders_faded_theme:green"] == 1_500_000
+    assert (found["orders_faded_theme:red"], found["orders_faded_r5"]) == (1_000_000, 1_000_000)
+    assert (found["views_faded_theme:red"], found["views_faded_r5"]) == (500_000, 500_000)
+    assert "amounts_faded_theme:red" not in found
+
+
+def test_holdings_are_features_by_their_share_and_a_level_by_how_often_it_changed() -> None:
+    held = [mine(Kind.SHARES, 900, 30_000), mine(Kind.SHARES, 900, 10_000, "000002")]
+    levels = [told(Kind.LEVEL, day, level) for day, level in ((1, 2), (5, 3), (9, 3), (20, 2))]
+    prices = {"000001": 10_000, "000002": 10_000}
+
+    found = investor_features(held, AT_US, prices, LEVELS)
+    of_fund = fund_features([nav(1, 100, 1, "a"), *levels], AT_US)
+
+    assert (found["holding:000001"], found["holding:000002"]) == (750_000, 250_000)
+    assert (of_fund["level"], of_fund["level_changes"]) == (2_000_000, 2_000_000)
 
 
 def told(kind: Kind, day: int, amount: int) -> Fact:
