@@ -148,6 +148,15 @@ class Asked(Generic[C]):
 
 
 @dataclass(frozen=True, slots=True)
+class Decided(Generic[S, E]):
+    """What was decided of one among many: its place among those asked, and on which state."""
+
+    number: int
+    state: S
+    events: Sequence[E]
+
+
+@dataclass(frozen=True, slots=True)
 class _Attempt(Generic[S, E]):
     """Events decided on what is known, still to be appended."""
 
@@ -217,10 +226,15 @@ class Streams(Generic[C, S, E]):
         return await self._in_turn(id_, command, cause, is_new=is_new, first=first)
 
     async def record_each(
-        self, asked: Sequence[Asked[C]]
+        self,
+        asked: Sequence[Asked[C]],
+        *,
+        first: Callable[[Sequence[Decided[S, E]]], Awaitable[Mapping[int, Exception]]]
+        | None = None,
     ) -> Sequence[Transacted[S, E] | Exception]:
         """What `record` would answer or raise of each, by itself; appended together where possible.
 
+        `first` is told of many, and answers by number what hinders which: those are not recorded.
         Cancelled in the middle, each is recorded or not, as after a crash.
         """
         done: dict[int, Transacted[S, E] | Exception] = {}
@@ -232,13 +246,17 @@ class Streams(Generic[C, S, E]):
                 known = None if one.id_ in self._turns else self._known.get(one.id_)
                 if known is None and (one.id_ in self._turns or not one.is_new):
                     continue
-                first = self._first(one, known)
-                if isinstance(first, _Attempt):
+                found = self._first(one, known)
+                if isinstance(found, _Attempt):
                     turns[one.id_] = self._turns[one.id_] = _Turn(waiting=1)
                     await turns[one.id_].lock.acquire()
-                    attempts[n] = first
-                elif first is not None:
-                    done[n] = first
+                    attempts[n] = found
+                elif found is not None:
+                    done[n] = found
+            if attempts and first is not None:
+                hindered = await first(_decided(attempts))
+                done |= hindered
+                attempts = {n: each for n, each in attempts.items() if n not in hindered}
             if attempts:
                 done |= await self._append_attempts(asked, attempts)
         finally:
@@ -249,10 +267,13 @@ class Streams(Generic[C, S, E]):
                     del self._turns[id_]
         alone = [n for n in range(len(asked)) if n not in done]
         # Where others were faster with the first event, it is not new.
-        found = await asyncio.gather(
-            *(self._alone(asked[n], is_new=asked[n].is_new and n not in attempts) for n in alone)
+        answers = await asyncio.gather(
+            *(
+                self._alone(n, asked[n], first, is_new=asked[n].is_new and n not in attempts)
+                for n in alone
+            )
         )
-        done |= zip(alone, found, strict=True)
+        done |= zip(alone, answers, strict=True)
         return [done[n] for n in range(len(asked))]
 
     def _first(
@@ -301,9 +322,22 @@ class Streams(Generic[C, S, E]):
             done[n] = Transacted(state, attempt.events, answer.position, answer.revision)
         return done
 
-    async def _alone(self, one: Asked[C], *, is_new: bool) -> Transacted[S, E] | Exception:
+    async def _alone(
+        self,
+        number: int,
+        one: Asked[C],
+        first: Callable[[Sequence[Decided[S, E]]], Awaitable[Mapping[int, Exception]]] | None,
+        *,
+        is_new: bool,
+    ) -> Transacted[S, E] | Exception:
+        async def told(state: S, events: Sequence[E]) -> None:
+            if first is not None:
+                hindered = await first([Decided(number, state, events)])
+                if number in hindered:
+                    raise hindered[number]
+
         try:
-            return await self.record(one.id_, one.command, one.cause, is_new=is_new)
+            return await self.record(one.id_, one.command, one.cause, is_new=is_new, first=told)
         except Exception as error:  # noqa: BLE001 - the answer of this one among many
             return error
 
@@ -443,6 +477,10 @@ class Streams(Generic[C, S, E]):
         if len(self._known) > self.cached_max:
             self._known.popitem(last=False)
         return known
+
+
+def _decided(attempts: Mapping[int, _Attempt[S, E]]) -> Sequence[Decided[S, E]]:
+    return [Decided(n, each.known.state, each.events) for n, each in attempts.items()]
 
 
 def _event_id(stream: str, key: str, ordinal: int, type_: str, data: bytes) -> UUID:

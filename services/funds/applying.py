@@ -41,6 +41,7 @@ from services.funds.sharing import Sharing
 R = TypeVar("R")
 _ACTOR: Final = "funds"
 _DAY: Final = timedelta(days=1)
+_FIRST_BATCH: Final = "-001"
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,7 +237,7 @@ class Applying:
                     unknown_codes += 1
                     await self._unknown_code(registrar, order_id, confirmation, row)
             answers.append(Answer(order_id, investor, confirmation, refusal=refusal))
-        done = await self.desk.book(registrar.ta_id, answers)
+        done = await self.desk.book(registrar.ta_id, answers, await self._missing(registrar, key))
         done.breaks += unknown_codes
         done.add(await self._by_registrar(registrar, key, rows))
         return done
@@ -275,6 +276,16 @@ class Applying:
         except Rejected:
             # Nobody of ours: the desk finds no order, and that is a break.
             return [_begun_by_registrar(registrar.ta_id, row, None)]
+
+    async def _missing(self, registrar: Registrar, key: str) -> Sequence[str]:
+        """Breaks that stand because an order was not answered; no day has any before its files."""
+        if key.endswith(_FIRST_BATCH):
+            return ()
+        await self._caught_up()
+        type_ = BreakType.MISSING_AT_TA.name
+        return await self.database.read(
+            lambda c: queries.standing_breaks(c, registrar.ta_id, type_)
+        )
 
     async def _unknown_code(
         self, registrar: Registrar, order_id: str, row: Confirmation, told: ConfirmationRow

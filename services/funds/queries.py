@@ -252,6 +252,13 @@ def open_breaks(connection: Connection) -> Sequence[str]:
     return list(connection.execute(query).scalars())
 
 
+def standing_breaks(connection: Connection, ta_id: str, type_: str) -> Sequence[str]:
+    """Breaks of one kind with a registrar that have not ended."""
+    c = t.breaks.c
+    query = select(c.break_id).where(c.ta_id == ta_id, c.type == type_, ~c.is_closed)
+    return list(connection.execute(query).scalars())
+
+
 def breaks_of_day(connection: Connection, ta_id: str, trade_date: str) -> int:
     """How many breaks of a day stand."""
     c = t.breaks.c

@@ -64,7 +64,6 @@ _PAGE, _AT_ONCE, _KIB = 50_000, 512, 1024
 # Rows of one confirmation file; orders of which no more is told at a time.
 _ROWS, _TOLD_EVERY = 15_000, 5_000
 _WALLET = str(named_id("bench wallet"))
-_KEY = "BENCH-2026-09-24-04-001"
 _PROFILE = ClassRecorded(InvestorClass.C4, InvestorKind.PERSON, date(2027, 1, 1), "v1", "bench")
 
 
@@ -116,7 +115,9 @@ def _collecting_as_a_service() -> Iterator[None]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Order:
+class Ordered:
+    """An order of the day, and whose it is."""
+
     order_id: str
     investor_id: str
 
@@ -129,14 +130,13 @@ async def confirmations(
 ) -> Measured:
     """Book the confirmations of a day; the orders are with the registrar before the clock runs."""
     aggregates = Aggregates.over(store)
-    cause = Cause("bench")
-    await aggregates.funds.transact(_CODE, funds.Publish(terms(), "bench"), cause)
-    nav = funds.PublishNav(funds.Nav(_T, _NAV), "bench")
-    await aggregates.funds.transact(_CODE, nav, cause)
+    await priced(aggregates)
     run = str(named_id("bench", str(time.time_ns()), at_ms=1_700_000_000_000))
-    orders = [_Order(str(derived_id(run, "order", n)), f"bench:{run}:{n}") for n in range(count)]
-    await _batched(aggregates, orders, lambda done: tell(f"{done:,} of {count:,} orders placed"))
-    answers = _answers(orders)
+    orders = [Ordered(str(derived_id(run, "order", n)), f"bench:{run}:{n}") for n in range(count)]
+    await at_registrar(
+        aggregates, orders, lambda done: tell(f"{done:,} of {count:,} orders placed")
+    )
+    answers = answers_to(orders)
     with closing(Database.open("sqlite://")) as database:
         await database.write(tables.own.create_all)
         breaking = Breaking(aggregates, _now)
@@ -206,8 +206,16 @@ def _now() -> int:
     return 1_790_000_000_000_000
 
 
-async def _batched(
-    aggregates: Aggregates, orders: Sequence[_Order], tell: Callable[[int], None]
+async def priced(aggregates: Aggregates) -> None:
+    """The fund, and its price of the day."""
+    cause = Cause("bench")
+    await aggregates.funds.transact(_CODE, funds.Publish(terms(), "bench"), cause)
+    nav = funds.PublishNav(funds.Nav(_T, _NAV), "bench")
+    await aggregates.funds.transact(_CODE, nav, cause)
+
+
+async def at_registrar(
+    aggregates: Aggregates, orders: Sequence[Ordered], tell: Callable[[int], None] = lambda _: None
 ) -> None:
     """Orders as they stand when the registrar has them, at hand as they are after its receipt.
 
@@ -243,7 +251,7 @@ def _decide_all(commands: Sequence[Command], order: life.Order) -> Sequence[life
     return events
 
 
-def _asked(order: _Order, setting: Setting) -> Sequence[Command]:
+def _asked(order: Ordered, setting: Setting) -> Sequence[Command]:
     kind = Subscription(_CODE, Money(_CURRENCY, _MINOR))
     asked = Terms(order.investor_id, _WALLET, kind)
     serial = serial_of(order.order_id)
@@ -257,7 +265,8 @@ def _asked(order: _Order, setting: Setting) -> Sequence[Command]:
     ]
 
 
-def _answers(orders: Sequence[_Order]) -> list[Answer]:
+def answers_to(orders: Sequence[Ordered]) -> list[Answer]:
+    """The registrar's rows about them, which agree with the price of the day."""
     bought = subscribe(_MINOR, _NAV, terms().front_end_on(_T), terms().scales)
     return [
         Answer(
@@ -274,11 +283,11 @@ def _answers(orders: Sequence[_Order]) -> list[Answer]:
                 _MINOR,
                 bought.fee,
                 register_date=_CONFIRM,
-                file_key=_KEY,
-                row=number,
+                file_key=f"BENCH-2026-09-24-04-{number // _ROWS + 1:03d}",
+                row=number % _ROWS + 1,
             ),
         )
-        for number, order in enumerate(orders, 1)
+        for number, order in enumerate(orders)
     ]
 
 

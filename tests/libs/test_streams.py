@@ -2,14 +2,14 @@
 
 import asyncio
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import pytest
 import stamina
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from libs.decider import Asked, Cause, Rejected, Streams, Transacted, trace_headers
+from libs.decider import Asked, Cause, Decided, Rejected, Streams, Transacted, trace_headers
 from libs.event_store import (
     Appended,
     Busy,
@@ -200,6 +200,34 @@ async def test_of_many_those_where_others_were_faster_are_decided_again() -> Non
     assert [each.revision for each in done if isinstance(each, Transacted)] == [2, 1, 0]
     assert await stored(store, "a") == ["step 0", "step 1", "step 2"]
     assert await stored(store, "b") == ["theirs", "ours"]
+
+
+async def test_what_hinders_some_of_many_is_asked_before_any_is_appended() -> None:
+    store = MemoryStore()
+    counters = streams(store)
+    for id_ in ("free", "hindered"):
+        await counters.transact(id_, Reach(1), Cause(id_))
+    await streams(store).transact("unread", Reach(1), Cause("u"))
+    told: list[tuple[int, int, Sequence[str]]] = []
+    ids = ("free", "hindered", "unread", "unread", "free")
+
+    async def first(decided: Sequence[Decided[State, str]]) -> Mapping[int, Exception]:
+        told.extend(
+            [
+                (each.number, each.state.total, await stored(store, ids[each.number]))
+                for each in decided
+            ]
+        )
+        return {each.number: Denied("no") for each in decided if each.number == 1}
+
+    done = await counters.record_each(
+        [Asked(id_, Reach(2), Cause("b")) for id_ in ids], first=first
+    )
+
+    assert [type(each) for each in done] == [Transacted, Denied, Transacted, Transacted, Transacted]
+    assert told == [(n, 1, ["step 0"]) for n in range(3)]
+    assert await stored(store, "hindered") == ["step 0"]
+    assert await stored(store, "free") == await stored(store, "unread") == ["step 0", "step 1"]
 
 
 async def test_what_may_not_be_appended_fails_alone_and_leaves_no_belief_behind() -> None:
