@@ -6,7 +6,7 @@ import sys
 import stamina
 import typer
 
-from libs.cli import advice, audit, breaks, events
+from libs.cli import advice, audit, breaks, events, nav
 from libs.cli.day import day
 from libs.cli.fund_day import fund_day
 from libs.cli.fund_status import funds
@@ -34,6 +34,7 @@ app.command()(statement)
 app.add_typer(events.app, name="events")
 app.add_typer(audit.app, name="audit")
 app.add_typer(breaks.app, name="breaks")
+app.add_typer(nav.app, name="nav")
 app.add_typer(advice.app, name="advice")
 
 

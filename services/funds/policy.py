@@ -36,6 +36,7 @@ POLICY: Policy = {
     "FundDayService/ChangeFundStatus": _OPERATOR,
     "FundDayService/PublishNav": _OPERATOR,
     # Maker and checker: that they differ is decided with the proposal in hand.
+    "FundDayService/PreviewNavCorrection": _OPERATOR,
     "FundDayService/CorrectNav": _OPERATOR,
     "FundDayService/ApproveNavCorrection": _OPERATOR,
     "FundDayService/RefuseNavCorrection": _OPERATOR,

@@ -48,7 +48,7 @@ class FundDayApi(funds_pb2_grpc.FundDayServiceServicer):
         clock_moved: Callable[[], Awaitable[None]],
     ) -> None:
         self._aggregates = aggregates
-        self._prices = Prices(aggregates)
+        self._prices = Prices(aggregates, reads)
         self._accounts = accounts
         self._reads = reads
         self._days = fund_days
@@ -102,6 +102,11 @@ class FundDayApi(funds_pb2_grpc.FundDayServiceServicer):
             position=done.position,
             is_replayed=not done.events,
         )
+
+    async def PreviewNavCorrection(
+        self, request: pb.PreviewNavCorrectionRequest, _context: "Context"
+    ) -> pb.PreviewNavCorrectionResponse:
+        return await self._prices.preview(request)
 
     async def CorrectNav(
         self, request: pb.CorrectNavRequest, _context: "Context"

@@ -57,6 +57,7 @@ class Served:
     checker: "FundDayServiceAsyncStub"
     registrar: "RegistrarLinkServiceAsyncStub"
     stranger: "RegistrarLinkServiceAsyncStub"
+    port: int
 
 
 @asynccontextmanager
@@ -104,6 +105,7 @@ async def serving(world: World, run_dir: Path) -> AsyncIterator[Served]:
             await desk("checker"),
             await ta(f"registrar-{TA}"),
             await ta("registrar-OTHER"),
+            server.bound_port,
         )
 
 
