@@ -210,10 +210,15 @@ def _print_besides(found: Mapping[str, Any]) -> None:
             f"{row['delta_drawdown']:+.2%}",
         )
     console.print(table)
-    groups = found["groups"]
-    by_class = Table("nDCG@10 of class", *groups)
-    for each in sorted({name for group in groups.values() for name in group["ndcg"]}):
-        values = (group["ndcg"].get(each) for group in groups.values())
-        by_class.add_row(each, *("" if value is None else f"{value:.3f}" for value in values))
-    by_class.add_row("gap", *(f"{group['gap']:.3f}" for group in groups.values()))
-    console.print(by_class)
+    for grouping in sorted({name for each in found["groups"].values() for name in each}):
+        _print_groups(grouping, {n: each[grouping] for n, each in found["groups"].items()})
+
+
+def _print_groups(grouping: str, found: Mapping[str, Any]) -> None:
+    """For whom the lists are good, and the gap from the best group to the worst."""
+    table = Table(f"nDCG@10 by {grouping}", *found)
+    for each in sorted({name for group in found.values() for name in group["ndcg"]}):
+        values = (group["ndcg"].get(each) for group in found.values())
+        table.add_row(each, *("" if value is None else f"{value:.3f}" for value in values))
+    table.add_row("gap", *(f"{group['gap']:.3f}" for group in found.values()))
+    console.print(table)

@@ -107,7 +107,13 @@ def run_evaluation(asked: argparse.Namespace) -> None:
     last = int(world.market.days[-1]) - TEST_DAYS
     dates = [last - DAYS_APART * n for n in range(asked.dates)][::-1]
     found = evaluation.evaluate(
-        world.interactions, world.market, world.levels, dates, askers=asked.askers, told=told
+        world.interactions,
+        world.market,
+        world.levels,
+        dates,
+        groups=world.groups,
+        askers=asked.askers,
+        told=told,
     )
     found["verdicts"] = evaluation.verdicts(found)
     found["population"] = {

@@ -1,13 +1,12 @@
 """What a list does beside being liked: how new it is, what it does to a portfolio, and for whom."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from libs.suitability import InvestorClass
 from services.recommendations.domain.measures import ndcg
 from services.recommendations.domain.ranking import Question
 from services.recommendations.ranking.interactions import Interactions
@@ -20,8 +19,9 @@ TEST_DAYS: Final = 182
 YEAR: Final = 252
 # Of the portfolio, so much goes into what is shown, in equal parts: what a rebalance may turn over.
 FOLLOWED: Final = 0.2
-# A class with fewer lists tells of chance.
+# A group with fewer lists tells of chance.
 LISTS_LEAST: Final = 20
+CLASS: Final = "class"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,8 @@ class Asked:
 
     question: Question
     bought: frozenset[str]
+    # What who asks is, by the name of the grouping: class, age, wealth.
+    groups: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -92,25 +94,32 @@ def risk(returns: Array) -> Array:
     return np.array([deviation * YEAR**0.5, sharpe, fall])
 
 
-def by_class(
+def by_group(
     tests: Sequence[Asked], lists: Sequence[Sequence[str]]
-) -> Mapping[str, Sequence[float]]:
-    """Quality (nDCG) of each list, by the class of who asked."""
-    found: dict[str, list[float]] = {}
+) -> Mapping[tuple[str, str], Sequence[float]]:
+    """Quality (nDCG) of each list, by grouping and the group in it of who asked."""
+    found: dict[tuple[str, str], list[float]] = {}
     for test, shown in zip(tests, lists, strict=True):
-        name = InvestorClass(test.question.band).name
-        found.setdefault(name, []).append(ndcg(shown, test.bought, K))
+        good = ndcg(shown, test.bought, K)
+        for group in test.groups.items():
+            found.setdefault(group, []).append(good)
     return found
 
 
-def calibrated(classes: Mapping[str, Sequence[float]]) -> Mapping[str, Any]:
-    """Mean quality by class with enough lists, and the gap from the best class to the worst."""
-    means = {
-        name: float(np.mean(each))
-        for name, each in sorted(classes.items())
-        if len(each) >= LISTS_LEAST
+def calibrated(
+    groups: Mapping[tuple[str, str], Sequence[float]],
+) -> Mapping[str, Mapping[str, Any]]:
+    """By grouping: mean quality of groups with enough lists, and the gap from best to worst."""
+    found: dict[str, dict[str, float]] = {}
+    for (grouping, name), each in sorted(groups.items()):
+        if len(each) >= LISTS_LEAST:
+            found.setdefault(grouping, {})[name] = float(np.mean(each))
+    return {
+        grouping: {
+            "ndcg": means,
+            "best": max(means, key=means.__getitem__),
+            "worst": min(means, key=means.__getitem__),
+            "gap": max(means.values()) - min(means.values()),
+        }
+        for grouping, means in found.items()
     }
-    if not means:
-        return {"ndcg": {}, "best": "", "worst": "", "gap": 0.0}
-    best, worst = max(means, key=lambda n: means[n]), min(means, key=lambda n: means[n])
-    return {"ndcg": means, "best": best, "worst": worst, "gap": means[best] - means[worst]}

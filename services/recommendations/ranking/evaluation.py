@@ -15,11 +15,12 @@ from services.recommendations.domain.catalogue import Catalogue, Fund
 from services.recommendations.domain.measures import average_precision, ndcg, recall
 from services.recommendations.domain.ranking import ListRules, Question, rank
 from services.recommendations.ranking.besides import (
+    CLASS,
     TEST_DAYS,
     Asked,
     Beside,
     K,
-    by_class,
+    by_group,
     calibrated,
 )
 from services.recommendations.ranking.interactions import Interactions, iso_of
@@ -36,7 +37,7 @@ from services.recommendations.ranking.serving import TrainedRanker
 from services.recommendations.ranking.training import train
 
 LEARNT: Final = (CO_PURCHASE, MATRIX, PRICE_MODEL, "blend")
-# A difference of nDCG between classes that is said in words.
+# A difference of nDCG between groups that is said in words.
 GAP_TOLD: Final = 0.05
 # Lists of so many funds without spreading, fees or chance: the ranking alone is measured.
 RULES: Final = ListRules(
@@ -67,7 +68,13 @@ PUBLISHED: Final = {
 }
 
 
-def asked_at(interactions: Interactions, day: int, most: int, seed: int) -> Sequence[Asked]:
+def asked_at(
+    interactions: Interactions,
+    day: int,
+    most: int,
+    seed: int,
+    groups: Mapping[str, Sequence[str]] | None = None,
+) -> Sequence[Asked]:
     """Investors with a purchase before the day and a new one after it, at most so many."""
     before = interactions.between(-(10**6), day)
     after = interactions.between(day, day + TEST_DAYS)
@@ -87,7 +94,9 @@ def asked_at(interactions: Interactions, day: int, most: int, seed: int) -> Sequ
             tuple(sorted(codes[place] for place in held[investor])),
             horizon_days=365 * 3,
         )
-        found.append(Asked(question, frozenset(codes[place] for place in new)))
+        named = {name: each[investor] for name, each in (groups or {}).items()}
+        named[CLASS] = InvestorClass(bands[investor]).name
+        found.append(Asked(question, frozenset(codes[place] for place in new), named))
         if len(found) == most:
             break
     return found
@@ -110,6 +119,7 @@ def evaluate(  # noqa: PLR0913 - the protocol has as many parts
     levels: Sequence[RiskLevel],
     dates: Sequence[int],
     *,
+    groups: Mapping[str, Sequence[str]] | None = None,
     askers: int = 400,
     seed: int = 2026,
     told: Callable[[str], None] = lambda _: None,
@@ -120,12 +130,12 @@ def evaluate(  # noqa: PLR0913 - the protocol has as many parts
     tried: list[list[float]] = []
     blend: Mapping[str, float] = WEIGHTS
     violations = 0
-    classes: dict[str, dict[str, list[float]]] = {}
+    quality: dict[str, dict[tuple[str, str], list[float]]] = {}
     for number, day in enumerate(dates):
         told(f"date {number + 1} of {len(dates)}: {iso_of(day)}")
         trained = train(interactions, market, day, seed)
         catalogue = catalogue_of(interactions.codes, levels, day)
-        tests = asked_at(interactions, day, askers, seed)
+        tests = asked_at(interactions, day, askers, seed, groups)
         ahead = _ahead(market, day)
         beside = Beside.at(interactions, market, day)
         if number < tuning:
@@ -140,8 +150,8 @@ def evaluate(  # noqa: PLR0913 - the protocol has as many parts
             violations += _violations(catalogue, tests, shown)
             measured = _measured(interactions, tests, shown, ahead)
             rows.setdefault(name, []).append({**measured, **beside.measured(tests, shown)})
-            for found, good in by_class(tests, shown).items():
-                classes.setdefault(name, {}).setdefault(found, []).extend(good)
+            for group, good in by_group(tests, shown).items():
+                quality.setdefault(name, {}).setdefault(group, []).extend(good)
     return {
         "dates": [iso_of(day) for day in dates[tuning:]],
         "tuned_on": [iso_of(day) for day in dates[:tuning]],
@@ -150,7 +160,7 @@ def evaluate(  # noqa: PLR0913 - the protocol has as many parts
         "violations": violations,
         "market_roi": _mean([_mean([*_ahead(market, day).values()]) for day in dates[tuning:]]),
         "rows": {name: _summed(each) for name, each in rows.items()},
-        "groups": {name: calibrated(each) for name, each in classes.items()},
+        "groups": {name: calibrated(each) for name, each in quality.items()},
         "published": PUBLISHED,
     }
 
@@ -255,13 +265,23 @@ def verdicts(found: Mapping[str, Any]) -> Sequence[str]:
                     )
         if rows[name]["roi"] < found["market_roi"]:
             told.append(f"what {name} shows earned less than the funds on average")
-    by_chance = found["groups"]["random"]["gap"]
     for name in LEARNT:
-        groups = found["groups"][name]
+        told += _unlike(name, found["groups"][name], found["groups"]["random"])
+    return told
+
+
+def _unlike(
+    name: str, groups: Mapping[str, Mapping[str, Any]], by_chance: Mapping[str, Mapping[str, Any]]
+) -> Sequence[str]:
+    """For whom a ranking is far worse, grouping by grouping."""
+    told = []
+    for grouping, each in groups.items():
         # Of fewer funds a list is more easily right: the gap of chance is no fault of a ranking.
-        if groups["gap"] - by_chance > GAP_TOLD:
+        chance = by_chance[grouping]["gap"]
+        if each["gap"] - chance > GAP_TOLD:
             told.append(
-                f"lists of {name} are better for {groups['best']} than for {groups['worst']}: "
-                f"nDCG differs by {groups['gap']:.3f}, by {by_chance:.3f} where chance ranks"
+                f"by {grouping} lists of {name} are better for {each['best']} than for "
+                f"{each['worst']}: nDCG differs by {each['gap']:.3f}, by {chance:.3f} where chance "
+                f"ranks"
             )
     return told

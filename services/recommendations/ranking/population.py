@@ -4,34 +4,67 @@ Real trades are not to be had (FAR-Trans' are not published with it), so these a
 group, a taste for what rose lately, the crowd's own pull, and classes that are kept. What a ranker
 gains here says how it works, not how it would do on people. The prices are real: each fund is a
 fixed mixture of stocks of 1990-2022, so nothing in them was made up either.
+
+Age and wealth are drawn too, so that it can be seen for whom a ranking is good. Wealth follows the
+class as it does among a bank's real customers; age, what it does to class and taste, and that the
+wealthier buy more often are inventions.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from libs.suitability import InvestorClass, RiskLevel, highest_level
 from services.recommendations.history import stocks
 from services.recommendations.ranking.interactions import Interactions, day_of
 from services.recommendations.ranking.market import LOOK_BACK, Market
 
+Array = npt.NDArray[np.float64]
+
 GROUPS: Final = 8
 # A fund is a mixture of so many stocks.
 STOCKS_EACH: Final = 4
 _CLASSES: Final = (1, 2, 3, 4, 5, 6, 7)
 _CLASS_SHARES: Final = (0.03, 0.12, 0.22, 0.28, 0.20, 0.13, 0.02)
+WEALTH: Final = ("below 30k", "30k to 80k", "80k to 300k", "above 300k")
+# Customers of FAR-Trans (Sanz-Cruzado, Droukas, McCreadie, 2024; CC BY 4.0) by what they answered:
+# investment capacity in the order of `WEALTH`, by risk class.
+CUSTOMERS: Final = {
+    "Conservative": (2395, 271, 140, 15),
+    "Income": (5755, 1823, 1328, 173),
+    "Balanced": (3519, 1776, 1544, 317),
+    "Aggressive": (674, 667, 770, 282),
+}
+_LIKE: Final = (
+    *("Conservative", "Conservative", "Income", "Balanced", "Aggressive", "Aggressive"),
+    "Aggressive",
+)
+# Invented: how much more often than the poorest each buys.
+_TRADES: Final = (1.0, 1.5, 2.0, 3.0)
+AGES: Final = ("18 to 30", "31 to 45", "46 to 60", "above 60")
+# Invented: shares of the ages, by class from the lowest to the highest.
+_AGES_OF_CAUTIOUS: Final = (0.10, 0.20, 0.30, 0.40)
+_AGES_OF_BOLD: Final = (0.30, 0.40, 0.20, 0.10)
+# Invented: of those of an age so many share its own tastes, the others have any.
+_ALIKE: Final = 0.5
 # Funds by volatility: so much of them is of each level.
 _LEVEL_SHARES: Final = (0.10, 0.25, 0.45, 0.75)
 
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """A market, the level of each fund, and who bought what."""
+    """A market, the level of each fund, and who bought what.
+
+    `groups`: by name, what each investor is, in the order of the interactions' investors.
+    """
 
     market: Market
     levels: tuple[RiskLevel, ...]
     interactions: Interactions
+    groups: Mapping[str, tuple[str, ...]]
 
 
 def market_of(funds: int, seed: int, first: str = "2010-01-04", last: str = "2022-12-28") -> Market:
@@ -62,8 +95,9 @@ def world_of(investors: int, purchases: int, funds: int = 200, seed: int = 2026)
     market = market_of(funds, seed)
     levels = levels_of(market)
     rng = np.random.default_rng((seed, 1))
-    group = rng.integers(0, GROUPS, investors)
     band = rng.choice(_CLASSES, investors, p=_CLASS_SHARES)
+    age, wealth, group = _people(np.random.default_rng((seed, 2)), band)
+    trades = np.cumsum(np.array(_TRADES)[wealth])
     taste = rng.normal(0.0, 1.2, (GROUPS, funds))
     crowd = rng.normal(0.0, 0.8, funds)
     level = np.array([int(each) for each in levels])
@@ -74,7 +108,7 @@ def world_of(investors: int, purchases: int, funds: int = 200, seed: int = 2026)
     for session, count in zip(sessions, each, strict=True):
         rise = market.prices[session] / market.prices[session - 63] - 1.0
         pull = crowd + 1.5 * (rise - rise.mean()) / (rise.std() + 1e-9)
-        buyers = rng.integers(0, investors, count)
+        buyers = np.searchsorted(trades, rng.random(count) * trades[-1], side="right")
         # By group and class at once: a table of 56 rows, not of a million.
         score = taste[:, None, :] + pull[None, None, :]
         chance = np.where(allowed[None, :, :], np.exp(score), 0.0)
@@ -98,4 +132,31 @@ def world_of(investors: int, purchases: int, funds: int = 200, seed: int = 2026)
             np.concatenate(when).astype(np.int32),
             band[investor].astype(np.int32),
         ),
+        {
+            "age": tuple(AGES[n] for n in age.tolist()),
+            "wealth": tuple(WEALTH[n] for n in wealth.tolist()),
+        },
     )
+
+
+def _people(
+    rng: np.random.Generator, band: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Places in `AGES` and `WEALTH`, and the group whose tastes each has."""
+    boldness = (band[:, None] - 1) / (len(_CLASSES) - 1)
+    ages = (1.0 - boldness) * np.array(_AGES_OF_CAUTIOUS) + boldness * np.array(_AGES_OF_BOLD)
+    counts = np.array([CUSTOMERS[name] for name in _LIKE], dtype=float)[band - 1]
+    age, wealth = _drawn(rng, ages), _drawn(rng, counts)
+    # Two groups of tastes are an age's own.
+    own = 2 * age + rng.integers(0, 2, len(band))
+    any_other = rng.integers(0, GROUPS, len(band))
+    return age, wealth, np.where(rng.random(len(band)) < _ALIKE, own, any_other)
+
+
+def _drawn(rng: np.random.Generator, shares: Array) -> npt.NDArray[np.int64]:
+    """A place for each row, by its shares."""
+    totals = np.cumsum(shares, axis=1)
+    found: npt.NDArray[np.int64] = (totals <= rng.random((len(shares), 1)) * totals[:, -1:]).sum(
+        axis=1
+    )
+    return found

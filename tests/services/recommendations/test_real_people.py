@@ -6,6 +6,7 @@ Its questionnaire dates are often later than the row they stand in, so the row's
 """
 
 import csv
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import date
 from itertools import islice
@@ -18,6 +19,7 @@ from services.recommendations.domain import investor as who
 from services.recommendations.domain.catalogue import Catalogue, Fund
 from services.recommendations.domain.eligibility import Asked, Holdings, judge
 from services.recommendations.domain.ranking import Crowd, CrowdRanker, ListRules, Question, rank
+from services.recommendations.ranking.population import CUSTOMERS
 from tests.services.recommendations.domain.sheets import DAY_US, NOW_US, known
 
 FOLDER = Path(__file__).parents[4] / "shared" / "data" / "far-trans"
@@ -74,6 +76,17 @@ def profiles() -> Mapping[str, str]:
         told = row["timestamp"], row["riskLevel"]
         newest[row["customerID"]] = max(newest.get(row["customerID"], told), told)
     return {customer: level for customer, (_, level) in newest.items()}
+
+
+def test_wealth_of_the_simulated_population_is_that_of_the_real_customers() -> None:
+    newest: dict[str, tuple[str, str, str]] = {}
+    for row in rows("customer_information.csv"):
+        told = row["timestamp"], row["riskLevel"], row["investmentCapacity"]
+        newest[row["customerID"]] = max(newest.get(row["customerID"], told), told)
+    bands = ("CAP_LT30K", "CAP_30K_80K", "CAP_80K_300K", "CAP_GT300K")
+    counts = Counter((level, capacity) for _, level, capacity in newest.values())
+
+    assert {level: tuple(counts[level, band] for band in bands) for level in CUSTOMERS} == CUSTOMERS
 
 
 def investor(level: str) -> who.Investor:

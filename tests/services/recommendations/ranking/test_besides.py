@@ -1,10 +1,10 @@
-"""Novelty, what following a list does to a portfolio, and for which class a list is good."""
+"""Novelty, what following a list does to a portfolio, and for whom a list is good."""
 
 import numpy as np
 import pytest
 
 from services.recommendations.domain.ranking import Question
-from services.recommendations.ranking.besides import Asked, Beside, by_class, calibrated, risk
+from services.recommendations.ranking.besides import Asked, Beside, by_group, calibrated, risk
 from services.recommendations.ranking.interactions import Interactions
 from services.recommendations.ranking.market import Market
 
@@ -26,8 +26,8 @@ def bought(rows: list[tuple[int, int]]) -> Interactions:
     return Interactions(names, CODES, who, what, zero, zero + 4)
 
 
-def asked(*held: str, wants: str = "000003", band: int = 4) -> Asked:
-    return Asked(Question("i0", band, held, 365), frozenset({wants}))
+def asked(*held: str, wants: str = "000003", age: str = "") -> Asked:
+    return Asked(Question("i0", 4, held, 365), frozenset({wants}), {"age": age, "class": "C3"})
 
 
 def beside() -> Beside:
@@ -60,11 +60,12 @@ def test_more_of_the_same_changes_nothing() -> None:
     assert found["delta_sharpe"] == pytest.approx(0.0)
 
 
-def test_the_gap_between_classes_is_told_where_there_are_lists_enough() -> None:
-    tests = [asked(band=3)] * 25 + [asked(band=5)] * 25 + [asked(band=2)] * 3
+def test_the_gap_between_groups_is_told_where_there_are_lists_enough() -> None:
+    tests = [asked(age="young")] * 25 + [asked(age="old")] * 25 + [asked(age="rare")] * 3
     lists = [["000003"]] * 25 + [["000001"]] * 25 + [["000001"]] * 3
 
-    found = calibrated(by_class(tests, lists))
+    found = calibrated(by_group(tests, lists))
 
-    assert found["ndcg"] == {"C2": 1.0, "C4": 0.0}
-    assert (found["best"], found["worst"], found["gap"]) == ("C2", "C4", 1.0)
+    assert found["age"]["ndcg"] == {"young": 1.0, "old": 0.0}
+    assert (found["age"]["best"], found["age"]["worst"], found["age"]["gap"]) == ("young", "old", 1)
+    assert found["class"]["gap"] == 0.0
