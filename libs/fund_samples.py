@@ -7,8 +7,9 @@ bands `from:rate` (minor units or days; millionths) or `from:=fixed` (minor unit
 
 import csv
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
+from hashlib import sha256
 from pathlib import Path
 
 from libs.fund_arithmetic import FeeBand, FundType, HoldingBand
@@ -16,6 +17,8 @@ from libs.nav_history import History, nav_history
 from libs.suitability import RiskLevel
 
 SAMPLE_FILE = Path(__file__).parents[1] / "deploy" / "samples" / "funds.csv"
+# `code.KIND.language.valid_from.md`, beside the catalogue; the first line is the title.
+DOCUMENTS = "documents"
 INCOME = "income"
 PAR = 10_000
 # Of ten thousand shares and one day, four decimals: about 2.2 % a year, and never the same twice.
@@ -27,6 +30,18 @@ _DAYS_OF_YIELD = 7
 
 class SamplesWrong(Exception):
     """The catalogue file cannot be read; the message names line and column."""
+
+
+@dataclass(frozen=True, slots=True)
+class SampleDocument:
+    """Something to read about a fund; `link` is from the catalogue's folder."""
+
+    title: str
+    kind: str
+    language: str
+    valid_from: date
+    link: str
+    sha256: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +61,7 @@ class SampleFund:
     gate_ppm: int
     # What a quarter's dividend is of the NAV, millionths; 0: none is paid.
     dividend_ppm: int
+    documents: tuple[SampleDocument, ...] = ()
 
     @property
     def is_money_market(self) -> bool:
@@ -64,7 +80,25 @@ def load_samples(file: Path = SAMPLE_FILE) -> tuple[SampleFund, ...]:
             rows = list(csv.DictReader(opened, delimiter=";"))
     except OSError as error:
         raise SamplesWrong(f"{file}: {error.strerror}") from error
-    return tuple(_fund(file.name, number, row) for number, row in enumerate(rows, 2))
+    found = (_fund(file.name, number, row) for number, row in enumerate(rows, 2))
+    return tuple(replace(fund, documents=_documents(file.parent, fund.code)) for fund in found)
+
+
+def _documents(folder: Path, code: str) -> tuple[SampleDocument, ...]:
+    return tuple(map(_document, sorted((folder / DOCUMENTS).glob(f"{code}.*.md"))))
+
+
+def _document(file: Path) -> SampleDocument:
+    """Read one. Raises `SamplesWrong`."""
+    body, parts = file.read_bytes(), file.name.split(".")
+    try:
+        _, kind, language, valid_from, _ = parts
+        begins = date.fromisoformat(valid_from)
+        title = body.decode().partition("\n")[0].lstrip("# ")
+    except ValueError as error:
+        raise SamplesWrong(f"{file.name}: {error}") from error
+    link = f"{file.parent.name}/{file.name}"
+    return SampleDocument(title, kind, language, begins, link, sha256(body).hexdigest())
 
 
 def income_on(day: date) -> int:

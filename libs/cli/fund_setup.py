@@ -20,7 +20,7 @@ from libs.cli.fund_link import FundLink
 from libs.client.calls import patiently
 from libs.client.errors import HefuError
 from libs.fund_arithmetic import FeeBand
-from libs.fund_samples import SampleFund
+from libs.fund_samples import SampleDocument, SampleFund
 from libs.ids import named_id
 from libs.money import Money
 from libs.nav_history import CALENDAR
@@ -239,6 +239,18 @@ def _terms(
         carry_day=1,
         is_switch_allowed=True,
         advancing_bank_id=advancing_bank if fund.is_money_market else "",
+        documents=[_document(each) for each in fund.documents],
+    )
+
+
+def _document(document: SampleDocument) -> funds_events.FundDocument:
+    return funds_events.FundDocument(
+        title=document.title,
+        link=document.link,
+        sha256=document.sha256,
+        kind=funds_events.DocumentKind.Value(f"DOCUMENT_KIND_{document.kind}"),
+        language=document.language,
+        valid_from=document.valid_from.isoformat(),
     )
 
 

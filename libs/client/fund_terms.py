@@ -52,7 +52,7 @@ def redeem_fast(
 def switch(
     investor_id: str, wallet: UUID | str, fund_code: str, target_code: str, shares: int
 ) -> events_pb2.FundOrderTerms:
-    """Shares (at the fund's scale) out of one fund and into another of the same registrar."""
+    """Shares (at the fund's scale) out of one fund and into another, of whichever registrar."""
     kind = events_pb2.FundSwitching(
         fund_code=fund_code,
         target_code=target_code,

@@ -29,4 +29,4 @@ def project(stored: StoredEvent) -> Iterable[Write]:
     return _OF[prefix](stored)
 
 
-OWN: Final = ReadModel("funds", 1, "funds", tuple(_OF), t.own, project)
+OWN: Final = ReadModel("funds", 2, "funds", tuple(_OF), t.own, project)

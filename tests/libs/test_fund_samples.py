@@ -1,6 +1,7 @@
 """The sample funds' file: read whole, each fault named by line and column."""
 
 from datetime import date
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -66,3 +67,22 @@ def test_a_fault_names_line_and_column(tmp_path: Path, old: str, new: str, told:
 def test_a_missing_file_is_told(tmp_path: Path) -> None:
     with pytest.raises(SamplesWrong, match="No such file"):
         load_samples(tmp_path / "absent.csv")
+
+
+def test_every_fund_has_key_facts_to_read_whose_bytes_are_those_that_are_told() -> None:
+    for fund in load_samples():
+        english = [each for each in fund.documents if each.language == "en"]
+        assert "KEY_FACTS" in {each.kind for each in english}, fund.code
+        for each in fund.documents:
+            body = (SAMPLE_FILE.parent / each.link).read_bytes()
+            assert sha256(body).hexdigest() == each.sha256
+            assert fund.code in each.title
+
+
+def test_a_document_whose_name_does_not_say_its_day_is_named(tmp_path: Path) -> None:
+    (tmp_path / "funds.csv").write_bytes(SAMPLE_FILE.read_bytes())
+    (tmp_path / "documents").mkdir()
+    (tmp_path / "documents" / "SP5001.KEY_FACTS.en.soon.md").write_text("# SP5001\n")
+
+    with pytest.raises(SamplesWrong, match=r"SP5001\.KEY_FACTS\.en\.soon\.md"):
+        load_samples(tmp_path / "funds.csv")

@@ -93,11 +93,26 @@ class Dealing:
         return time(self.cut_off_s // 3600, self.cut_off_s // 60 % 60, self.cut_off_s % 60)
 
 
+class DocumentKind(Enum):
+    """The names are storage."""
+
+    PROSPECTUS = auto()
+    KEY_FACTS = auto()
+    CONTRACT = auto()
+    REPORT = auto()
+    NOTICE = auto()
+
+
 @dataclass(frozen=True, slots=True)
 class Document:
+    """`sha256` is of the bytes behind the link. Of two of a kind and language the later counts."""
+
     title: str
     link: str
     sha256: str
+    kind: DocumentKind | None = None
+    language: str = ""
+    valid_from: date | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,26 @@ from libs.writes import Added, Patch, Put, Write
 from services.funds import tables as t
 from services.funds.aggregates import HOLDINGS
 from services.funds.domain import holding_lifecycle as life
+from services.funds.domain.order_terms import (
+    DIVIDEND,
+    FORCED_DECREASE,
+    FORCED_INCREASE,
+    FORCED_REDEMPTION,
+)
 
 PREFIX: Final = "holding-"
+# What units came in or went out by, from the code of the registrar's row; callers read the words.
+_SWITCH: Final = ("136", "137", "138")
+_CAME_IN: Final[Mapping[str, str]] = {
+    **dict.fromkeys(_SWITCH, "SWITCHED_IN"),
+    DIVIDEND: "REINVESTED",
+    FORCED_INCREASE: "INCREASED",
+}
+_WENT_OUT: Final[Mapping[str, str]] = {
+    **dict.fromkeys(_SWITCH, "SWITCHED_OUT"),
+    FORCED_REDEMPTION: "FORCED_REDEEMED",
+    FORCED_DECREASE: "DECREASED",
+}
 _H: Final = t.holdings.c
 _M: Final = t.movements.c
 
@@ -53,6 +71,12 @@ _NEW: Final = {
 }
 
 
+def movement_of(row_id: str, *, is_in: bool) -> str:
+    """What a booked row is called in a statement."""
+    code = row_id.split("/")[-2] if row_id.count("/") > 1 else ""
+    return _CAME_IN.get(code, "SUBSCRIBED") if is_in else _WENT_OUT.get(code, "REDEEMED")
+
+
 def _movement(at: _At, line_date: object, movement: str, **said: object) -> Write:
     row: dict[str, object] = {
         "position": at.position,
@@ -81,7 +105,7 @@ def _lot_added(at: _At, event: life.LotAdded) -> Iterator[Write]:
     yield _movement(
         at,
         event.confirm_date,
-        "ADDED",
+        movement_of(event.row_id, is_in=True),
         shares=left,
         amount_minor=-event.cost_minor,
         cost_minor=cost,
@@ -108,7 +132,7 @@ def _redeemed(at: _At, event: life.SharesRedeemed) -> Iterator[Write]:
     yield _movement(
         at,
         event.confirm_date,
-        "REDEEMED",
+        movement_of(event.row_id, is_in=False),
         shares=-shares,
         amount_minor=event.net_minor,
         fee_minor=event.fee_minor,

@@ -14,6 +14,7 @@ from libs.ids import new_id
 from libs.money import Money
 from libs.wire import time_to_wire
 from services.funds.clients.registrar import package_to_wire
+from services.funds.domain.product import Document, DocumentKind
 from tests.services.funds.conftest import Served
 from tests.services.funds.scripted import FUND, Scripted, T
 from tests.services.funds.served import BUY, bought, bring_to_market, classify, reason
@@ -39,7 +40,11 @@ async def test_an_investor_buys_sees_the_holding_and_sells(served: Served) -> No
         pb.ListStatementLinesRequest(investor_id=INVESTOR)
     )
     ((line),) = statement.lines
-    assert (line.movement, line.shares_after, line.amount_minor) == ("ADDED", 989_589, -1_000_000)
+    assert (line.movement, line.shares_after, line.amount_minor) == (
+        "SUBSCRIBED",
+        989_589,
+        -1_000_000,
+    )
     sold = await served.wallet.place(order_id(2), redeem(INVESTOR, WALLET, FUND, 100_000))
     assert sold.business_code == "024"
     settled = await served.wallet.get(order_id(1))
@@ -48,6 +53,19 @@ async def test_an_investor_buys_sees_the_holding_and_sells(served: Served) -> No
     assert sold.iso_request == "setr.004.001.04"
     assert [nav.nav.nav async for nav in served.wallet.navs(FUND, T, T)] == [10_025]
     assert [fund.terms.code async for fund in served.wallet.funds()] == [FUND]
+
+
+async def test_what_there_is_to_read_about_a_fund_is_listed_with_its_terms(served: Served) -> None:
+    notice = Document("A notice", "documents/notice.md", "0" * 64, DocumentKind.NOTICE, "zh-CN", T)
+    older = Document("Prospectus", "documents/prospectus.pdf", "f" * 64)
+    await bring_to_market(served, documents=(notice, older))
+
+    first, second = (await served.wallet.fund(FUND)).terms.documents
+
+    assert (first.title, first.link, first.sha256) == (notice.title, notice.link, notice.sha256)
+    assert first.kind == events_pb2.DOCUMENT_KIND_NOTICE
+    assert (first.language, first.valid_from) == ("zh-CN", T.isoformat())
+    assert second.kind == events_pb2.DOCUMENT_KIND_UNSPECIFIED
 
 
 async def test_units_and_cash_tie_out_and_the_day_is_told(served: Served) -> None:

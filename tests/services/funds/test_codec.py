@@ -17,6 +17,7 @@ from hefu.funds.v1 import events_pb2
 from libs.money import Money
 from services.funds import aggregates, fund_clock
 from services.funds.domain.order_terms import Terms
+from services.funds.domain.product import FundTerms
 from services.funds.shapes import ShapeCodec, UnknownEvent, Unstorable, shape_of
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "funds"
@@ -82,8 +83,16 @@ def empty(type_: type) -> Any:  # noqa: ANN401 - of the type given
     return shape_of(type_).from_json({})
 
 
+def _published_v1() -> FundTerms:
+    """Documents had no kind, no language and no day."""
+    told: FundTerms = filled(FundTerms)
+    plain = [replace(each, kind=None, language="", valid_from=None) for each in told.documents]
+    return replace(told, documents=tuple(plain))
+
+
 # What an earlier version did not say yet: it reads as if nothing were set.
 LACKED: Mapping[str, Mapping[str, object]] = {
+    "FundPublished.v1": {"terms": _published_v1()},
     "FundOrderConfirmed.v1": {"is_booked": False},
     "FundOrderPartlyConfirmed.v1": {"is_booked": False},
     "FundOrderPartCashTold.v1": {"agency_minor": 0},

@@ -4,10 +4,10 @@ import asyncio
 import fcntl
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from click.testing import Result
 from typer.testing import CliRunner
 
 from hefu.funds.v1 import events_pb2
@@ -119,10 +119,17 @@ def terminal(served: Served, run_dir: Path) -> Iterator[Path]:
         yield run_dir
 
 
-async def typed(run_dir: Path, *words: str) -> Result:
+@dataclass(frozen=True)
+class Told:
+    exit_code: int
+    output: str
+
+
+async def typed(run_dir: Path, *words: str) -> Told:
     """What `hefu nav ...` answers; in a thread, for the command has a loop of its own."""
     said = [*words[:1], "--run-dir", str(run_dir), *words[1:]]
-    return await asyncio.to_thread(CliRunner().invoke, nav.app, said)
+    result = await asyncio.to_thread(lambda: CliRunner().invoke(nav.app, said))
+    return Told(result.exit_code, result.output)
 
 
 async def test_two_operators_correct_a_price_at_a_terminal(served: Served, terminal: Path) -> None:
