@@ -19,6 +19,7 @@ from kurrentdbclient.common import handle_rpc_error
 from kurrentdbclient.events import ContentType
 from kurrentdbclient.protos.v2.streams import streams_pb2 as v2
 
+from libs.append_call import AppendCall, CallBroken
 from libs.asking import asked, pause, unless_ours
 from libs.cancelling import heed_cancellation
 from libs.event_store import (
@@ -73,6 +74,7 @@ class KurrentStore(EventStore):
         self._uri = _with_keep_alive(uri)
         self._attempts_max = attempts_max
         self._client = _client(self._uri)
+        self._call = AppendCall(self._client)
         self._joins = True
         self._joined = JoinedAppends(self._send)
         self._tails: list[Tail] = []
@@ -91,6 +93,7 @@ class KurrentStore(EventStore):
             yield store
         finally:
             await store._joined.close()
+            await store._call.close()
             await _close(store._client)
 
     async def append(self, stream: str, events: Sequence[NewEvent], expected: int) -> Appended:
@@ -294,10 +297,13 @@ class KurrentStore(EventStore):
         """One call, all or nothing, its failures in our terms."""
         try:
             async with asyncio.timeout(ASKED_TIMEOUT_S):
-                if len(group) == 1 and not self._joins:
-                    return [await self._append_alone(group[0])]
+                if len(group) == 1:
+                    with suppress(CallBroken):
+                        return [await self._call.append(group[0])]
+                    if not self._joins:
+                        return [await self._append_alone(group[0])]
                 return await self._append_joined(group)
-        except AppendFailed:
+        except (AppendFailed, Conflicts):
             raise
         except asyncio.CancelledError as error:
             # Closing its channel, the client cancels the calls on it: not our cancellation.

@@ -46,6 +46,14 @@ class StreamsWrites:
     def __init__(self, writer: Writer, append_limit: int) -> None:
         self._writer = writer
         self._append_limit = append_limit
+        self._taking: set[asyncio.Task[None]] = set()
+        self._is_closing = False
+
+    def close(self) -> None:
+        """End calls that last for ever; what they have asked for by now is still answered."""
+        self._is_closing = True
+        for taking in self._taking:
+            taking.cancel()
 
     async def append(
         self,
@@ -89,7 +97,6 @@ class StreamsWrites:
         context: "grpc.aio.ServicerContext[streams.BatchAppendReq, streams.BatchAppendResp]",
     ) -> None:
         """Requests of one correlation id add up until the final one; answers as they come."""
-        open_batches: dict[bytes, _Batch] = {}
         turn = asyncio.Lock()
 
         async def answer(key: shared.UUID, batch: _Batch, submission: _Submission) -> None:
@@ -97,19 +104,27 @@ class StreamsWrites:
             async with turn:
                 await context.write(reply)
 
+        async def take(answers: asyncio.TaskGroup) -> None:
+            open_batches: dict[bytes, _Batch] = {}
+            async for request in incoming:
+                batch = self._gather(open_batches, request)
+                if request.is_final:
+                    # Submitted here, so that operations are queued in order of arrival.
+                    submission = self._start(batch)
+                    answers.create_task(answer(request.correlation_id, batch, submission))
+
         try:
             async with asyncio.TaskGroup() as answers:
-                async for request in incoming:
-                    batch = self._gather(open_batches, request)
-                    if request.is_final:
-                        # Submitted here, so that operations are queued in order of arrival.
-                        submission = self._start(batch)
-                        answers.create_task(answer(request.correlation_id, batch, submission))
+                taking = answers.create_task(take(answers))
+                self._taking.add(taking)
+                taking.add_done_callback(self._taking.discard)
         except ExceptionGroup as group:
             refusals = group.subgroup(Refusal)
             if refusals is None:
                 raise
             raise _first(refusals) from None
+        if self._is_closing:
+            raise errors.stopping()
 
     async def delete(
         self,

@@ -48,11 +48,13 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         store = await open_store(settings.data_dir, settings.reserve_bytes)
         files.push_async_callback(store.close)
         network.callback(store.tail.close)
+        writes = StreamsWrites(store.writer, settings.append_limit_bytes)
+        network.callback(writes.close)
         network.push_async_callback(health.enter_graceful_shutdown)
         gate.open(
             server.store_calls(
                 StreamsRead(store.reader, store.tail),
-                StreamsWrites(store.writer, settings.append_limit_bytes),
+                writes,
                 StreamsV2(store.writer, settings.append_limit_bytes),
                 Gossip(store.store_id, settings.advertised_host, port),
             )

@@ -3,6 +3,7 @@
 import asyncio
 import time
 import uuid
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ import pytest
 
 from libs.passwords import hash_password, is_password
 from services.eventstore import policy, users, verify
+from services.eventstore.api_streams import StreamsWrites
+from services.eventstore.errors import Refusal
 from services.eventstore.filters import make_filter
 from services.eventstore.head import Head, HeadFile
 from services.eventstore.model import (
@@ -241,3 +244,45 @@ def test_a_gate_does_not_open_for_a_call_without_a_rule(identity: Identity) -> N
     with pytest.raises(StoreError, match="no policy"):
         Gate(known, rules={}).open(health_calls(make_health()))
     known.close()
+
+
+async def test_a_call_that_lasts_ends_when_the_store_stops_with_what_it_had_asked_for_answered(
+    tmp_path: Path,
+) -> None:
+    store = await open_store(tmp_path, 0)
+    writes = StreamsWrites(store.writer, 1 << 20)
+    context = Answers()
+    serving = asyncio.create_task(writes.batch_append(one_append_and_silence(), context))  # type: ignore[arg-type]
+    await context.told.wait()
+
+    writes.close()
+
+    with pytest.raises(Refusal, match="shutting down"):
+        await serving
+    assert [each.success.current_revision for each in context.answers] == [0]
+    await store.close()
+
+
+class Answers:
+    """What is written to a call's context."""
+
+    def __init__(self) -> None:
+        self.answers: list[streams.BatchAppendResp] = []
+        self.told = asyncio.Event()
+
+    async def write(self, answer: streams.BatchAppendResp) -> None:
+        self.answers.append(answer)
+        self.told.set()
+
+
+async def one_append_and_silence() -> AsyncIterator[streams.BatchAppendReq]:
+    request = streams.BatchAppendReq(is_final=True)
+    request.correlation_id.string = str(uuid.uuid4())
+    request.options.stream_identifier.stream_name = b"test-1"
+    request.options.no_stream.SetInParent()
+    message = request.proposed_messages.add(data=b"{}")
+    message.id.string = str(uuid.uuid4())
+    message.metadata["type"] = "said"
+    message.metadata["content-type"] = "application/json"
+    yield request
+    await asyncio.Event().wait()
