@@ -13,15 +13,22 @@ import uvloop
 from rich.table import Table
 
 from hefu.recommendations.v1 import recommendations_pb2 as pb
-from hefu.type.v1.suitability_pb2 import InvestorClass, RiskLevel
-from libs.cli.advice_rankers import card, compare, promote, train, value_logged
+from libs.cli.advice_asking import ask
+from libs.cli.advice_feeding import feed
+from libs.cli.advice_rankers import (
+    address_of,
+    card,
+    compare,
+    promote,
+    train,
+    value_logged,
+)
+from libs.cli.advice_showing import draw, print_proposal
 from libs.cli.connections import RUN_DIR
 from libs.cli.terminal import console, refuse
 from libs.client.errors import HefuError
 from libs.client.recommendations import RecommendationsClient
-from libs.failure import StartFailed
 from libs.grpc_client import open_channel
-from libs.supervisor import running
 
 T = TypeVar("T")
 _WHOLE = 10_000
@@ -29,6 +36,8 @@ _MILLION = 1_000_000
 _OUT = Path("build/advice")
 
 app = typer.Typer(help="Advice: proposals and why, strategies on history.", no_args_is_help=True)
+app.command()(feed)
+app.command()(ask)
 app.command()(train)
 app.command()(card)
 app.command()(promote)
@@ -51,17 +60,14 @@ def show(
         return await client.get(id_, with_history=png is not None)
 
     found = _asked(run_dir, ask)
-    _print_proposal(found.proposal, language)
+    print_proposal(found.proposal, language)
     if png is not None:
-        _draw(found, png)
+        draw(found, png)
         console.print(f"drawn: {png}")
 
 
 def _asked(run_dir: Path, ask: Callable[[RecommendationsClient], Awaitable[T]]) -> T:
-    system = running(run_dir)
-    address = system.addresses.get("recommendations")
-    if address is None:
-        raise StartFailed(f"no advice runs in {run_dir}: `make up` starts it")
+    address = address_of(run_dir)
 
     async def work() -> T:
         async with open_channel(address, run_dir / "identities" / "operator") as channel:
@@ -72,76 +78,6 @@ def _asked(run_dir: Path, ask: Callable[[RecommendationsClient], Awaitable[T]]) 
     except HefuError as error:
         console.print(f"[red]{error}[/]")
         raise typer.Exit(1) from None
-
-
-def _print_proposal(proposal: pb.Proposal, language: str) -> None:
-    issued = proposal.issued
-    found = InvestorClass.Name(issued.suitability.investor_class)
-    status = pb.ProposalStatus.Name(proposal.status).removeprefix("PROPOSAL_STATUS_")
-    console.print(
-        f"[bold]{issued.proposal_id}[/] {issued.strategy} ({issued.strategy_version}) for "
-        f"{issued.investor_id}, class {found.removeprefix('INVESTOR_CLASS_')}: {status} "
-        f"{proposal.cause}"
-    )
-    texts = {text.fund_code: text for text in proposal.texts}
-    table = Table("fund", "level", "weight", "amount", "risk", "fee/year", "why")
-    for item in issued.items:
-        text = texts.get(item.fund_code)
-        words = "" if text is None else (text.text_zh if language == "zh" else text.text_en)
-        table.add_row(
-            f"{item.fund_code} {item.fund_name}",
-            RiskLevel.Name(item.level).removeprefix("RISK_LEVEL_"),
-            f"{item.weight / 100:.2f}%" if item.weight else "",
-            f"{item.amount_minor / 100:,.2f}" if item.amount_minor else "",
-            _percent(item.risk_contribution_millionths) if item.weight else "",
-            _percent(item.yearly_fee_millionths),
-            words,
-        )
-    console.print(table)
-    if issued.HasField("runner_up"):
-        reason = issued.runner_up.reason
-        told = ", ".join(f"{each.name} {each.value}" for each in reason.evidence)
-        console.print(f"next would have been {issued.runner_up.fund_code}: {reason.code} ({told})")
-    if issued.expected.volatility_millionths:
-        expected = issued.expected
-        console.print(
-            f"expected a year: return {_percent(expected.return_millionths)}, volatility "
-            f"{_percent(expected.volatility_millionths)}, fees "
-            f"{_percent(expected.yearly_fee_millionths)}; worst fall in the history "
-            f"{_percent(expected.drawdown_millionths)} over {issued.history_days} days"
-        )
-    for bound in issued.binding:
-        console.print(f"at its limit: {bound.name} (dual {bound.dual_millionths / _MILLION:.6f})")
-    if issued.fallbacks:
-        console.print(f"given up: {', '.join(issued.fallbacks)}")
-    for outcome in proposal.outcomes:
-        console.print(
-            f"followed, {outcome.days} days later: {_percent(outcome.return_millionths)}, equal "
-            f"weights {_percent(outcome.equal_weight_return_millionths)}"
-        )
-    for refused in issued.refused:
-        console.print(f"refused {len(refused.fund_codes)}: {refused.code}")
-
-
-def _draw(found: pb.GetProposalResponse, file: Path) -> None:
-    from libs.pictures import Shown, draw_proposal  # noqa: PLC0415 - late: it is slow to import
-
-    issued = found.proposal.issued
-    items = [item for item in issued.items if item.weight]
-    if not items:
-        console.print("[red]a list has no weights to draw[/]")
-        raise typer.Exit(1)
-    shown = Shown(
-        f"{issued.strategy} for {issued.investor_id}",
-        [f"{item.fund_code} {item.fund_name}"[:28] for item in items],
-        [item.weight / _WHOLE for item in items],
-        [item.risk_contribution_millionths / _MILLION for item in items],
-        [point.date for point in found.history],
-        [point.growth_millionths / _MILLION for point in found.history],
-        [point.equal_weight_growth_millionths / _MILLION for point in found.history],
-    )
-    file.parent.mkdir(parents=True, exist_ok=True)
-    draw_proposal(shown, file)
 
 
 @app.command()
@@ -207,7 +143,3 @@ def _print_evaluation(found: Mapping[str, Any]) -> None:
 
 def _cell(column: str, value: float) -> str:
     return f"{value:.3f}" if column in ("sharpe", "turnover") else f"{value:.2%}"
-
-
-def _percent(millionths: int) -> str:
-    return f"{millionths / 10_000:.2f}%"

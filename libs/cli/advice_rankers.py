@@ -91,7 +91,7 @@ def value_logged(version: str, run_dir: Path) -> None:
 
 
 async def _value(version: str, run_dir: Path) -> int:
-    async with open_channel(_address(run_dir), run_dir / "identities" / "operator") as channel:
+    async with open_channel(address_of(run_dir), run_dir / "identities" / "operator") as channel:
         client = RecommendationsClient(channel)
         found = await client.value_shadow(version)
     if not found.lists:
@@ -113,7 +113,8 @@ async def _value(version: str, run_dir: Path) -> int:
     return 0
 
 
-def _address(run_dir: Path) -> str:
+def address_of(run_dir: Path) -> str:
+    """Where advice is served in a run folder. Raises `StartFailed`."""
     system = running_or_none(run_dir)
     address = None if system is None else system.addresses.get("recommendations")
     if address is None:
@@ -135,7 +136,7 @@ def promote(
 
 async def _promote(version: str, run_dir: Path, *, is_shadow: bool) -> int:
     request_id = str(new_id())
-    async with open_channel(_address(run_dir), run_dir / "identities" / "operator") as channel:
+    async with open_channel(address_of(run_dir), run_dir / "identities" / "operator") as channel:
         client = RecommendationsClient(channel)
         if is_shadow:
             shadow = pb.SetShadowRequest(

@@ -2,9 +2,7 @@
 
 import asyncio
 import shutil
-from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import pytest
@@ -12,9 +10,10 @@ import pytest
 from hefu.funds.v1 import funds_pb2 as funds
 from hefu.recommendations.v1 import events_pb2
 from hefu.recommendations.v1 import recommendations_pb2 as pb
+from libs.cli.advice_feeding import fed
 from libs.cli.fund_investors import Investor
 from libs.client.recommendations import RecommendationsClient
-from libs.fund_samples import SampleFund, load_samples
+from libs.fund_samples import SAMPLE_FILE
 from libs.grpc_client import open_channel
 from libs.ids import new_id
 from libs.money import Money
@@ -23,26 +22,10 @@ from tests.e2e.conftest import World
 from tests.e2e.fund_world import CURRENCY, FIRST, FundWorld, open_fund_world, started
 from tests.services.recommendations.worlds import answers_for
 
-if TYPE_CHECKING:
-    from hefu.recommendations.v1.recommendations_pb2_grpc import FeedServiceAsyncStub
-
 pytestmark = [pytest.mark.full, pytest.mark.timeout(900)]
 DAYS = 300
+SHEET = SAMPLE_FILE.parent / "answers.json"
 WAIT_S = 60.0
-
-
-def earlier_prices(fund: SampleFund) -> list[events_pb2.PricePoint]:
-    """Real prices before the first session, as a data company would send them."""
-    days = [day for day in load_samples()[2].history().days if day < FIRST][-DAYS:]
-    found = []
-    for day in days:
-        nav = 10_000 if fund.is_money_market else fund.history().on(day)
-        if nav is not None:
-            price = f"{nav // 10_000}.{nav % 10_000:04d}"
-            found.append(
-                events_pb2.PricePoint(instrument=fund.code, date=day.isoformat(), price=price)
-            )
-    return found
 
 
 async def until_known(client: RecommendationsClient, owner: str) -> pb.Proposal:
@@ -79,8 +62,9 @@ async def _advised(world: FundWorld, folder: Path) -> None:
     ):
         client = RecommendationsClient(as_wallet)
         feeds = RecommendationsClient(as_operator).feeds
-        samples = load_samples()
-        await _feed(feeds, samples)
+        taken, apart = await fed(feeds, FIRST, DAYS)
+        assert taken
+        assert not apart
         investor = world.investors[0]
         await _answered(client, investor)
         listed = await until_known(client, investor.owner)
@@ -105,8 +89,25 @@ async def _advised(world: FundWorld, folder: Path) -> None:
         assert told.code == 0, told.output
         assert picture.read_bytes().startswith(b"\x89PNG")
         assert issued.items[0].fund_code in told.output
+        await _asked(World(world.system, folder), world.investors[1])
 
         await _ranked(World(world.system, folder), client, investor.owner)
+
+
+async def _asked(hefu: World, investor: Investor) -> None:
+    """The same by the command line: a class from a sheet, a list, a portfolio that is ordered."""
+    sheet = ("--answers", str(SHEET))
+    listed = await hefu.hefu("advice", "ask", investor.owner, *sheet, "--currency", CURRENCY)
+    assert listed.code == 0, listed.output
+    assert f"{investor.owner} is of class C4" in listed.output
+    assert "ranked by house@1" in listed.output
+    ordered = await hefu.hefu("advice", "ask", investor.owner, "--amount", "40000.00", "--accept")
+    assert ordered.code == 0, ordered.output
+    assert "risk parity, class C4" in ordered.output
+    assert "ordered, order" in ordered.output
+    wrong = await hefu.hefu("advice", "ask", investor.owner, "--amount", "4 000")
+    assert wrong.code != 0
+    assert "--amount" in wrong.output
 
 
 async def _ranked(hefu: World, client: RecommendationsClient, owner: str) -> None:
@@ -146,32 +147,6 @@ async def _valued(hefu: World) -> None:
                 return
             assert "has answered no list" in valued.output, valued.output
             await asyncio.sleep(0.2)  # as above
-
-
-async def _feed(feeds: "FeedServiceAsyncStub", samples: tuple[SampleFund, ...]) -> None:
-    known = [
-        events_pb2.FundFact(
-            instrument=fund.code,
-            manager=f"House {n}",
-            theme=fund.source.partition(":")[2],
-            inception_date=date(2005, 1, 3).isoformat(),
-        )
-        for n, fund in enumerate(samples)
-    ]
-    async with asyncio.timeout(WAIT_S):
-        while True:
-            # Funds that were not heard of yet are set apart: tell them again.
-            facts = pb.PublishFundFactsRequest(batch_id=str(new_id()), source="vendor", facts=known)
-            if not (await feeds.PublishFundFacts(facts)).quarantined:
-                break
-            await asyncio.sleep(0.2)  # as above
-    prices = [point for fund in samples for point in earlier_prices(fund)]
-    for start in range(0, len(prices), 5_000):
-        batch = pb.PublishPricesRequest(
-            batch_id=str(new_id()), source="vendor", prices=prices[start : start + 5_000]
-        )
-        answer = await feeds.PublishPrices(batch)
-        assert not answer.quarantined, answer.quarantined[:3]
 
 
 async def _answered(client: RecommendationsClient, investor: Investor) -> None:
