@@ -23,6 +23,7 @@ from services.funds.domain import holding as holdings
 from services.funds.domain import order_lifecycle as life
 from services.funds.domain.breaks import BreakType
 from services.funds.domain.order import Record
+from services.funds.domain.order_evolving import may_follow
 from services.funds.domain.order_terms import Confirmation, RegistrarMovement, Terms
 from services.funds.domain.product import Carry, FundStatus, FundTerms
 from services.funds.domain.registrar import Registrar
@@ -111,7 +112,7 @@ class Applying:
             nav = fund.nav_on(trade_date) if isinstance(fund, funds.Listed) else None
             if nav is None:
                 return
-            if state.price is None and life.may_follow(state, life.Priced(trade_date, nav.nav)):
+            if state.price is None and may_follow(state, life.Priced(trade_date, nav.nav)):
                 priced = Record(life.Priced(trade_date, nav.nav))
                 cause = _cause(order_id, f"priced/{trade_date}")
                 await self.aggregates.orders.transact(order_id, priced, cause)

@@ -20,6 +20,7 @@ from services.funds.domain import order_lifecycle as life
 from services.funds.domain import registrar_account as accounts
 from services.funds.domain.breaks import BreakType
 from services.funds.domain.order import Record
+from services.funds.domain.order_evolving import may_follow
 from services.funds.domain.product import FundTerms, RegisterModel
 from services.funds.domain.registrar import Registrar
 from services.funds.reading import profile_of
@@ -152,7 +153,7 @@ class Opening:
         if fund.terms.register_model is not RegisterModel.LOOK_THROUGH:
             return  # our nominee's account is another
         refused = life.Refused("ACCOUNT_REFUSED", refusal.description, refusal.return_code)
-        if not life.may_follow(order, refused):
+        if not may_follow(order, refused):
             return
         cause = Cause(f"{order_id}/account_refused", correlation_id=order_id, actor=_ACTOR)
         await self.aggregates.orders.transact(order_id, Record(refused), cause)

@@ -8,6 +8,7 @@ from libs.decider import Decider, FieldViolation, Rejected
 from libs.ids import is_uuid7
 from services.funds.domain.expectation import Expected
 from services.funds.domain.expectation import differences as differences_from
+from services.funds.domain.order_evolving import evolve, may_follow
 from services.funds.domain.order_lifecycle import (
     ANSWERED,
     Absent,
@@ -48,9 +49,7 @@ from services.funds.domain.order_lifecycle import (
     SharesFrozen,
     Stage,
     WalletSpared,
-    evolve,
     may_be_answered,
-    may_follow,
 )
 from services.funds.domain.order_placing import (
     Reason,
