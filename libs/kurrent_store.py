@@ -40,6 +40,7 @@ from libs.event_store import (
     TooLarge,
 )
 from libs.joined_appends import Append, CannotJoin, Conflicts, JoinedAppends
+from libs.lots import ASKED, parted
 from libs.tail import LOT_MAX, Missed, Tail
 from libs.watched import Silent, watched
 
@@ -248,7 +249,7 @@ class KurrentStore(EventStore):
         failures = 0
         while True:
             heed_cancellation()
-            client = _client(self._uri)
+            client = _client(self._uri, ASKED)
             try:
                 async with aclosing(_subscribed(client, prefixes, position)) as lots:
                     async for lot in lots:
@@ -432,7 +433,8 @@ async def _subscribed(
         arriving = _arriving(subscription)
         async with aclosing(watched(arriving, SILENCE_S, is_missing)) as lots:
             async for responses in lots:
-                found = [_followed(subscription, each) for each in responses]
+                told = [one for each in responses for one in parted(each)]
+                found = [_followed(subscription, each) for each in told]
                 lot = [item for item in found if item is not None]
                 seen = _last_position(lot, seen)
                 yield lot
@@ -540,18 +542,19 @@ def _schema(type_: str, *, is_json: bool) -> v2.SchemaInfo:
     return v2.SchemaInfo(format=format_, name=type_)
 
 
-def _client(uri: str) -> _Client:
-    """A client that says who it is in the metadata of its calls.
+def _client(uri: str, *told: tuple[str, str]) -> _Client:
+    """A client that says who it is in the metadata of its calls, and what else is to be told.
 
     By itself it has gRPC ask for that on a thread, made anew for each call: it costs as much again.
     """
     client = _Client(uri)
     name, password = client.connection_spec.username, client.connection_spec.password
+    named: Any = client  # what follows is its own affair, and there is no other way
     if client.connection_spec.options.tls and name and password:
-        told = b64encode(f"{name}:{password}".encode()).decode()
-        named: Any = client  # what follows is its own affair, and there is no other way
-        named._call_metadata += (("authorization", f"Basic {told}"),)  # noqa: SLF001
+        basic = b64encode(f"{name}:{password}".encode()).decode()
+        named._call_metadata += (("authorization", f"Basic {basic}"),)  # noqa: SLF001
         named._call_credentials = None  # noqa: SLF001
+    named._call_metadata += told  # noqa: SLF001
     return client
 
 

@@ -1,9 +1,11 @@
 """Catch-up subscriptions: history in pages, one word that it is read, then what happens."""
 
+from collections.abc import Sequence
 from typing import Final
 
 import grpc
 
+from libs.lots import ASKED, lots
 from services.eventstore import errors, pages
 from services.eventstore.filters import Filter
 from services.eventstore.model import TOMBSTONE_REVISION, Record
@@ -56,6 +58,8 @@ class _AllSubscription:
         self._presentation = read.presentation
         self._wanted = read.wanted
         self._context = context
+        told = context.invocation_metadata() or ()
+        self._takes_lots = ASKED in {(key, value) for key, value in told}
         # Considered events since the last checkpoint.
         self._since = 0
         start = -1 if read.start is None else read.start
@@ -109,24 +113,29 @@ class _AllSubscription:
         )
 
     async def _tell_page(self, page: Page) -> None:
-        for message in page.messages:
-            await self._context.write(message)
+        await self._write(page.messages)
         self._cursor = page.cursor
         if self._wanted is not None and self._wanted.checkpoint_every:
             self._since = (self._since + page.considered) % self._wanted.checkpoint_every
 
     async def _tell(self, recent: list[Recent]) -> None:
+        told: list[bytes] = []
+        every = self._wanted.checkpoint_every if self._wanted is not None else 0
         for event in recent:
             record = event.record
             self._cursor = record.position
-            if self._wanted is None:
-                await self._context.write(event.message)
-                continue
             if self._is_wanted(record):
-                await self._context.write(event.message)
+                told.append(event.message)
             self._since += 1
-            if self._since >= self._wanted.checkpoint_every:
+            if every and self._since >= every:
+                await self._write(told)
+                told = []
                 await self._checkpoint()
+        await self._write(told)
+
+    async def _write(self, messages: Sequence[bytes]) -> None:
+        for message in lots(messages) if self._takes_lots else messages:
+            await self._context.write(message)
 
     async def _checkpoint(self) -> None:
         self._since = 0

@@ -144,7 +144,7 @@ def build(  # noqa: PLR0913 - all that it stands on
         react=Hearing(streams, driver.wake).react,
     )
     api = PaymentsApi(streams, projection, database, store, driver.wake, clock)
-    relay = Relay("payments", (projections.PREFIX,), store, bus, kept_in=NOT_PUBLIC)
+    relay = Relay("payments", (projections.PREFIX,), store, bus, kept_in=NOT_PUBLIC, gather_s=0.2)
     operations = OperationsServicer(
         "payments", [projection, limiting.projection], [relay, inbox], database, store
     )

@@ -6,11 +6,15 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import grpc
 import pytest
 from kurrentdbclient import AsyncKurrentDBClient, NewEvent, StreamState
 from kurrentdbclient.exceptions import ServiceUnavailableError, StreamIsDeletedError
 
+from libs.lots import ASKED, parted
+from services.eventstore.protocol import shared, streams
 from tests.services.eventstore.server_process import Identity, ServerProcess
+from tests.services.eventstore.test_wire import METADATA
 
 ANY = StreamState.ANY
 
@@ -262,3 +266,42 @@ async def test_an_unfiltered_subscription_tells_everything_without_checkpoints(
         await client.set_stream_metadata(stream, metadata={})
         await write(client, stream, 1)
         assert await take(told, 2) == [f"$${stream} 0", f"{stream} 1"]
+
+
+@pytest.mark.parametrize(("asking", "messages"), [((), 5), ((ASKED,), 1)])
+async def test_events_come_together_where_that_is_asked_for(
+    client: AsyncKurrentDBClient,
+    server: ServerProcess,
+    stream: str,
+    asking: tuple[tuple[str, str], ...],
+    messages: int,
+) -> None:
+    await write(client, stream, 5)
+    everything = shared.Empty()
+    options = streams.ReadReq.Options(
+        all=streams.ReadReq.Options.AllOptions(start=everything),
+        subscription=streams.ReadReq.Options.SubscriptionOptions(),
+        filter=streams.ReadReq.Options.FilterOptions(
+            stream_identifier=streams.ReadReq.Options.FilterOptions.Expression(prefix=[stream]),
+            max=100,
+            checkpointIntervalMultiplier=1,
+        ),
+        uuid_option=streams.ReadReq.Options.UUIDOption(string=everything),
+    )
+    credentials = grpc.ssl_channel_credentials(server.identity.certificate.read_bytes())
+    told = []
+    async with grpc.aio.secure_channel(f"localhost:{server.port}", credentials) as channel:
+        call = channel.unary_stream(
+            "/event_store.client.streams.Streams/Read",
+            request_serializer=streams.ReadReq.SerializeToString,
+            response_deserializer=streams.ReadResp.FromString,
+        )(streams.ReadReq(options=options), metadata=(*METADATA, *asking), timeout=20)
+        async for message in call:
+            if message.HasField("caught_up"):
+                break
+            if message.HasField("event"):
+                told.append(parted(message))
+        call.cancel()
+
+    assert [one.event.event.stream_revision for each in told for one in each] == list(range(5))
+    assert len(told) == messages
