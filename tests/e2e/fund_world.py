@@ -38,6 +38,7 @@ CURRENCY = "CZK"
 FIRST = date(2015, 1, 5)
 LAST = date(2015, 3, 31)
 WAIT_S = 120.0
+MONEY_FUND = "MM0001"
 # Of whose orders a corrected price is to be: a redemption's money differs then, too.
 _WEIGHTS = {"subscription": 1, "switching": 1, "redemption": 100}
 
@@ -71,10 +72,12 @@ class FundWorld:
         await self.play.play(session, self.investors, self.investors if newcomers else ())
         return session
 
-    async def plan(self, session: Session, fault: str) -> None:
-        """Let something go wrong on a session."""
+    async def plan(self, session: Session, fault: str, fund_code: str = "") -> None:
+        """Let something go wrong on a session, with a fund where one is told."""
         planned = registrar.PlannedFault(
-            trade_date=session.day.isoformat(), fault=registrar.Fault.Value(f"FAULT_{fault}")
+            trade_date=session.day.isoformat(),
+            fault=registrar.Fault.Value(f"FAULT_{fault}"),
+            fund_code=fund_code,
         )
         await self.registrar.PlanFaults(registrar.PlanFaultsRequest(faults=[planned]))
 
@@ -116,9 +119,41 @@ class FundWorld:
         return code
 
     async def breaks(self) -> list[funds.FundBreak]:
-        """What stands open."""
+        """What stands open, and waits for somebody: an advance is offered again by itself."""
+        return [each for each in await self.standing() if _type(each) != "ADVANCE_UNPAID"]
+
+    async def standing(self) -> list[funds.FundBreak]:
+        """All that stands open."""
         request = funds.ListFundBreaksRequest(ta_id=REGISTRAR, open_only=True, page_size=500)
         return list((await self.link.desk.ListFundBreaks(request)).breaks)
+
+    async def quiet(self, *orders: events_pb2.FundOrderTerms, fault: str = "") -> list[str]:
+        """A session of these orders alone; where `fault` is told, it is of their fund."""
+        session = self.next_session()
+        placed = [str(new_id()) for _ in orders]
+        for order_id, terms in zip(placed, orders, strict=True):
+            request = funds.PlaceOrderRequest(order_id=order_id, terms=terms)
+            await self.link.orders.PlaceOrder(request)
+            await self.until_order(order_id, funds.FUND_ORDER_STATE_ACCEPTED)
+        if fault:
+            await self.plan(session, fault, MONEY_FUND)
+        await self.play.trade(session, ())
+        await self.play.night(session)
+        await self.reconciled(session)
+        return placed
+
+    async def until_order(
+        self, order_id: str, state: "funds.FundOrderState.ValueType"
+    ) -> funds.FundOrder:
+        """Wait until an order is at a state, or past it; windows are settled meanwhile."""
+        async with asyncio.timeout(WAIT_S):
+            while True:
+                request = funds.GetOrderRequest(order_id=order_id)
+                order = (await self.link.orders.GetOrder(request)).order
+                if order.state >= state:
+                    return order
+                await self.play.settle()
+                await asyncio.sleep(0.1)  # other processes work; there is no event to wait for
 
     async def until_breaks(self, *types: str) -> list[funds.FundBreak]:
         """Wait until breaks of these types stand, and no others."""

@@ -17,8 +17,18 @@ from hefu.funds.v1 import events_pb2
 from hefu.funds.v1 import funds_pb2 as funds
 from hefu.registrar.v1 import sample_registrar_pb2 as registrar
 from libs.cli.system import REGISTRAR
+from libs.client.fund_terms import redeem_fast, subscribe
+from libs.money import Money
 from tests.e2e.conftest import World
-from tests.e2e.fund_world import BANKS, FundWorld, open_fund_world, started
+from tests.e2e.fund_world import (
+    BANKS,
+    CURRENCY,
+    MONEY_FUND,
+    WAIT_S,
+    FundWorld,
+    open_fund_world,
+    started,
+)
 
 pytestmark = pytest.mark.timeout(2400)
 DOCUMENT = Path(__file__).parents[2] / "docs" / "wallet.md"
@@ -139,6 +149,34 @@ async def test_every_script_of_the_registrar_ends_right_or_as_a_break_that_two_r
     await _wrong_units(world)
     await _wrong_price(world)
     await _corrected_price(world)
+
+
+@pytest.mark.full
+async def test_what_repays_an_advance_is_offered_again_where_the_registrar_refused_it(
+    world: FundWorld,
+) -> None:
+    investor = world.investors[0]
+    owner, wallet = investor.owner, investor.wallet(CURRENCY)
+    (bought,) = await world.quiet(subscribe(owner, wallet, MONEY_FUND, Money(CURRENCY, 1_000_000)))
+    await world.until_order(bought, funds.FUND_ORDER_STATE_SETTLED)
+
+    (fast,) = await world.quiet(
+        redeem_fast(owner, wallet, MONEY_FUND, 600_000), fault="REJECTED_ORDER"
+    )
+    (found,) = await world.standing()
+    assert (found.order_id, found.ours) == (fast, "600000")
+    assert found.type == events_pb2.BREAK_TYPE_ADVANCE_UNPAID
+    await world.ties_out()
+
+    for _ in range(3):
+        await world.quiet()
+    settled = await world.until_order(fast, funds.FUND_ORDER_STATE_SETTLED)
+    assert (settled.offers, settled.confirmed_minor) == (1, 600_000)
+    async with asyncio.timeout(WAIT_S):
+        while await world.standing():
+            await world.play.settle()
+            await asyncio.sleep(0.1)  # other processes work; there is no event to wait for
+    await world.ties_out()
 
 
 @pytest.mark.full
