@@ -1,7 +1,7 @@
 """One stream of changes, shared by all who wait for a payment of theirs."""
 
 import asyncio
-from collections import OrderedDict, defaultdict
+from collections import OrderedDict, defaultdict, deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
@@ -19,6 +19,35 @@ CHANGES_MAX: Final = 500
 KEPT_MAX: Final = 10_000
 # The stream outlives the last who waited by so much: mostly somebody waits again soon.
 LINGER_S: Final = 2.0
+
+
+class Changes:
+    """What one payment becomes, for one who waits for it."""
+
+    def __init__(self, stream: asyncio.Task[None]) -> None:
+        self._stream = stream
+        self._come: deque[pb.Payment] = deque()
+        self._woken: asyncio.Future[None] | None = None
+
+    def add(self, payment: pb.Payment) -> None:
+        """It has become this."""
+        self._come.append(payment)
+        self.wake()
+
+    def wake(self) -> None:
+        """Look: something came, or nothing more will."""
+        if self._woken is not None and not self._woken.done():
+            self._woken.set_result(None)
+
+    async def get(self) -> pb.Payment:
+        """The payment after its next change. Raises what ended the stream, where it was refused."""
+        while not self._come:
+            if self._stream.done():
+                self._stream.result()
+                raise AssertionError("a stream of changes ends by an error only")
+            self._woken = asyncio.get_running_loop().create_future()
+            await self._woken
+        return self._come.popleft()
 
 
 class Watching:
@@ -40,23 +69,24 @@ class Watching:
         # Everything behind this position has passed here or will; None: nothing has.
         self._from: int | None = None
         self._latest: OrderedDict[str, pb.Payment] = OrderedDict()
-        self._waiting: dict[str, set[asyncio.Queue[pb.Payment]]] = defaultdict(set)
+        self._waiting: dict[str, set[Changes]] = defaultdict(set)
         self._task: asyncio.Task[None] | None = None
 
     @asynccontextmanager
-    async def changes(self, payment_id: str, after: int) -> AsyncIterator["Changes"]:
+    async def changes(self, payment_id: str, after: int) -> AsyncIterator[Changes]:
         """What the payment becomes, from now on. A look at it after entering misses nothing."""
-        queue: asyncio.Queue[pb.Payment] = asyncio.Queue()
-        self._waiting[payment_id].add(queue)
         self._stay()
         if self._task is None or self._task.done():
             self._latest.clear()
             self._from = after
             self._task = asyncio.get_running_loop().create_task(self._run(after))
+            self._task.add_done_callback(self._ended)
+        changes = Changes(self._task)
+        self._waiting[payment_id].add(changes)
         try:
-            yield Changes(queue, self._task)
+            yield changes
         finally:
-            self._waiting[payment_id].discard(queue)
+            self._waiting[payment_id].discard(changes)
             if not self._waiting[payment_id]:
                 del self._waiting[payment_id]
             if not self._waiting:
@@ -115,6 +145,11 @@ class Watching:
             task.cancel()
         return task
 
+    def _ended(self, _stream: asyncio.Task[None]) -> None:
+        for waiting in self._waiting.values():
+            for changes in waiting:
+                changes.wake()
+
     async def _run(self, after: int) -> None:
         # Whoever waits has seen that the payment was asked for.
         request = pb.WatchPaymentsRequest(
@@ -124,8 +159,8 @@ class Watching:
             for change in response.changes:
                 request.after_position = change.position
                 self._keep(change)
-                for queue in self._waiting.get(change.payment.payment_id, ()):
-                    queue.put_nowait(change.payment)
+                for changes in self._waiting.get(change.payment.payment_id, ()):
+                    changes.add(change.payment)
 
     def _keep(self, change: pb.PaymentChange) -> None:
         id_ = change.payment.payment_id
@@ -135,23 +170,3 @@ class Watching:
             self._latest.popitem(last=False)
             # What was let go of may be asked for: only what is newer than all that is certain.
             self._from = change.position
-
-
-class Changes:
-    """What one payment becomes."""
-
-    def __init__(self, queue: asyncio.Queue[pb.Payment], stream: asyncio.Task[None]) -> None:
-        self._queue = queue
-        self._stream = stream
-
-    async def get(self) -> pb.Payment:
-        """The payment after its next change. Raises what ended the stream, where it was refused."""
-        next_ = asyncio.ensure_future(self._queue.get())
-        try:
-            await asyncio.wait({next_, self._stream}, return_when=asyncio.FIRST_COMPLETED)
-            if next_.done():
-                return next_.result()
-            self._stream.result()
-            raise AssertionError("a stream of changes ends by an error only")
-        finally:
-            next_.cancel()
