@@ -5,7 +5,6 @@ import json
 import socket
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -149,7 +148,4 @@ def test_a_collector_that_is_away_holds_up_no_end() -> None:
         "with telemetry.span('x'):\n    pass\n"
         "telemetry.shutdown()\n"
     )
-    began_s = time.monotonic()
-    subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, timeout=60)
-
-    assert time.monotonic() - began_s < 30
+    subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, timeout=40)

@@ -1,7 +1,5 @@
 """Shapes are checked by the rules in the protos, quickly enough for bulk calls."""
 
-import time
-
 from hefu.accounts.v1 import accounts_pb2 as pb
 from hefu.accounts.v1 import events_pb2 as events
 from libs.money import Money
@@ -44,12 +42,11 @@ def test_a_field_that_the_proto_does_not_know_is_noticed_at_any_depth() -> None:
     assert drops_unknown_fields(unknown)
 
 
-def test_a_bulk_request_is_checked_within_half_a_second() -> None:
+def test_a_bulk_request_is_checked_to_its_last_transfer() -> None:
     request = _transfers(8_000)
-    shape_violations(request)
-
-    began_s = time.perf_counter()
     assert shape_violations(request) == ()
-    assert not drops_unknown_fields(request)
 
-    assert time.perf_counter() - began_s < 0.5
+    request.transfers[-1].transfer_id = "?"
+
+    (violation,) = shape_violations(request)
+    assert violation.field == "transfers[7999].transfer_id"
