@@ -26,8 +26,11 @@ _MILLION = 1_000_000
 
 
 def _run(arguments: Sequence[str]) -> None:
-    # A process of its own: the command line imports no service, and learners are heavy.
-    done = subprocess.run([sys.executable, "-m", _MODULE, *arguments], check=False)
+    # A process of its own: the command line imports no service, and learners are heavy. What it
+    # says to a program, on its standard output, is for a person in its files.
+    done = subprocess.run(
+        [sys.executable, "-m", _MODULE, *arguments], check=False, stdout=subprocess.DEVNULL
+    )
     if done.returncode:
         raise typer.Exit(done.returncode)
 
@@ -65,6 +68,7 @@ def train(
             refuse(f"nothing was heard in {run_dir}: name --interactions or --simulated")
         arguments += ["--database", f"sqlite:///{rows}"]
     _run(arguments)
+    console.print(f"what it learnt and what it is not good for: hefu advice card {version}")
 
 
 def card(
@@ -82,6 +86,13 @@ def card(
     except (OSError, ValueError):
         refuse(f"no model card of {version} in {folder}")
     for name, value in told_card.items():
+        if isinstance(value, list):
+            console.print(f"{name}:")
+            for each in value:
+                console.print(f"  - {each}", highlight=False, soft_wrap=True)
+            continue
+        if isinstance(value, dict):
+            value = ", ".join(f"{key} {each}" for key, each in value.items())  # noqa: PLW2901 - as text
         console.print(f"{name}: {value}", highlight=False, soft_wrap=True)
 
 

@@ -51,7 +51,11 @@ def evolve(state: Release, event: Event) -> Release:
     requests = state.requests | {event.request_id}
     match event:
         case Promoted(version=version, artifact_hash=artifact_hash):
-            return replace(state, version=version, artifact_hash=artifact_hash, requests=requests)
+            served = replace(state, version=version, artifact_hash=artifact_hash, requests=requests)
+            if (version, artifact_hash) != (state.shadow_version, state.shadow_artifact_hash):
+                return served
+            # What serves need not answer in its own shadow.
+            return replace(served, shadow_version="", shadow_artifact_hash="")
         case ShadowSet(version=version, artifact_hash=artifact_hash):
             return replace(
                 state,
