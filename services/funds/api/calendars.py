@@ -61,10 +61,10 @@ class CalendarDesk:
                     until_date=each.until.isoformat(),
                     sessions=len(each.sessions),
                     maker=each.maker,
-                    is_approved=each.proposal_id in state.approved,
-                    is_refused=each.proposal_id in state.refused,
+                    is_approved=each.proposal_id in state.proposals.approved,
+                    is_refused=each.proposal_id in state.proposals.refused,
                 )
-                for each in state.proposals
+                for each in state.proposals.every
             ],
         )
         return view, published.position

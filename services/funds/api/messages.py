@@ -76,13 +76,13 @@ def fund_view(fund: funds.Listed) -> pb.Fund:
         status=events_pb.FundStatus.Value(f"FUND_STATUS_{fund.status.name}"),
         version=fund.version,
         latest_nav=None if latest is None else to_wire(latest, events_pb.FundNav()),
-        nav_corrections=[correction_view(fund, each.proposal_id) for each in fund.proposals],
+        nav_corrections=[correction_view(fund, each.proposal_id) for each in fund.proposals.every],
     )
 
 
 def correction_view(fund: funds.Listed, proposal_id: str) -> pb.NavCorrection:
     """A proposed correction as the API shows it."""
-    found = fund.proposal(proposal_id)
+    found = fund.proposals.get(proposal_id)
     if found is None:
         raise AssertionError("what is shown was proposed")
     return pb.NavCorrection(
@@ -91,8 +91,8 @@ def correction_view(fund: funds.Listed, proposal_id: str) -> pb.NavCorrection:
         after=to_wire(found.after, events_pb.FundNav()),
         cause=found.cause,
         maker=found.maker,
-        is_approved=proposal_id in fund.approved,
-        is_refused=proposal_id in fund.refused,
+        is_approved=proposal_id in fund.proposals.approved,
+        is_refused=proposal_id in fund.proposals.refused,
     )
 
 

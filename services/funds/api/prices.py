@@ -110,6 +110,6 @@ def _worth(shares: Sequence[int], nav: int, terms: FundTerms) -> int:
 
 
 def _published(code: str, fund: funds.Listed, proposal_id: str) -> pb.PublishedNav | None:
-    proposal = fund.proposal(proposal_id)
+    proposal = fund.proposals.get(proposal_id)
     nav = fund.nav_on(proposal.after.nav_date) if proposal is not None else None
     return None if nav is None else nav_view(code, fund, nav)

@@ -2,7 +2,7 @@
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from enum import Enum, auto
 from typing import TypeAlias, assert_never
@@ -10,7 +10,9 @@ from typing import TypeAlias, assert_never
 from libs.decider import Decider, FieldViolation, Rejected
 from libs.fund_arithmetic import FeeRules, FrontEnd, rate_above_cap, rules_on
 from libs.fund_arithmetic.fee_rules import RULES
+from services.funds.domain import two_operators
 from services.funds.domain.product import FundStatus, FundTerms
+from services.funds.domain.two_operators import Proposals
 
 # Rates and shares in millionths are below this.
 _ONE = 1_000_000
@@ -130,10 +132,8 @@ class Listed:
     # Dates of prices that were corrected, once for each time.
     corrections: tuple[date, ...] = ()
     dividends: tuple[Dividend, ...] = ()
-    # Corrections that operators have proposed, and what was decided of each.
-    proposals: tuple[NavCorrectionProposed, ...] = ()
-    approved: frozenset[str] = frozenset()
-    refused: frozenset[str] = frozenset()
+    # Corrections by hand.
+    proposals: Proposals[NavCorrectionProposed] = field(default_factory=Proposals)
 
     @property
     def latest_nav(self) -> Nav | None:
@@ -143,9 +143,6 @@ class Listed:
         place = _place(self.navs, day)
         found = self.navs[place] if place < len(self.navs) else None
         return found if found is not None and found.nav_date == day else None
-
-    def proposal(self, proposal_id: str) -> NavCorrectionProposed | None:
-        return next((each for each in self.proposals if each.proposal_id == proposal_id), None)
 
 
 Fund: TypeAlias = Absent | Listed
@@ -168,11 +165,11 @@ def evolve(fund: Fund, event: Event) -> Fund:
             navs = (*fund.navs[:place], after, *fund.navs[place + 1 :])
             return replace(fund, navs=navs, corrections=(*fund.corrections, after.nav_date))
         case Listed(), NavCorrectionProposed():
-            return replace(fund, proposals=(*fund.proposals, event))
+            return replace(fund, proposals=fund.proposals.proposed(event))
         case Listed(), NavCorrectionApproved(proposal_id):
-            return replace(fund, approved=fund.approved | {proposal_id})
+            return replace(fund, proposals=fund.proposals.with_approved(proposal_id))
         case Listed(), NavCorrectionRefused(proposal_id):
-            return replace(fund, refused=fund.refused | {proposal_id})
+            return replace(fund, proposals=fund.proposals.with_refused(proposal_id))
         case Listed(), DividendDeclared(dividend):
             return replace(fund, dividends=(*fund.dividends, dividend))
     raise AssertionError(f"{event} cannot follow {fund}")
@@ -195,9 +192,6 @@ class Reason(Enum):
     NAV_DIFFERS = auto()
     NAV_MISSING = auto()
     DIVIDEND_DIFFERS = auto()
-    PROPOSAL_DIFFERS = auto()
-    PROPOSAL_NOT_FOUND = auto()
-    APPROVER_IS_MAKER = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -393,11 +387,11 @@ def _correct_nav(command: CorrectNav, fund: Listed) -> Sequence[Event]:
 
 
 def _propose(command: ProposeNavCorrection, fund: Listed) -> Sequence[Event]:
-    known = fund.proposal(command.proposal_id)
+    known = fund.proposals.get(command.proposal_id)
     if known is not None:
         if (known.after, known.cause, known.maker) == (command.nav, command.cause, command.maker):
             return []
-        raise Rejected(Reason.PROPOSAL_DIFFERS, "the id was used for another price")
+        raise Rejected(two_operators.Reason.PROPOSAL_DIFFERS, "the id was used for another price")
     _check_nav(command.nav)
     before = fund.nav_on(command.nav.nav_date)
     if before is None:
@@ -411,21 +405,10 @@ def _propose(command: ProposeNavCorrection, fund: Listed) -> Sequence[Event]:
     ]
 
 
-def _proposal(proposal_id: str, checker: str, fund: Listed) -> NavCorrectionProposed:
-    known = fund.proposal(proposal_id)
-    if known is None:
-        raise Rejected(Reason.PROPOSAL_NOT_FOUND)
-    if known.maker == checker:
-        raise Rejected(Reason.APPROVER_IS_MAKER, "another operator decides")
-    return known
-
-
 def _approve(command: ApproveNavCorrection, fund: Listed) -> Sequence[Event]:
-    known = _proposal(command.proposal_id, command.checker, fund)
-    if command.proposal_id in fund.approved:
+    known = fund.proposals.to_approve(command.proposal_id, command.checker)
+    if known is None:
         return []
-    if command.proposal_id in fund.refused:
-        raise Rejected(Reason.PROPOSAL_DIFFERS, "it was refused")
     if fund.nav_on(known.before.nav_date) != known.before:
         # What the checker has seen was about another price.
         raise Rejected(Reason.NAV_DIFFERS, "the price has been corrected since")
@@ -435,11 +418,8 @@ def _approve(command: ApproveNavCorrection, fund: Listed) -> Sequence[Event]:
 
 
 def _refuse(command: RefuseNavCorrection, fund: Listed) -> Sequence[Event]:
-    _proposal(command.proposal_id, command.checker, fund)
-    if command.proposal_id in fund.refused:
+    if fund.proposals.to_refuse(command.proposal_id, command.checker) is None:
         return []
-    if command.proposal_id in fund.approved:
-        raise Rejected(Reason.PROPOSAL_DIFFERS, "it was approved")
     return [NavCorrectionRefused(command.proposal_id, command.checker, command.note)]
 
 

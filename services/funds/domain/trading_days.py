@@ -1,7 +1,7 @@
 """A calendar's days past the library's data: published by one operator, approved by another."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from enum import Enum, auto
 from itertools import pairwise
@@ -9,6 +9,8 @@ from typing import TypeAlias, assert_never
 
 from libs.decider import Decider, FieldViolation, Rejected
 from libs.trading_calendar import Extension
+from services.funds.domain import two_operators
+from services.funds.domain.two_operators import Proposals
 
 
 # Events. How they are stored is fixed in codec.py.
@@ -43,31 +45,26 @@ Event: TypeAlias = ExtensionProposed | ExtensionApproved | ExtensionRefused
 class TradingDays:
     """What operators published of one exchange."""
 
-    proposals: tuple[ExtensionProposed, ...] = ()
-    approved: tuple[str, ...] = ()
-    refused: tuple[str, ...] = ()
+    proposals: Proposals[ExtensionProposed] = field(default_factory=Proposals)
 
     @property
     def extensions(self) -> Sequence[Extension]:
         """What was approved, as `libs.trading_calendar.extended` takes it."""
         return [
             Extension(each.calendar, each.until, each.sessions)
-            for each in self.proposals
-            if each.proposal_id in self.approved
+            for each in self.proposals.every
+            if each.proposal_id in self.proposals.approved
         ]
-
-    def proposal(self, proposal_id: str) -> ExtensionProposed | None:
-        return next((each for each in self.proposals if each.proposal_id == proposal_id), None)
 
 
 def evolve(days: TradingDays, event: Event) -> TradingDays:
     match event:
         case ExtensionProposed():
-            return replace(days, proposals=(*days.proposals, event))
+            return replace(days, proposals=days.proposals.proposed(event))
         case ExtensionApproved(proposal_id):
-            return replace(days, approved=(*days.approved, proposal_id))
+            return replace(days, proposals=days.proposals.with_approved(proposal_id))
         case ExtensionRefused(proposal_id):
-            return replace(days, refused=(*days.refused, proposal_id))
+            return replace(days, proposals=days.proposals.with_refused(proposal_id))
         case _:
             assert_never(event)
 
@@ -76,9 +73,6 @@ def evolve(days: TradingDays, event: Event) -> TradingDays:
 class Reason(Enum):
     FIELD_REQUIRED = auto()
     CALENDAR_GAP = auto()
-    PROPOSAL_DIFFERS = auto()
-    PROPOSAL_NOT_FOUND = auto()
-    APPROVER_IS_MAKER = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,12 +106,8 @@ def decide(command: Command, days: TradingDays) -> Sequence[Event]:
         case Approve():
             return _approve(command, days)
         case Refuse(proposal_id, checker, note):
-            if proposal_id in days.refused:
-                return []
-            _proposal(proposal_id, checker, days)
-            if proposal_id in days.approved:
-                raise Rejected(Reason.PROPOSAL_DIFFERS, "it was approved")
-            return [ExtensionRefused(proposal_id, checker, note)]
+            known = days.proposals.to_refuse(proposal_id, checker)
+            return [] if known is None else [ExtensionRefused(proposal_id, checker, note)]
         case _:
             assert_never(command)
 
@@ -126,11 +116,11 @@ def _propose(extension: ExtensionProposed, known_until: date, days: TradingDays)
     if not extension.proposal_id:
         told = "must be given"
         raise Rejected(Reason.FIELD_REQUIRED, told, [FieldViolation("proposal_id", told)])
-    known = days.proposal(extension.proposal_id)
+    known = days.proposals.get(extension.proposal_id)
     if known is not None:
         if known == extension:
             return []
-        raise Rejected(Reason.PROPOSAL_DIFFERS, "the id was used for other days")
+        raise Rejected(two_operators.Reason.PROPOSAL_DIFFERS, "the id was used for other days")
     _check(extension, known_until)
     return [extension]
 
@@ -144,21 +134,10 @@ def _check(extension: ExtensionProposed, known_until: date) -> None:
         raise Rejected(Reason.CALENDAR_GAP, told, [FieldViolation("sessions", told)])
 
 
-def _proposal(proposal_id: str, checker: str, days: TradingDays) -> ExtensionProposed:
-    known = days.proposal(proposal_id)
-    if known is None:
-        raise Rejected(Reason.PROPOSAL_NOT_FOUND)
-    if known.maker == checker:
-        raise Rejected(Reason.APPROVER_IS_MAKER, "another operator decides")
-    return known
-
-
 def _approve(command: Approve, days: TradingDays) -> Sequence[Event]:
-    known = _proposal(command.proposal_id, command.checker, days)
-    if command.proposal_id in days.approved:
+    known = days.proposals.to_approve(command.proposal_id, command.checker)
+    if known is None:
         return []
-    if command.proposal_id in days.refused:
-        raise Rejected(Reason.PROPOSAL_DIFFERS, "it was refused")
     # Another may have been approved since: then its days are known, and may differ from these.
     _check(known, command.known_until)
     return [ExtensionApproved(command.proposal_id, command.checker)]

@@ -32,6 +32,7 @@ from services.funds.domain.fund import (
     fund,
 )
 from services.funds.domain.product import Dealing, FeeTable, FundStatus, RegisterModel
+from services.funds.domain.two_operators import Reason as Decided
 from tests.scenario import Scenario
 from tests.services.funds.domain.stories import FUND
 
@@ -130,15 +131,15 @@ def test_what_is_published_is_recorded_once(
         ([LISTED], PROPOSE, Reason.NAV_MISSING),
         (PRICED, replace(PROPOSE, nav=NAV), Reason.FIELD_INVALID),
         (PRICED, replace(PROPOSE, nav=replace(NAV, nav=0)), Reason.NAV_NOT_POSITIVE),
-        ([*PRICED, PROPOSED], replace(PROPOSE, cause="other"), Reason.PROPOSAL_DIFFERS),
-        (PRICED, ApproveNavCorrection("p1", "petr"), Reason.PROPOSAL_NOT_FOUND),
-        ([*PRICED, PROPOSED], ApproveNavCorrection("p1", "olga"), Reason.APPROVER_IS_MAKER),
-        ([*PRICED, PROPOSED], RefuseNavCorrection("p1", "olga", ""), Reason.APPROVER_IS_MAKER),
-        ([*PRICED, PROPOSED, REFUSED], ApproveNavCorrection("p1", "p"), Reason.PROPOSAL_DIFFERS),
+        ([*PRICED, PROPOSED], replace(PROPOSE, cause="other"), Decided.PROPOSAL_DIFFERS),
+        (PRICED, ApproveNavCorrection("p1", "petr"), Decided.PROPOSAL_NOT_FOUND),
+        ([*PRICED, PROPOSED], ApproveNavCorrection("p1", "olga"), Decided.APPROVER_IS_MAKER),
+        ([*PRICED, PROPOSED], RefuseNavCorrection("p1", "olga", ""), Decided.APPROVER_IS_MAKER),
+        ([*PRICED, PROPOSED, REFUSED], ApproveNavCorrection("p1", "p"), Decided.PROPOSAL_DIFFERS),
         (
             [*PRICED, PROPOSED, *APPROVED],
             RefuseNavCorrection("p1", "petr", ""),
-            Reason.PROPOSAL_DIFFERS,
+            Decided.PROPOSAL_DIFFERS,
         ),
         (
             [*PRICED, PROPOSED, NavCorrected(NAV, replace(NAV, nav=1), "theirs", "07/2")],

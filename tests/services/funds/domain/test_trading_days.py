@@ -22,6 +22,7 @@ from services.funds.domain.trading_days import (
     Refuse,
     trading_days,
 )
+from services.funds.domain.two_operators import Reason as Decided
 from tests.scenario import Scenario
 from tests.services.funds.domain.stories import BUY, FROZEN, MODE, SELL, accepted, placed, row, sent
 
@@ -50,20 +51,20 @@ def test_days_are_published_by_two(
     ("history", "command", "reason"),
     [
         ([], Propose(replace(PROPOSED, proposal_id=""), END), Reason.FIELD_REQUIRED),
-        ([PROPOSED], Propose(replace(PROPOSED, maker="eve"), END), Reason.PROPOSAL_DIFFERS),
+        ([PROPOSED], Propose(replace(PROPOSED, maker="eve"), END), Decided.PROPOSAL_DIFFERS),
         ([], Propose(replace(PROPOSED, sessions=()), END), Reason.CALENDAR_GAP),
         ([], Propose(replace(PROPOSED, sessions=DAYS[::-1]), END), Reason.CALENDAR_GAP),
         ([], Propose(PROPOSED, date(2027, 1, 4)), Reason.CALENDAR_GAP),
         ([], Propose(replace(PROPOSED, until=date(2027, 1, 4)), END), Reason.CALENDAR_GAP),
-        ([], Approve("p1", "petr", END), Reason.PROPOSAL_NOT_FOUND),
-        ([PROPOSED], Approve("p1", "olga", END), Reason.APPROVER_IS_MAKER),
+        ([], Approve("p1", "petr", END), Decided.PROPOSAL_NOT_FOUND),
+        ([PROPOSED], Approve("p1", "olga", END), Decided.APPROVER_IS_MAKER),
         ([PROPOSED], Approve("p1", "petr", date(2027, 1, 4)), Reason.CALENDAR_GAP),
         (
             [PROPOSED, ExtensionRefused("p1", "petr", "")],
             Approve("p1", "petr", END),
-            Reason.PROPOSAL_DIFFERS,
+            Decided.PROPOSAL_DIFFERS,
         ),
-        ([PROPOSED, APPROVED], Refuse("p1", "petr", ""), Reason.PROPOSAL_DIFFERS),
+        ([PROPOSED, APPROVED], Refuse("p1", "petr", ""), Decided.PROPOSAL_DIFFERS),
     ],
 )
 def test_what_cannot_be_published_is_refused(
