@@ -125,7 +125,7 @@ def order_view(order: life.Begun, change_us: int = 0) -> pb.FundOrder:
     shown = pb.FundOrder(
         order_id=placed.order_id,
         terms=to_wire(placed.terms, events_pb.FundOrderTerms()),
-        state=pb.FundOrderState.Value(f"FUND_ORDER_STATE_{order.stage.name}"),
+        state=pb.FundOrderState.Value(f"FUND_ORDER_STATE_{_stage(order).name}"),
         reason=refusal.reason if refusal is not None else "",
         description=refusal.description if refusal is not None else "",
         serial=order.serial,
@@ -158,6 +158,12 @@ def order_view(order: life.Begun, change_us: int = 0) -> pb.FundOrder:
     if change_us:
         shown.change_time.CopyFrom(time_to_wire(change_us))
     return shown
+
+
+def _stage(order: life.Begun) -> life.Stage:
+    """What is offered again has not ended: nobody who waits for an end is told of one."""
+    is_between = order.stage is life.Stage.REJECTED and life.is_offer_due(order)
+    return life.Stage.SHARES_FROZEN if is_between else order.stage
 
 
 def _entries(order: life.Begun) -> list[str]:

@@ -2,7 +2,9 @@
 
 from datetime import date, timedelta
 
+from hefu.funds.v1 import funds_pb2 as pb
 from libs.registrar_files import OrderRow
+from services.funds.api.messages import order_view
 from services.funds.cash import FAST, short
 from services.funds.clients.payments import Fate
 from services.funds.domain.breaks import BreakType, Repair
@@ -133,7 +135,14 @@ async def test_what_the_registrar_will_not_redeem_is_offered_again_until_the_ban
         await own_money(world, parts, registrar)
         await place(world, parts, FastRedemption(FUND, 600_000), 2)
         first = await sent_on(world, parts, registrar, 0)
+        world.now_us = at(f"{NEXT} 14:30")
         await answered(parts, registrar, first, 0, 1_000_000)
+        await world.until_order(2, "Refused")
+        # Until the next trading day: the wallet is not told of an end that is none.
+        shown = order_view(await order_of(parts, 2))
+        assert shown.state == pb.FUND_ORDER_STATE_SHARES_FROZEN
+        assert shown.reason == "REDEMPTION_SUSPENDED"
+        world.now_us = at(f"{AFTER} 09:00")
         await world.until_order(2, "OfferedAgain")
         (found,) = await standing(parts)
         assert (found.terms.type, found.terms.ours) == (BreakType.ADVANCE_UNPAID, "600000")
