@@ -54,7 +54,7 @@ async def test_our_own_cancellation_ends_the_asking() -> None:
 
 
 async def test_pauses_are_bounded() -> None:
-    async with asyncio.timeout(3.0):
+    async with asyncio.timeout(30):
         await pause(100)
 
 

@@ -113,7 +113,7 @@ async def test_a_server_is_demanded_by_its_identity(
         async with channel_of(
             tmp_path, s, "settlement", mutual=True, server_identity=identity
         ) as channel:
-            call = OperationsServiceStub(channel).GetStatus(pb.GetStatusRequest(), timeout=5)
+            call = OperationsServiceStub(channel).GetStatus(pb.GetStatusRequest(), timeout=30)
             if is_served:
                 await call
             else:

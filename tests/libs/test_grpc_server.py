@@ -84,7 +84,7 @@ async def test_a_caller_without_a_good_token_is_refused(tmp_path: Path, token: s
     async with served(tmp_path, Operations()) as serving, bare_channel(tmp_path, serving) as bare:
         metadata = (("authorization", token),) if token else ()
         call = OperationsServiceStub(bare).GetStatus(
-            pb.GetStatusRequest(), timeout=5, metadata=metadata
+            pb.GetStatusRequest(), timeout=30, metadata=metadata
         )
         error = await _refusal(call)
 
@@ -95,7 +95,7 @@ async def test_two_tokens_are_no_token(tmp_path: Path) -> None:
     async with served(tmp_path, Operations()) as serving, bare_channel(tmp_path, serving) as bare:
         metadata = (token_of(tmp_path, "wallet"), token_of(tmp_path, "operator"))
         call = OperationsServiceStub(bare).GetStatus(
-            pb.GetStatusRequest(), timeout=5, metadata=metadata
+            pb.GetStatusRequest(), timeout=30, metadata=metadata
         )
         error = await _refusal(call)
 
@@ -179,7 +179,7 @@ async def test_a_store_that_does_not_answer_is_unavailable(tmp_path: Path) -> No
 
     async with served(tmp_path, Operations(lose)) as serving, bare_channel(tmp_path, serving) as b:
         call = OperationsServiceStub(b).GetStatus(
-            pb.GetStatusRequest(), timeout=5, metadata=(token_of(tmp_path, "operator"),)
+            pb.GetStatusRequest(), timeout=30, metadata=(token_of(tmp_path, "operator"),)
         )
         error = await _refusal(call)
 
@@ -302,7 +302,7 @@ async def test_the_trace_of_a_call_reaches_what_it_records(tmp_path: Path) -> No
             ("traceparent", f"00-{trace_id}-b7ad6b7169203331-01"),
         )
         stub = OperationsServiceStub(b)
-        await stub.GetStatus(pb.GetStatusRequest(), timeout=5, metadata=metadata)
+        await stub.GetStatus(pb.GetStatusRequest(), timeout=30, metadata=metadata)
 
     assert seen[0].split("-")[1] == trace_id
 

@@ -48,7 +48,7 @@ def lost(code: grpc.StatusCode = grpc.StatusCode.UNAVAILABLE) -> grpc.aio.AioRpc
 
 
 async def started(peer: Peer, calls: int) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         for _ in range(calls):
             await peer.begun.get()
 

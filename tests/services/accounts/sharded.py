@@ -56,12 +56,12 @@ class Sharded:
         )
 
     async def all_is_indexed(self) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             for writer, index in zip(self.writers, self.indexes, strict=True):
                 await index.reached(writer.position)
 
     async def nothing_is_open(self) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while await self.open_crossings():  # noqa: ASYNC110 - its own tasks end it
                 await asyncio.sleep(0.001)
 

@@ -52,7 +52,7 @@ async def _all_leaves(journal: Running, desk: Desk) -> None:
     """Nothing that was done so far is in memory any more."""
     await journal.do(desk.placing(desk.id(), 1))
     position = journal.writer.position
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while await journal.writer.read(lambda book: book.floor) < position:
             await journal.do(desk.placing(desk.id(), 1))
             await journal.index.reached(journal.writer.position)
@@ -186,7 +186,7 @@ async def test_a_lost_index_is_made_again_from_the_pages(rows: Database) -> None
         first = await journal.do(old)
         await _all_leaves(journal, desk)
         await journal.do(desk.placing(wallet, 10))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while await _newest_snapshot(store) < first.position:
                 await journal.do(desk.placing(wallet, 1))
     with closing(Database.open("sqlite://")) as empty:

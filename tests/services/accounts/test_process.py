@@ -117,7 +117,7 @@ async def _sent(stub: "AccountsServiceAsyncStub", *commands: pb.Command) -> pb.C
     request = pb.PostCommandsRequest(commands=commands)
     while True:
         try:
-            reply = await stub.PostCommands(request, timeout=5, wait_for_ready=True)
+            reply = await stub.PostCommands(request, timeout=30, wait_for_ready=True)
         except grpc.aio.AioRpcError as error:
             if error.code() not in _TRY_AGAIN:
                 raise

@@ -164,7 +164,7 @@ async def test_a_kill_between_the_halves_is_made_good_after_the_restart(
         if died_before == "end":
             await journal.writers[1].reached(near + 1)
             dying.is_dead = True
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await dying.died.wait()
         asking.cancel()
     before = 500 if is_refused else 499

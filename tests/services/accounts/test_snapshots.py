@@ -44,7 +44,7 @@ async def _funded(journal: Running, desk: Desk, minor: int = 100) -> str:
 
 async def _taken(store: MemoryStore, count: int) -> list[StoredEvent]:
     """The last parts of that many whole snapshots."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while True:
             found = [stored async for stored in store.read(SNAPSHOTS)]
             last = [each for each in found if decode_snapshot(each.data).parts]
@@ -175,7 +175,7 @@ async def test_after_a_discarded_one_the_next_is_taken_and_used(rows: Database) 
     async with running(damaged, snapshot_every_pages=2, database=rows) as journal:
         position = journal.writer.position
         await _funded(journal, desk)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while decode_snapshot((await _taken(damaged, 1))[-1].data).page_number < position:
                 await _funded(journal, desk)
 
@@ -232,7 +232,7 @@ async def test_one_cut_short_by_a_kill_is_passed_over(rows: Database) -> None:
         await _funded(journal, desk)
         first = (await _taken(store, 1))[0]
         await _funded(journal, desk)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while len([each async for each in store.read(SNAPSHOTS)]) < 2:  # noqa: ASYNC110 - in memory
                 await asyncio.sleep(0)
 

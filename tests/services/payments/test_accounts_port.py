@@ -114,7 +114,7 @@ async def on_the_service(run_dir: Path, stack: AsyncExitStack) -> Desk:
         await settlement.open_account(account_id, "bank:CD", kind, "CZK")
     opened = await client_of("settlement")
     request = accounts_pb2.OpenWindowRequest(window_id=some_id(), bank_id="CD", currency_code="CZK")
-    await opened.stub.OpenWindow(request, timeout=5)
+    await opened.stub.OpenWindow(request, timeout=30)
 
     async def available(account_id: str) -> int:
         return (await payments.get_account(account_id)).available_minor

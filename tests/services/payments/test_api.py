@@ -99,7 +99,7 @@ async def test_other_terms_under_one_id_are_refused_field_by_field(
     assert [each.field for each in refused.value.violations] == fields
     request = pb.CreatePaymentRequest(payment_id=ID, terms=terms)
     with pytest.raises(grpc.aio.AioRpcError) as single:
-        await served.wallet.stub.CreatePayment(request, timeout=5)
+        await served.wallet.stub.CreatePayment(request, timeout=30)
     assert single.value.code() is grpc.StatusCode.ALREADY_EXISTS
     assert [each.field for each in violations_of(single.value)] == fields
     assert await served.world.events(ID) == before
@@ -123,7 +123,7 @@ async def test_keys_belong_to_their_caller(served: Served) -> None:
 async def test_a_malformed_request_is_refused_with_its_field(served: Served) -> None:
     request = pb.CreatePaymentRequest(payment_id="x", terms=TRANSFER)
     with pytest.raises(grpc.aio.AioRpcError) as refused:
-        await served.wallet.stub.CreatePayment(request, timeout=5)
+        await served.wallet.stub.CreatePayment(request, timeout=30)
     assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
     assert [each.field for each in violations_of(refused.value)] == ["payment_id"]
     with pytest.raises(HefuError) as local:
@@ -140,7 +140,7 @@ async def test_each_item_of_a_bulk_call_has_its_own_result(served: Served) -> No
         pb.CreatePaymentRequest(payment_id=ID, terms=SALE),
     ]
     request = pb.CreatePaymentsRequest(payments=items)
-    response = await served.wallet.stub.CreatePayments(request, timeout=5)
+    response = await served.wallet.stub.CreatePayments(request, timeout=30)
     assert [each.payment_id for each in response.results] == [ID, OTHER_ID, ID, ID]
     assert [each.refusal.reason for each in response.results] == [
         "",
@@ -159,14 +159,14 @@ async def test_wrong_control_sums_refuse_all_before_any(served: Served) -> None:
         control_sums=[money_to_wire(Money("CZK", 9_999))],
     )
     with pytest.raises(grpc.aio.AioRpcError) as refused:
-        await served.wallet.stub.CreatePayments(request, timeout=5)
+        await served.wallet.stub.CreatePayments(request, timeout=30)
     assert reason_of(refused.value) == "BATCH_TOTALS_DIFFER"
     assert violations_of(refused.value) == (
         FieldViolation("control_sums", "CZK: 9999 told, 10000 found"),
     )
     assert await served.world.events(ID) == []
     request.control_sums[0].minor_units = 10_000
-    assert len((await served.wallet.stub.CreatePayments(request, timeout=5)).results) == 1
+    assert len((await served.wallet.stub.CreatePayments(request, timeout=30)).results) == 1
 
 
 async def test_a_payment_that_is_not_there_is_not_found(served: Served) -> None:
@@ -195,7 +195,7 @@ async def test_lists_go_page_by_page_in_the_order_of_requests(served: Served) ->
     request = pb.ListPaymentsRequest(page_size=3, min_position=served.wallet.position)
     pages = []
     while True:
-        page = await served.wallet.stub.ListPayments(request, timeout=5)
+        page = await served.wallet.stub.ListPayments(request, timeout=30)
         pages.append([each.payment_id for each in page.payments])
         if not page.next_page_token:
             break
@@ -211,7 +211,7 @@ async def test_a_page_token_of_ones_own_making_is_refused(served: Served) -> Non
     for token in ("abc", "-1", "٣", "9" * 40):
         request = pb.ListPaymentsRequest(page_token=token)
         with pytest.raises(grpc.aio.AioRpcError) as refused:
-            await served.wallet.stub.ListPayments(request, timeout=5)
+            await served.wallet.stub.ListPayments(request, timeout=30)
         assert reason_of(refused.value) == "PAGE_TOKEN_INVALID"
 
 

@@ -287,19 +287,19 @@ async def test_an_operator_sets_limits_and_sees_what_is_left(served: Served, run
                 limits_pb2_grpc.LimitsServiceStub(await stack.enter_async_context(channel))
             )
         operator, wallet = stubs
-        await operator.SetLimits(setting, timeout=5)
+        await operator.SetLimits(setting, timeout=30)
         await served.wallet.create(payment_id(1), transfer(WALLET, OTHER, Money("CZK", 10_000)))
         await served.wallet.wait(payment_id(1))
         await served.wallet.create(payment_id(2), transfer(WALLET, OTHER, Money("CZK", 10_000)))
         failed = await served.wallet.wait(payment_id(2))
-        got = await operator.GetLimits(limits_pb2.GetLimitsRequest(scope=ACCOUNT), timeout=5)
+        got = await operator.GetLimits(limits_pb2.GetLimitsRequest(scope=ACCOUNT), timeout=30)
         with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await wallet.SetLimits(setting, timeout=5)
+            await wallet.SetLimits(setting, timeout=30)
         limit.count_max = 1
         limit.span = limits_pb2.LIMIT_SPAN_SINGLE
         bad = limits_pb2.SetLimitsRequest(scope=ACCOUNT, limits=[limit])
         with pytest.raises(grpc.aio.AioRpcError) as wrong:
-            await operator.SetLimits(bad, timeout=5)
+            await operator.SetLimits(bad, timeout=30)
 
     assert failed.failure_reason == "LIMIT_DENIED"
     assert [each.left_minor for each in got.limits] == [5_000]
