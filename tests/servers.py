@@ -20,8 +20,8 @@ from libs.passwords import hash_password
 ROOT = Path(__file__).resolve().parent.parent
 PASSWORD = "cut-in-two"  # noqa: S105 - of servers that live as long as a test
 IDENTITIES = ("eventstore", "nats", "accounts", "payments", "settlement")
-_START_S = 30
-_EXIT_S = 20
+_START_S = 60
+_EXIT_S = 30
 
 
 class Server:

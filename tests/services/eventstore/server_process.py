@@ -19,7 +19,7 @@ from libs.passwords import hash_password
 
 ROOT = Path(__file__).resolve().parents[3]
 PASSWORD = "cut-in-two"  # noqa: S105 - of a server that lives as long as a test
-_EXIT_S = 20
+_EXIT_S = 30
 
 
 class Identity:
