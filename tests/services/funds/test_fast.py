@@ -157,6 +157,8 @@ async def test_what_the_registrar_will_not_redeem_is_offered_again_until_the_ban
         await until_accepted(world, 3)
         third = await sent_on(world, parts, registrar, 2)
         assert third.application_vol == 200_000
+        await world.until_order(2, "PartPaid")
+        assert await owed(world, parts) == (-200_000, -200_000)
         await answered(parts, registrar, third, 200_000, 400_000)
         world.now_us = at("2026-10-09 09:00")
         await world.until_order(2, "Settled")
