@@ -8,15 +8,17 @@ an enumeration `CLASS_NAME_MEMBER`, and what is at its default is left out.
 import re
 import types
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import Field, dataclass, fields, is_dataclass
 from datetime import date
 from enum import Enum
+from operator import attrgetter
 from typing import Any, Final, Generic, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import orjson
 
 from libs.money import Money
+from services.funds.domain.order_terms import text_of
 
 E = TypeVar("E")
 
@@ -47,8 +49,10 @@ class _Slot:
     way: _Way
     # Fields of a union stand under the alternative's own name, not under theirs.
     alternatives: Mapping[str, type]
-    # A value of it that counts as false is its default, and left out.
+    # Text, truth or a whole number: one that counts as false is at its default, and left out.
     is_plain: bool = False
+    # Of these, what JSON has too.
+    is_as_it_is: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,21 +61,26 @@ class Shape:
 
     type_: type
     slots: tuple[_Slot, ...]
+    # All fields' values at once.
+    values: Callable[[object], tuple[Any, ...]]
+    # Its name in a union.
+    alternative: str
 
     def to_json(self, value: object) -> Json:
         """The value's fields, without those at their defaults."""
         body: Json = {}
-        for slot in self.slots:
-            each = getattr(value, slot.name)
-            if not each and slot.is_plain:
-                continue
-            if slot.alternatives:
+        for slot, each in zip(self.slots, self.values(value), strict=True):
+            if slot.is_plain:
+                if each:
+                    body[slot.name] = each if slot.is_as_it_is else str(each)
+            elif slot.alternatives:
                 if each is not None:
-                    body[_alternative(type(each))] = shape_of(type(each)).to_json(each)
-                continue
-            written = slot.way.write(each)
-            if written is not None:
-                body[slot.name] = written
+                    shape = shape_of(type(each))
+                    body[shape.alternative] = shape.to_json(each)
+            else:
+                written = slot.way.write(each)
+                if written is not None:
+                    body[slot.name] = written
         return body
 
     def from_json(self, body: Mapping[str, Any]) -> Any:  # noqa: ANN401 - of the type given
@@ -92,7 +101,9 @@ def shape_of(type_: type[Any]) -> Shape:
     found = _SHAPES.get(type_)
     if found is None:
         hints = get_type_hints(type_)
-        found = Shape(type_, tuple(_slot(each, hints[each.name]) for each in fields(type_)))
+        slots = tuple(_slot(each, hints[each.name]) for each in fields(type_))
+        values = _values_of([slot.name for slot in slots])
+        found = Shape(type_, slots, values, _alternative(type_))
         _SHAPES[type_] = found
     return found
 
@@ -102,7 +113,7 @@ def snake(name: str) -> str:
     return _CAPITAL.sub("_", name).lower()
 
 
-def _alternative(type_: type) -> str:
+def _alternative(type_: type[Any]) -> str:
     return snake(type_.__name__)
 
 
@@ -118,7 +129,14 @@ def _slot(field: "Field[Any]", hint: Any) -> _Slot:  # noqa: ANN401 - a type as 
     if _is_union(hint) and len(members) > 1 and all(is_dataclass(each) for each in members):
         nothing = _Way(lambda _: None, lambda _: None, lambda: None)
         return _Slot(field.name, nothing, {_alternative(each): each for each in members})
-    return _Slot(field.name, _way(hint), {}, is_plain=hint in (str, int, bool, bytes))
+    is_plain, is_as_it_is = hint in (str, int, bool), hint in (str, bool)
+    return _Slot(field.name, _way(hint), {}, is_plain, is_as_it_is)
+
+
+def _values_of(names: Sequence[str]) -> Callable[[object], tuple[Any, ...]]:
+    if len(names) > 1:
+        return attrgetter(*names)
+    return lambda value: tuple(getattr(value, name) for name in names)
 
 
 def _is_union(hint: Any) -> bool:  # noqa: ANN401 - a type as it was written
@@ -196,7 +214,7 @@ _PLAIN: Final[Mapping[Any, _Way]] = {
         bytes,
     ),
     date: _Way(
-        lambda value: value.isoformat(),
+        text_of,
         date.fromisoformat,
         lambda: date.min,
     ),

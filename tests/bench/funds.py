@@ -19,7 +19,7 @@ from typing import Any, cast
 import orjson
 from sqlalchemy import Connection, insert
 
-from libs.decider import Cause
+from libs.decider import Asked, Cause
 from libs.event_store import EventStore
 from libs.fund_arithmetic import (
     FeeBand,
@@ -60,9 +60,10 @@ CONFIRMATIONS, HOLDINGS = 5_000, 200_000
 CONFIRMATIONS_FULL, HOLDINGS_FULL = 100_000, 1_000_000
 _T, _CONFIRM, _NAV, _MINOR = date(2026, 9, 24), date(2026, 9, 28), 10_025, 1_000_000
 _CODE, _TA, _CURRENCY = "BENCH1", "BENCH", "CNY"
-_PAGE, _AT_ONCE, _KIB = 50_000, 512, 1024
-# Rows of one confirmation file; orders of which no more is told at a time.
-_ROWS, _TOLD_EVERY = 15_000, 5_000
+_PAGE, _KIB = 50_000, 1024
+# Rows of one confirmation file.
+_ROWS = 15_000
+_LOT, _LOTS_AT_ONCE = 500, 3
 _WALLET = str(named_id("bench wallet"))
 _PROFILE = ClassRecorded(InvestorClass.C4, InvestorKind.PERSON, date(2027, 1, 1), "v1", "bench")
 
@@ -227,17 +228,29 @@ async def at_registrar(
     # Whatever is at hand there is at hand here: only what is asked at once differs.
     decider: Any = replace(fund_orders.order, decide=cast("Any", _decide_all))
     lives: Any = replace(aggregates.orders, decider=decider)
-    waiting = iter(enumerate(orders, 1))
+    lots = iter([orders[at : at + _LOT] for at in range(0, len(orders), _LOT)])
+    done = 0
 
     async def work() -> None:
-        for number, order in waiting:
-            cause = Cause(f"{order.order_id}/begun")
-            await lives.record(order.order_id, _asked(order, setting), cause, is_new=True)
-            if not number % _TOLD_EVERY:
-                tell(number)
+        nonlocal done
+        for lot in lots:
+            asked = [
+                Asked(
+                    each.order_id,
+                    _asked(each, setting),
+                    Cause(f"{each.order_id}/begun"),
+                    is_new=True,
+                )
+                for each in lot
+            ]
+            for told in await lives.record_each(asked):
+                if isinstance(told, Exception):
+                    raise told
+            done += len(lot)
+            tell(done)
 
     async with asyncio.TaskGroup() as group:
-        for _ in range(_AT_ONCE):
+        for _ in range(_LOTS_AT_ONCE):
             group.create_task(work())
 
 

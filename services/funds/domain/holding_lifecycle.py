@@ -2,12 +2,13 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from types import MappingProxyType
 from typing import TypeAlias, assert_never
 
 from libs.fund_arithmetic import DividendMode, Lot, apportioned, cost, total
+from libs.replacing import replace
 
 # Days of which purchases and removals are remembered: longer than any registrar's answer takes.
 REMEMBERED_DAYS = 60

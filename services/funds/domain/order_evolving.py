@@ -1,8 +1,8 @@
 """What can follow what in a fund order's life, and what each event makes of it."""
 
-from dataclasses import replace
 from typing import assert_never
 
+from libs.replacing import replace
 from services.funds.domain.order_lifecycle import (
     ANSWERED,
     BEFORE_REGISTRAR,
@@ -333,7 +333,6 @@ def _amended(order: Begun, event: ConfirmationAmended) -> Begun:
 
 def _with(order: Begun, row_id: str, **changes: object) -> Begun:
     parts = tuple(
-        replace(part, **changes) if part.row_id == row_id else part  # type: ignore[arg-type]
-        for part in order.parts
+        replace(part, **changes) if part.row_id == row_id else part for part in order.parts
     )
     return replace(order, parts=parts)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, replace
 from datetime import date
 from enum import Enum, auto
+from functools import lru_cache
 from typing import TypeAlias, assert_never
 
 from libs.decider import FieldViolation
@@ -126,7 +127,13 @@ class Confirmation:
     @property
     def row_id(self) -> str:
         """The row's identity with its registrar (funds, section 4)."""
-        return f"{self.ta_serial}/{self.business_code}/{self.confirm_date.isoformat()}"
+        return f"{self.ta_serial}/{self.business_code}/{text_of(self.confirm_date)}"
+
+
+@lru_cache
+def text_of(day: date) -> str:
+    """A day as it is written, ISO 8601: a file names few, and each many times."""
+    return day.isoformat()
 
 
 def entry_id(order_id: str, row_id: str) -> str:
