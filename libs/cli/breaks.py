@@ -46,6 +46,8 @@ class Ending(Enum):
     POST = "post"
 
 
+# Money that is missing: it comes by itself, or suspense carries it.
+_CARRIED: Final = (events_pb2.BREAK_TYPE_WALLET_SHORT, events_pb2.BREAK_TYPE_ADVANCE_UNPAID)
 BreakId = Annotated[str, typer.Argument(help="The break's id, as listed.")]
 Note = Annotated[str, typer.Option(help="Why, for whoever reads it later.")]
 Maker = Annotated[str, typer.Option("--as", help="Whose identity of the run folder.")]
@@ -167,7 +169,8 @@ def _next(found: funds.FundBreak) -> str:
     if found.proposal_id:
         repair = _ending(found.proposed_repair)
         return f"[yellow]{found.maker} proposes {repair}[/]: hefu breaks approve {found.break_id}"
-    endings = "|".join(ending.value for ending in Ending)
+    possible = [Ending.POST] if found.type in _CARRIED else Ending
+    endings = "|".join(ending.value for ending in possible)
     return f"hefu breaks propose {found.break_id} {endings} --note WHY"
 
 

@@ -39,6 +39,12 @@ def test_an_open_break_says_where_it_is_what_both_sides_say_and_how_it_may_end()
     assert not is_ended(DIFFERS)
 
 
+def test_money_that_is_missing_can_only_be_carried() -> None:
+    for type_ in (events_pb2.BREAK_TYPE_WALLET_SHORT, events_pb2.BREAK_TYPE_ADVANCE_UNPAID):
+        unpaid = funds.FundBreak(break_id=BREAK, type=type_)
+        assert lines_of(unpaid)[2] == f"    hefu breaks propose {BREAK} post --note WHY"
+
+
 def test_where_one_side_has_nothing_that_is_said() -> None:
     missing = funds.FundBreak(break_id=BREAK, type=events_pb2.BREAK_TYPE_MISSING_AT_TA, ours="1")
     assert "ours 1, theirs nothing" in lines_of(missing)[1]
