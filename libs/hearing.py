@@ -1,7 +1,7 @@
 """Another service's facts, heard over the bus in order; what is missing is read from the store."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from typing import cast
 from uuid import UUID
@@ -67,6 +67,11 @@ def to_event(message: Message) -> StoredEvent:
     )
 
 
+def every(_: Message) -> bool:
+    """Nothing is passed over."""
+    return True
+
+
 def name_of(event: StoredEvent) -> str:
     """The last word of the event's type, and of its subject."""
     return event.type.rpartition(".")[2]
@@ -86,12 +91,14 @@ async def hear(  # noqa: PLR0913 - who hears what, from where
     store: EventStore,
     bus: Bus,
     only: str = "",
+    concerns: Callable[[Message], bool] = every,
 ) -> AsyncGenerator[Batch, None]:
     """Hear for ever, each event once and in order, whatever the bus repeats, loses or reorders.
 
-    With `only`, events of that one type.
+    With `only`, events of that one type. A message that does not concern the listener is passed
+    over unread: its event may still come, where it is read from the store.
     """
-    ear = _Ear(prefixes, after or 0, store, only)
+    ear = _Ear(prefixes, after or 0, store, only, concerns)
     name = only.rpartition(".")[2]
     while True:
         consuming = cast(
@@ -115,10 +122,18 @@ async def hear(  # noqa: PLR0913 - who hears what, from where
 class _Ear:
     """Where a listener is: everything up to `heard` was given."""
 
-    def __init__(self, prefixes: Sequence[str], after: int, store: EventStore, only: str) -> None:
+    def __init__(
+        self,
+        prefixes: Sequence[str],
+        after: int,
+        store: EventStore,
+        only: str,
+        concerns: Callable[[Message], bool],
+    ) -> None:
         self._prefixes = tuple(prefixes)
         self._store = store
         self._only = only
+        self._concerns = concerns
         self._previous = _PREVIOUS_OF_NAME if only else _PREVIOUS
         self._heard = after
         self._news_at_s = 0.0
@@ -142,7 +157,7 @@ class _Ear:
                 reached = self._heard
                 continue
             reached = position
-            if self._is_wanted(each.message.headers):
+            if self._is_wanted(each.message.headers) and self._concerns(each.message):
                 heard.append(to_event(each.message))
         if reached > self._heard:
             yield self._batch(heard, reached)

@@ -10,11 +10,11 @@ import structlog
 from sqlalchemy import Connection, select
 
 from libs import positions
-from libs.bus import Bus
+from libs.bus import Bus, Message
 from libs.cancelling import heed_cancellation
 from libs.event_store import EventStore, StoredEvent
 from libs.feed import Batch
-from libs.hearing import hear
+from libs.hearing import every, hear
 from libs.positions import inboxes
 from libs.read_model import Database, Put, apply
 from libs.telemetry import span
@@ -51,8 +51,10 @@ class Inbox:
         bus: Bus,
         database: Database,
         react: React,
+        concerns: Callable[[Message], bool] = every,
         retry_first_s: float = RETRY_FIRST_S,
     ) -> None:
+        """`concerns`: whether there is anything to react to; quickly told, most is never read."""
         self.name = f"inbox:{name}"
         self.source = source
         self.position = 0
@@ -62,6 +64,7 @@ class Inbox:
         self._bus = bus
         self._database = database
         self._react = react
+        self._concerns = concerns
         self._retry_first_s = retry_first_s
         self._parked: set[str] = set()
         self._head = 0
@@ -88,6 +91,7 @@ class Inbox:
             self.position or None,
             store=self._store,
             bus=self._bus,
+            concerns=self._concerns,
         )
         async with aclosing(feed):
             async for batch in feed:

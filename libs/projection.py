@@ -215,13 +215,16 @@ class Projection:
             store=self._store,
             bus=self._bus,
             only=self.model.only,
+            concerns=lambda message: self.model.concerns(message.data),
         )
 
     async def _take(self, batch: Batch) -> None:
         now = asyncio.get_running_loop().time()
         concerns = self.model.concerns
         events = [
-            event for event in batch.events if event.position > self.position and concerns(event)
+            event
+            for event in batch.events
+            if event.position > self.position and concerns(event.data)
         ]
         if not events and now - self._kept_at_s < BARE_POSITION_EVERY_S:
             if batch.position > self.position:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from libs.bus import Message
 from libs.event_store import StoredEvent
 
 PREFIX: Final = "payment-"
@@ -33,6 +34,11 @@ class Awaited:
     def forget(self, payment_id: str) -> None:
         """Nobody waits for it any more."""
         self._waiting.pop(payment_id, None)
+
+    def concerns(self, message: Message) -> bool:
+        """Whether somebody waits for it: most payments are nobody's here."""
+        is_telling = message.subject.rpartition(".")[2] in _TELLING
+        return is_telling and message.headers["ce-subject"].removeprefix(PREFIX) in self._waiting
 
     async def react(self, events: Sequence[StoredEvent]) -> None:
         """What payments have told."""

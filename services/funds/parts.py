@@ -282,6 +282,7 @@ def build(on: Outside, *, steps_at_once: int = 512, watch_every_s: float = 2.0) 
         bus=on.bus,
         database=database,
         react=awaited.react,
+        concerns=awaited.concerns,
     )
     runners = (
         projection.run,

@@ -4,7 +4,7 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import replace
 
 import pytest
@@ -486,6 +486,28 @@ async def test_who_hears_one_type_asks_neither_bus_nor_store_for_others() -> Non
 
     assert [number_of(e) for e in heard] == [0, 3, 5]
     assert not reads.asked
+
+
+async def test_what_does_not_concern_a_listener_is_passed_over_and_counts_as_heard() -> None:
+    store, bus = MemoryStore(), MemoryBus(idle_s=0.05)
+    relay = Relay(SOURCE, PREFIXES, store, bus)
+    async with running(relay.run):
+        head = await fill(store, "payment", 6)
+        await relayed(relay, head)
+        (last,) = [each for each in await stored(store) if each.position == head]
+        feed = hear(
+            SOURCE,
+            "one",
+            PREFIXES,
+            None,
+            store=store,
+            bus=bus,
+            concerns=lambda message: message.headers["ce-subject"] == last.stream,
+        )
+        async with asyncio.timeout(30), aclosing(feed):
+            batch = await anext(feed)
+
+    assert (list(batch.events), batch.position) == ([last], head)
 
 
 async def test_a_message_of_a_stream_not_wanted_is_passed_over() -> None:

@@ -112,9 +112,9 @@ def _movement(obligation: journal.Obligation) -> Movement:
     )
 
 
-def may_be_payout(stored: StoredEvent) -> bool:
+def may_be_payout(data: bytes) -> bool:
     """Whether it is worth reading: most payments have no payee at a bank."""
-    return b'"payout"' in stored.data
+    return b'"payout"' in data
 
 
 def payee_of(stored: StoredEvent) -> Payee | None:
