@@ -14,6 +14,7 @@ from services.recommendations.construction.problem import Strategy
 from services.recommendations.domain import feed
 from services.recommendations.domain import investor as who
 from services.recommendations.domain import proposal as what
+from services.recommendations.domain.preferences import Preferences
 from services.recommendations.domain.questionnaire import Questionnaire
 from services.recommendations.domain.questionnaire_2026 import QUESTIONNAIRE
 from services.recommendations.domain.reasons import in_words
@@ -83,8 +84,8 @@ def investor_to_wire(state: who.State, now_us: int) -> pb.Investor:
     return pb.Investor(**fields)
 
 
-def preferences_from_wire(message: events_pb2.InvestorPreferences) -> who.Preferences:
-    return who.Preferences(
+def preferences_from_wire(message: events_pb2.InvestorPreferences) -> Preferences:
+    return Preferences(
         message.horizon_months,
         message.currency,
         message.goal,

@@ -8,10 +8,10 @@ from libs.suitability import InvestorClass, RiskLevel, highest_level
 from services.recommendations.domain.catalogue import Catalogue, Fund, FundSet
 from services.recommendations.domain.investor import (
     Investor,
-    Preferences,
     State,
     class_at,
 )
+from services.recommendations.domain.preferences import Preferences
 
 DAY_US: Final = 86_400_000_000
 DAYS_OF_MONTH: Final = 30

@@ -7,6 +7,7 @@ from typing import TypeAlias, assert_never
 
 from libs.decider import Decider, FieldViolation, Rejected
 from libs.suitability import InvestorClass, RiskLevel, Suitability, suitability
+from services.recommendations.domain.preferences import Preferences, wrong_in
 from services.recommendations.domain.questionnaire import (
     Assessment,
     assess,
@@ -17,30 +18,12 @@ from services.recommendations.domain.questionnaire_2026 import QUESTIONNAIRE, QU
 
 DAY_US = 86_400_000_000
 ADVICE = "ADVICE"
-WHOLE = 10_000
-HORIZON_MAX_MONTHS = 720
 CHANGES_MAX = 50
 REVIEW_DUE = "REVIEW_DUE"
 CHANGE_REPORTED = "CHANGE_REPORTED"
 
 
 # Terms.
-@dataclass(frozen=True, slots=True)
-class Preferences:
-    """What is wanted, and what never. Shares in ten-thousandths of what is invested."""
-
-    horizon_months: int = 36
-    currency: str = "CNY"
-    goal: str = "GOAL_GROWTH"
-    target_minor: int = 0
-    wanted_themes: tuple[str, ...] = ()
-    excluded_themes: tuple[str, ...] = ()
-    excluded_managers: tuple[str, ...] = ()
-    excluded_funds: tuple[str, ...] = ()
-    needed_within_year: int = 0
-    needed_within_three_years: int = 0
-
-
 @dataclass(frozen=True, slots=True)
 class Scores:
     """Millionths of points, and the class each part gives by itself."""
@@ -214,7 +197,7 @@ class Investor:
     is_expired: bool = False
     professional_until_us: int = 0
     scores: Scores | None = None
-    preferences: Preferences = Preferences()
+    preferences: Preferences = field(default_factory=Preferences)
     has_consent: bool = False
     blocked_cause: str = ""
     is_forgotten: bool = False
@@ -466,7 +449,8 @@ def _decide(command: Command, investor: Investor) -> Sequence[Event]:
         case Submit():
             return _submit(command, investor)
         case SetPreferences(request_id, preferences, now_us):
-            _check(preferences)
+            if wrong := wrong_in(preferences):
+                raise Rejected(Reason.PREFERENCES_INVALID, "", wrong)
             return [PreferencesSet(request_id, preferences, now_us)]
         case SetConsent():
             return _set_consent(command, investor)
@@ -572,43 +556,6 @@ def _scores(found: Assessment) -> Scores:
         found.class_of_capacity,
         found.class_of_tolerance,
     )
-
-
-def _check(wanted: Preferences) -> None:
-    wrong = [
-        FieldViolation(f"preferences.{name}", text)
-        for name, text, is_wrong in (
-            (
-                "horizon_months",
-                f"must be 1 to {HORIZON_MAX_MONTHS}",
-                not 1 <= wanted.horizon_months <= HORIZON_MAX_MONTHS,
-            ),
-            ("currency", "must be three capital letters", not _is_currency(wanted.currency)),
-            ("goal", "is no goal", not wanted.goal.startswith("GOAL_")),
-            ("target_minor", "must not be negative", wanted.target_minor < 0),
-            (
-                "needed_within_year",
-                "shares must be 0 to 10000 together",
-                not _is_share(wanted.needed_within_year, wanted.needed_within_three_years),
-            ),
-            (
-                "wanted_themes",
-                "is excluded too",
-                bool(set(wanted.wanted_themes) & set(wanted.excluded_themes)),
-            ),
-        )
-        if is_wrong
-    ]
-    if wrong:
-        raise Rejected(Reason.PREFERENCES_INVALID, "", wrong)
-
-
-def _is_currency(code: str) -> bool:
-    return len(code) == 3 and code.isascii() and code.isalpha() and code.isupper()  # noqa: PLR2004 - ISO 4217
-
-
-def _is_share(*shares: int) -> bool:
-    return min(shares) >= 0 and sum(shares) <= WHOLE
 
 
 def _set_consent(command: SetConsent, investor: Investor) -> Sequence[Event]:

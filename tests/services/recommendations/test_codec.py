@@ -12,6 +12,7 @@ from hefu.recommendations.v1 import events_pb2
 from libs.suitability import InvestorClass, RiskLevel
 from services.recommendations.codec import UnknownEvent, any_codec, as_message
 from services.recommendations.domain import feed, investor, proposal, release
+from services.recommendations.domain.preferences import Preferences
 from tests.services.recommendations.domain.proposals import ACCEPTED_ITEMS, ISSUED
 from tests.services.recommendations.domain.sheets import DAY_US, NOW_US
 
@@ -19,7 +20,7 @@ GOLDEN = Path(__file__).parents[2] / "golden" / "recommendations"
 C3 = InvestorClass.C3
 SCORES = investor.Scores(30_000_000, 20_000_000, 10_000_000, InvestorClass.C4, InvestorClass.C4, C3)
 DOUBTED = feed.Quarantined(3, "000009", "NaN", feed.Doubt.NOT_A_NUMBER, "is no number")
-WANTED = investor.Preferences(
+WANTED = Preferences(
     24, "CNY", "GOAL_INCOME", 500_000, ("tech",), ("coal",), ("M1",), ("000006",), 1_000, 2_000
 )
 

@@ -18,6 +18,7 @@ from libs.suitability import InvestorClass, RiskLevel, Suitability, suitability
 from services.recommendations.domain import investor as who
 from services.recommendations.domain.catalogue import Catalogue, Fund
 from services.recommendations.domain.eligibility import Asked, Holdings, judge
+from services.recommendations.domain.preferences import Preferences
 from services.recommendations.domain.ranking import Crowd, CrowdRanker, ListRules, Question, rank
 from services.recommendations.ranking.population import CUSTOMERS
 from tests.services.recommendations.domain.sheets import DAY_US, NOW_US, known
@@ -94,7 +95,7 @@ def investor(level: str) -> who.Investor:
     found = CLASSES.get(level)
     if found is None:
         return known(InvestorClass.C1, is_expired=True)
-    return known(found, preferences=who.Preferences(horizon_months=36))
+    return known(found, preferences=Preferences(horizon_months=36))
 
 
 def test_real_customers_are_shown_what_their_class_may_buy_and_nothing_else() -> None:

@@ -5,6 +5,7 @@ import pytest
 from libs.suitability import InvestorClass, RiskLevel
 from services.recommendations.domain import investor as who
 from services.recommendations.domain.investor import Reason, investor
+from services.recommendations.domain.preferences import Preferences
 from tests.scenario import Scenario
 from tests.services.recommendations.domain.sheets import (
     DAY_US,
@@ -160,22 +161,22 @@ def test_consent_is_given_and_withdrawn_once() -> None:
 @pytest.mark.parametrize(
     ("wanted", "field"),
     [
-        (who.Preferences(horizon_months=0), "preferences.horizon_months"),
-        (who.Preferences(currency="yuan"), "preferences.currency"),
-        (who.Preferences(goal="RICHES"), "preferences.goal"),
-        (who.Preferences(target_minor=-1), "preferences.target_minor"),
+        (Preferences(horizon_months=0), "preferences.horizon_months"),
+        (Preferences(currency="yuan"), "preferences.currency"),
+        (Preferences(goal="RICHES"), "preferences.goal"),
+        (Preferences(target_minor=-1), "preferences.target_minor"),
         (
-            who.Preferences(needed_within_year=6_000, needed_within_three_years=5_000),
+            Preferences(needed_within_year=6_000, needed_within_three_years=5_000),
             "preferences.needed_within_year",
         ),
         (
-            who.Preferences(wanted_themes=("x",), excluded_themes=("x",)),
+            Preferences(wanted_themes=("x",), excluded_themes=("x",)),
             "preferences.wanted_themes",
         ),
     ],
 )
 def test_preferences_that_make_no_sense_are_refused_by_field(
-    wanted: who.Preferences, field: str
+    wanted: Preferences, field: str
 ) -> None:
     STORY.when(who.SetPreferences("p", wanted, NOW_US)).then_rejected(
         Reason.PREFERENCES_INVALID, field

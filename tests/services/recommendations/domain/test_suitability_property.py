@@ -15,6 +15,7 @@ from services.recommendations.domain.catalogue import Catalogue, FeeStep, Fund, 
 from services.recommendations.domain.constraints import CONSTRAINTS, Asset, rules_of
 from services.recommendations.domain.eligibility import LIMITS, Asked, Holdings, Judged, judge
 from services.recommendations.domain.floor import equal_floor
+from services.recommendations.domain.preferences import Preferences
 from services.recommendations.domain.ranking import ListRules, Question, Sources, rank
 from tests.services.recommendations.domain.proposals import ISSUED
 from tests.services.recommendations.domain.sheets import DAY_US, NOW_US, known
@@ -78,7 +79,7 @@ def random_investor(rng: random.Random) -> who.Investor:
         has_consent=rng.random() < 0.95,
         blocked_cause="x" if rng.random() < 0.03 else "",
         is_expired=rng.random() < 0.03,
-        preferences=who.Preferences(
+        preferences=Preferences(
             horizon_months=rng.choice((1, 12, 36, 120)),
             excluded_themes=("tech",) if rng.random() < 0.2 else (),
             excluded_managers=("M1",) if rng.random() < 0.2 else (),
