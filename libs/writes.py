@@ -278,7 +278,7 @@ def _execute_rows(
     elif dialect.name == "sqlite":
         ready = for_driver(rows, _binary(shape))
         if isinstance(shape, _PutShape):
-            put_many(connection, statement, len(names), ready)
+            put_many(connection, statement, len(names), _where_they_go(shape.table, ready))
         else:
             connection.exec_driver_sql(statement, ready)
     elif dialect.positional:
@@ -305,6 +305,20 @@ def for_driver(
             for row in found
         ]
     return found
+
+
+def _where_they_go(
+    table: Table, rows: Sequence[tuple[object, ...]]
+) -> Sequence[tuple[object, ...]]:
+    """Rows that SQLite keeps in the order of their key, in the order of its first column.
+
+    What comes together in the table is written together: it takes half the time. Rows that are
+    equal there, so all of one key, stay in their order.
+    """
+    if table.dialect_options["sqlite"]["with_rowid"]:
+        return rows
+    place = list(_names(table)).index(_primary(table)[0])
+    return sorted(rows, key=operator.itemgetter(place))
 
 
 def put_many(

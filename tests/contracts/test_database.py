@@ -44,6 +44,7 @@ totals = Table(
     Column("day", Text, primary_key=True),
     Column("kind", Text, primary_key=True),
     Column("n", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 
@@ -174,6 +175,11 @@ _WRITES = st.one_of(
         st.integers(0, 9),
     ),
     st.builds(
+        lambda ks, n: PutRows(totals, [(k, "a", n + at) for at, k in enumerate(ks)]),
+        st.lists(_KEYS, max_size=4),
+        st.integers(0, 9),
+    ),
+    st.builds(
         lambda ks, n: PatchRows(rows, ("n",), [(n, k) for k in ks]),
         st.lists(_KEYS, max_size=2),
         st.integers(0, 9),
@@ -209,6 +215,16 @@ def test_joined_writes_come_out_as_one_after_the_other(
         assert await outcome([writes]) == await outcome([[write] for write in writes])
 
     asyncio.run(both())
+
+
+async def test_of_rows_with_one_key_that_come_together_the_last_stays(database: Database) -> None:
+    await database.write(metadata.create_all)
+    given = [("b", "x", 1), ("a", "x", 2), ("b", "y", 3), ("b", "x", 4), ("a", "x", 5)]
+
+    await database.write(lambda c: apply(c, [PutRows(totals, given), PutRows(totals, given[:1])]))
+
+    found = [tuple(row) for row in await all_of(database, totals)]
+    assert found == [("a", "x", 5), ("b", "x", 1), ("b", "y", 3)]
 
 
 async def test_twenty_thousand_rows_are_written_in_seconds(database: Database) -> None:
