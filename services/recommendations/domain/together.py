@@ -3,7 +3,7 @@
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from operator import mul
 from typing import Final
 
@@ -23,6 +23,13 @@ class Moves:
 
     days: tuple[int, ...] = ()
     of: tuple[int, ...] = ()
+    # Their sum, and that of their squares: asked for with every other fund.
+    total: int = field(init=False, repr=False)
+    square: int = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "total", sum(self.of))
+        object.__setattr__(self, "square", sum(map(mul, self.of, self.of)))
 
 
 def moves(priced: Sequence[tuple[int, int]]) -> Moves:
@@ -49,6 +56,8 @@ def portfolio_moves(values: Mapping[str, int], found: Mapping[str, Moves]) -> Mo
     ]
     if not held:
         return Moves()
+    if len(held) == 1:
+        return held[0][1]
     days = held[0][1].days
     if any(each.days != days for _, each in held):
         common = set(days).intersection(*(each.days for _, each in held))
@@ -117,15 +126,15 @@ class Together:
 
 
 def together(portfolio: Moves, fund: Moves) -> Together:
-    own, other = portfolio.of, fund.of
+    """Of the days that both have."""
     if portfolio.days != fund.days:
         days = tuple(sorted(set(portfolio.days) & set(fund.days)))
-        own, other = tuple(_on(portfolio, days)), tuple(_on(fund, days))
+        portfolio, fund = (Moves(days, tuple(_on(each, days))) for each in (portfolio, fund))
     return Together(
-        len(own),
-        sum(own),
-        sum(other),
-        sum(map(mul, own, other)),
-        sum(map(mul, own, own)),
-        sum(map(mul, other, other)),
+        len(fund.days),
+        portfolio.total,
+        fund.total,
+        sum(map(mul, portfolio.of, fund.of)),
+        portfolio.square,
+        fund.square,
     )

@@ -50,19 +50,27 @@ def widely_bought(catalogue: Catalogue, crowd: Crowd, most: int = WIDELY) -> Seq
 class Diversifiers:
     """Moves of funds side by side. All are whole numbers below 2^53: sums are exact in any order.
 
-    `moved`: a row a fund, a column a day; 0 where it has none, and `has` tells which those are.
+    `moved`: a row a fund, a column a day, 0 where it has none; `squares` of them. Few funds differ
+    in the days they have: `patterns` are those that occur (1: has a move), `pattern` a fund's own.
     """
 
     codes: tuple[str, ...] = ()
     days: tuple[int, ...] = ()
     moved: Array = field(default_factory=lambda: np.zeros((0, 0)), repr=False)
-    has: Array = field(default_factory=lambda: np.zeros((0, 0)), repr=False)
     squares: Array = field(default_factory=lambda: np.zeros((0, 0)), repr=False)
+    patterns: Array = field(default_factory=lambda: np.zeros((0, 0)), repr=False)
+    pattern: npt.NDArray[np.int64] = field(
+        default_factory=lambda: np.zeros(0, dtype=np.int64), repr=False
+    )
+    # Sums of all days of a fund: most portfolios have a move on every one of them.
+    totals: Array = field(default_factory=lambda: np.zeros((0, 2)), repr=False)
 
     @classmethod
     def of(cls, found: Mapping[str, Moves]) -> "Diversifiers":
         """Funds with too few moves are left out."""
         codes = tuple(sorted(c for c, each in found.items() if len(each.days) >= MOVES_LEAST))
+        if not codes:
+            return cls()
         days = tuple(sorted(set[int]().union(*(found[code].days for code in codes))))
         place = {day: n for n, day in enumerate(days)}
         moved, has = np.zeros((len(codes), len(days))), np.zeros((len(codes), len(days)))
@@ -70,7 +78,10 @@ class Diversifiers:
             columns = [place[day] for day in found[code].days]
             moved[row, columns] = found[code].of
             has[row, columns] = 1.0
-        return cls(codes, days, moved, has, moved * moved)
+        patterns, pattern = np.unique(has, axis=0, return_inverse=True)
+        squares = moved * moved
+        totals = np.column_stack([moved.sum(axis=1), squares.sum(axis=1)])
+        return cls(codes, days, moved, squares, patterns, pattern.reshape(-1), totals)
 
     def beside(
         self, portfolio: Moves, catalogue: Catalogue, eligible: FundSet
@@ -81,29 +92,31 @@ class Diversifiers:
         """
         if not self.codes or len(portfolio.days) < MOVES_LEAST:
             return {}
-        own, mask = self._on_our_days(portfolio)
-        # A row a fund: days, sums of both, of their products, of their squares.
-        sums = np.column_stack(
-            [
-                *(self.has @ np.column_stack([mask, own])).T,
-                *(self.moved @ np.column_stack([mask, own])).T,
-                self.has @ (own * own),
-                self.squares @ mask,
-            ]
-        )
+        sums = self._sums(portfolio)
+        alike = _correlations(sums)
         flags, index = catalogue.flags(eligible), catalogue.index
-        is_allowed = [code in index and flags[index[code]] == 1 for code in self.codes]
-        # The least alike by the very sums that are told; few are looked at one by one.
-        rows = np.flatnonzero(np.array(is_allowed) & (sums[:, 0] >= MOVES_LEAST))
-        alike = _correlations(sums[rows])
         found: dict[str, Together] = {}
-        for n in np.argsort(alike, kind="stable"):
-            if not alike[n] <= CORRELATION_MOST or len(found) == NAMED:
+        for row in np.argsort(alike, kind="stable").tolist():
+            if not alike[row] <= CORRELATION_MOST or len(found) == NAMED:
                 break
-            each = Together(*map(int, sums[rows[n]]))
+            place = index.get(self.codes[row])
+            if place is None or not flags[place]:
+                continue
+            each = Together(*map(int, sums[row].tolist()))
             if each.volatility_after < each.volatility:
-                found[self.codes[rows[n]]] = each
+                found[self.codes[row]] = each
         return found
+
+    def _sums(self, portfolio: Moves) -> Array:
+        """A row a fund: days, sums of both, of their products, of their squares."""
+        own, mask = self._on_our_days(portfolio)
+        ours = (self.patterns @ np.column_stack([mask, own, own * own]))[self.pattern]
+        theirs = (
+            self.totals if mask.all() else np.column_stack([self.moved @ mask, self.squares @ mask])
+        )
+        return np.column_stack(
+            [ours[:, 0], ours[:, 1], theirs[:, 0], self.moved @ own, ours[:, 2], theirs[:, 1]]
+        )
 
     def _on_our_days(self, portfolio: Moves) -> tuple[Array, Array]:
         """A portfolio's moves on these days, and on which of them it has one."""
@@ -119,10 +132,15 @@ class Diversifiers:
 
 
 def _correlations(sums: Array) -> Array:
-    """Millionths; NaN, which is sorted last, where one of both never moves."""
+    """Millionths; NaN, which is sorted last, with too few days or where one of both never moves."""
     days, own, other, product, own_square, other_square = sums.T
     shared = days * product - own * other
     spread = (days * own_square - own * own) * (days * other_square - other * other)
     found: Array = np.full(len(sums), np.nan)
-    np.divide(shared * MILLION, np.sqrt(spread), out=found, where=spread > 0)
+    np.divide(
+        shared * MILLION,
+        np.sqrt(np.maximum(spread, 0.0)),
+        out=found,
+        where=(spread > 0) & (days >= MOVES_LEAST),
+    )
     return np.rint(found)
