@@ -161,6 +161,7 @@ class NatsBus(Bus):
         except (TimeoutError, OSError, nats.errors.Error) as error:
             raise BusUnavailable(f"{address}: {type(error).__name__}: {error}") from error
         try:
+            heed_cancellation()
             yield cls(client)
         finally:
             with suppress(nats.errors.Error, TimeoutError):

@@ -132,6 +132,7 @@ class ProcessDriver(Generic[C, S, E, Step]):
 
     async def _watch(self) -> None:
         while True:
+            heed_cancellation()
             try:
                 open_ids = await self._open_ids()
             except Exception as error:

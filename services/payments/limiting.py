@@ -11,6 +11,7 @@ from typing import Final, TypeAlias
 
 import structlog
 
+from libs.cancelling import heed_cancellation
 from libs.clock import Clock
 from libs.decider import Cause, Contended, Rejected, Streams
 from libs.projection import Behind, Projection
@@ -57,6 +58,7 @@ class Limiting:
     async def run(self) -> None:
         """For ever: learn which scopes have limits, and settle reservations of ended payments."""
         while True:
+            heed_cancellation()
             try:
                 if not self._is_known.is_set():
                     await self.projection.wait_for(await self.streams.store.head())

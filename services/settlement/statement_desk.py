@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from uuid import UUID
 
+from libs.cancelling import heed_cancellation
 from libs.clock import Clock
 from libs.decider import Cause, Rejected
 from libs.ids import derived_id, named_id
@@ -85,6 +86,7 @@ class StatementDesk:
     async def run(self) -> None:
         """For ever: look when woken, and now and then."""
         while True:
+            heed_cancellation()
             try:
                 async with asyncio.timeout(LOOK_EVERY_S):
                     await self._woken.wait()

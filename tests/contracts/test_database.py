@@ -372,7 +372,8 @@ async def test_an_event_that_cannot_be_projected_parks_its_stream_alone(
     position = (await store.append(f"{category}-good", [event(2)], -1)).position
 
     async with running(projection):
-        await projection.wait_for(position)
+        # An alarm is written with its trace, which takes its time.
+        await projection.wait_for(position, timeout_s=30.0)
         assert projection.parked == 1
         later = await store.append(f"{category}-bad", [event(5)], 2)
         await projection.wait_for(later.position)
