@@ -25,6 +25,7 @@ from services.funds.domain import (
     ta_day,
     trading_days,
 )
+from services.funds.domain.product import FundTerms
 from services.funds.shapes import ShapeCodec
 
 PACKAGE: Final = "hefu.funds.v1."
@@ -139,6 +140,13 @@ class Aggregates:
                 REGISTRAR_ACCOUNTS,
             ),
         )
+
+    async def terms_of(self, code: str) -> FundTerms:
+        """A fund's set-up as it is now; whoever asks has an order for it, or its file."""
+        state = (await self.funds.load(code)).state
+        if isinstance(state, fund.Absent):
+            raise AssertionError(f"{code} is in no catalogue")  # noqa: TRY004 - a bug of ours
+        return state.terms
 
 
 def holding_id(investor_id: str, fund_code: str) -> str:

@@ -18,7 +18,6 @@ from services.funds import queries
 from services.funds.aggregates import Aggregates, file_key
 from services.funds.breaking import Breaking, about
 from services.funds.clients.registrar import Answered, NotSent, Peer, RegistrarLink, Unsure
-from services.funds.domain import fund as funds
 from services.funds.domain import order_lifecycle as life
 from services.funds.domain import ta_day
 from services.funds.domain.breaks import BreakType
@@ -32,7 +31,6 @@ from services.funds.domain.order_terms import (
     Subscription,
     Switching,
 )
-from services.funds.domain.product import FundTerms
 from services.funds.domain.registrar import Registrar
 from services.funds.file_room import FileRoom
 from services.funds.opening import Opening
@@ -71,7 +69,13 @@ class Batching:
         contents: dict[str, Sequence[Row]] = {ORDERS: rows}
         profile = profile_of(registrar.profile)
         if profile.opens_accounts:
-            traded = [(await self._terms(order), order.terms.investor_id) for order in orders]
+            traded = [
+                (
+                    await self.aggregates.terms_of(order.terms.kind.fund_code),
+                    order.terms.investor_id,
+                )
+                for order in orders
+            ]
             if wanted := await self.opening.requests(registrar, trade_date, traded):
                 contents[ACCOUNTS] = wanted
         key = PackageKey(self.distributor, registrar.ta_id, trade_date, PACKAGE_NUMBER)
@@ -167,14 +171,9 @@ class Batching:
 
         await side_by_side(marks, mark)
 
-    async def _terms(self, order: life.Begun) -> FundTerms:
-        fund = (await self.aggregates.funds.load(order.terms.kind.fund_code)).state
-        if isinstance(fund, funds.Absent):
-            raise AssertionError("an order is for a fund of the catalogue")  # noqa: TRY004 - a bug
-        return fund.terms
-
     async def _row(self, order: life.Begun, trade_date: date) -> OrderRow:
-        placed, kind, terms = order.placed, order.terms.kind, await self._terms(order)
+        placed, kind = order.placed, order.terms.kind
+        terms = await self.aggregates.terms_of(kind.fund_code)
         local = local_time(placed.place_us, terms.dealing.time_zone)
         is_whole = terms.register_model.name == "OMNIBUS"
         row = OrderRow(

@@ -10,11 +10,10 @@ from libs.clock import Clock, system_clock
 from libs.decider import Cause, Rejected
 from libs.fund_arithmetic import value_of
 from libs.ids import derived_id
-from libs.money import Money, exponent
+from libs.money import Money
 from libs.process import Recorded
 from libs.trading_calendar import CalendarUnknown
 from services.funds import days
-from services.funds.advancing import advance_id_of, unpaid_place
 from services.funds.aggregates import Aggregates, holding_id
 from services.funds.amending import Amending
 from services.funds.breaking import Breaking, about
@@ -28,8 +27,6 @@ from services.funds.clients.accounts import (
     Refused,
     Release,
 )
-from services.funds.domain import advance as advances
-from services.funds.domain import fund as funds
 from services.funds.domain import holding as holdings
 from services.funds.domain import order_lifecycle as life
 from services.funds.domain.booking import bookings_of
@@ -63,16 +60,13 @@ from services.funds.domain.order_terms import (
     entry_id,
     entry_of,
 )
-from services.funds.domain.product import FundTerms
 from services.funds.expecting import Expecting
 from services.funds.fund_day import FundDays
 from services.funds.opening import Opening
 from services.funds.placing import Placing
-from services.funds.serials import again_of
+from services.funds.repaying import Repaying
 
 _ACTOR: Final = "funds"
-# Decimals of the currency's unit in which a day's income is counted.
-INCOME_SCALE: Final = 4
 # What a wallet refuses to take is tried again under another id, once in so many microseconds.
 RETRY_EVERY_US: Final = 10 * 60 * 1_000_000
 
@@ -89,7 +83,7 @@ class Ordering:
     fund_days: FundDays
     opening: Opening
     clock: Clock
-    wake_advance: Callable[[str], None]
+    repaying: Repaying
     amending: Amending
     placing: Placing
     breaking: Breaking
@@ -141,13 +135,13 @@ class Ordering:
             case Action.FREEZE_SHARES:
                 return await self._freeze(order)
             case Action.PAY_ADVANCE:
-                return await self._advance(order)
+                return await self.repaying.advance(order)
             case Action.ACCEPT:
                 return await self._accept(order)
             case Action.ROLL_OVER:
                 return await self._roll_over(order)
             case Action.OFFER_AGAIN:
-                return await self._offer_again(order)
+                return await self.repaying.offer_again(order)
             case Action.GIVE_BACK:
                 return await self._give_back(order)
             case _:
@@ -157,7 +151,7 @@ class Ordering:
         kind = order.terms.kind
         if not isinstance(kind, Subscription):
             raise AssertionError("only purchases are limited")  # noqa: TRY004 - a bug of ours
-        fund = await self._fund(kind.fund_code)
+        fund = await self.aggregates.terms_of(kind.fund_code)
         day = days.trade_day_of([fund], order.placed.place_us, is_buying=True)
         if day is None:
             return Record(life.FundingFailed("CALENDAR_UNKNOWN", "a day it needs is not known"))
@@ -182,7 +176,7 @@ class Ordering:
         now_us = self.clock()
         if now_us >= order.placed.place_us + FUNDING_MAX_US and await self._is_released(order):
             return GiveUpFunding(now_us)
-        fund = await self._fund(order.terms.kind.fund_code)
+        fund = await self.aggregates.terms_of(order.terms.kind.fund_code)
         capture = Capture(
             _id(order, "capture"),
             _id(order, "hold"),
@@ -210,7 +204,7 @@ class Ordering:
 
     async def _freeze(self, order: life.Begun) -> Command:
         kind, order_id = order.terms.kind, order.placed.order_id
-        fund = await self._fund(kind.fund_code)
+        fund = await self.aggregates.terms_of(kind.fund_code)
         today = days.today_of(fund.dealing, self.clock())
         if isinstance(kind, FastRedemption):
             amount = value_of(kind.shares, 10**fund.nav_scale, fund.scales)
@@ -243,39 +237,14 @@ class Ordering:
         id_ = holding_id(order.terms.investor_id, code)
         await self.aggregates.holdings.transact(id_, command, cause)
 
-    async def _advance(self, order: life.Begun) -> Command | None:
-        """Ask the bank for it; None while it is not known what the bank does."""
-        kind, advance_id = order.terms.kind, advance_id_of(order)
-        fund = await self._fund(kind.fund_code)
-        amount = value_of(order.placed.shares, 10**fund.nav_scale, fund.scales)
-        terms = advances.Terms(
-            order.placed.order_id,
-            fund.advancing_bank_id,
-            fund.currency,
-            order.terms.wallet_account_id,
-            fund.ta_id,
-            amount,
-        )
-        cause = _cause(order.placed.order_id, "advance")
-        request = advances.Request(advance_id, terms)
-        state = (await self.aggregates.advances.transact(advance_id, request, cause)).state
-        self.wake_advance(advance_id)
-        if not isinstance(state, advances.Begun):
-            return None
-        if state.refusal:
-            told = "the bank did not advance it: ask for an ordinary redemption"
-            return Record(life.FundingFailed(state.refusal, told))
-        paid = life.AdvancePaid(advance_id, self.clock(), amount)
-        return Record(paid) if state.is_paid else None
-
     async def _accept(self, order: life.Begun) -> Command | None:
         from_us, now_us = accept_from_us(order), self.clock()
         if now_us < from_us:
             return None
         kind = order.terms.kind
-        traded = [await self._fund(kind.fund_code)]
+        traded = [await self.aggregates.terms_of(kind.fund_code)]
         if isinstance(kind, Switching):
-            traded.append(await self._fund(kind.target_code))
+            traded.append(await self.aggregates.terms_of(kind.target_code))
         ta_id, is_buying = traded[0].ta_id, isinstance(kind, Subscription)
         # Recorded while the gate is held: no day is cut off with an order on its way into it.
         async with self.fund_days.gate(ta_id):
@@ -297,7 +266,7 @@ class Ordering:
     async def _roll_over(self, order: life.Begun) -> Command:
         if order.trade_date is None:
             raise AssertionError("what is confirmed in part has a trade day")
-        fund = await self._fund(order.terms.kind.fund_code)
+        fund = await self.aggregates.terms_of(order.terms.kind.fund_code)
         day = days.next_trade_day(fund, order.trade_date)
         return Record(life.RemainderRolledOver(day, order.remaining_shares))
 
@@ -305,9 +274,9 @@ class Ordering:
         kind, owed = order.terms.kind, return_of(order)
         before = order.returned or life.Returned(0, 0)
         if order.advance_id:
-            await self._tell_of_advance(order)
+            await self.repaying.tell(order)
         if owed.amount_minor:
-            fund = await self._fund(kind.fund_code)
+            fund = await self.aggregates.terms_of(kind.fund_code)
             back = _move(
                 order,
                 f"give_back:{before.amount_minor}" if before.amount_minor else "give_back",
@@ -329,38 +298,6 @@ class Ordering:
             lift = holdings.ReleasePurchase(order.placed.order_id)
             await self._to_holding(order, kind.fund_code, lift, "lift")
         return Record(owed)
-
-    async def _offer_again(self, order: life.Begun) -> Command | None:
-        """On the next trading day, under another number; operators see it from the first no."""
-        await self._tell_of_advance(order)
-        fund, now_us = await self._fund(order.terms.kind.fund_code), self.clock()
-        day = days.trade_day_of([fund], now_us, is_buying=False)
-        if day is None or (order.trade_date is not None and day <= order.trade_date):
-            return None
-        number = order.offers + 1
-        return Record(life.OfferedAgain(again_of(order.placed.serial, number), number, now_us))
-
-    async def _tell_of_advance(self, order: life.Begun) -> None:
-        """The wallet was paid, and what was to repay it has come to nothing so far."""
-        advance = (await self.aggregates.advances.load(order.advance_id)).state
-        if not isinstance(advance, advances.Begun):
-            raise AssertionError("an advance that was paid was begun")  # noqa: TRY004 - a bug
-        place = order.placed.order_id
-        refusal = order.refusal.reason if order.refusal is not None else "NOT_REDEEMED"
-        terms = about(
-            advance.terms.ta_id,
-            order.trade_date or days.utc_day(self.clock()),
-            fund_code=order.terms.kind.fund_code,
-            order_id=place,
-            investor_id=order.terms.investor_id,
-            ours=str(advance.terms.amount_minor),
-            theirs=str(order.confirmed_minor),
-            description=(
-                f"{refusal}: the advance is not repaid; its shares stay earmarked,"
-                f" and are offered {life.OFFERS_MAX} times more"
-            ),
-        )
-        await self.breaking.find(BreakType.ADVANCE_UNPAID, unpaid_place(place), terms)
 
     async def _is_released(self, order: life.Begun) -> bool:
         """Give the hold back; False where the journal has captured it, which nobody undoes."""
@@ -389,7 +326,7 @@ class Ordering:
         part, kind = _part(order, row_id), order.terms.kind
         owes = part.confirmation.amount_minor - part.paid_minor
         if isinstance(kind, FastRedemption):
-            return await self._repay_advance(order, part, owes)
+            return await self.repaying.repay(order, part, owes)
         currency, source = await self._clearing(order)
         # What is paid so far names the posting: an amendment may owe more under the same row.
         step = f"pay:{row_id}:{part.paid_minor}" + (part.proposal_id and f":{part.proposal_id}")
@@ -456,7 +393,8 @@ class Ordering:
         return Record(life.PartPaid(row_id, -too_much.minor, done.position))
 
     async def _amended(self, order: life.Begun, step: TellDay | SeeCash) -> Command | None:
-        fund, part = await self._fund(order.terms.kind.fund_code), _part(order, step.row_id)
+        fund = await self.aggregates.terms_of(order.terms.kind.fund_code)
+        part = _part(order, step.row_id)
         if isinstance(step, TellDay):
             return Record(await self.amending.tell(fund.ta_id, order, part))
         seen = await self.amending.see(fund.ta_id, order, part)
@@ -465,35 +403,9 @@ class Ordering:
     async def _clearing(self, order: life.Begun) -> tuple[str, str]:
         """Currency and account that the proceeds of an order pass."""
         kind = order.terms.kind
-        fund = await self._fund(kind.fund_code)
+        fund = await self.aggregates.terms_of(kind.fund_code)
         is_dividend = isinstance(kind, RegistrarMovement) and kind.business_code == DIVIDEND
         return fund.currency, clearing_id(fund.ta_id, fund.currency, DIV if is_dividend else RED)
-
-    async def _repay_advance(self, order: life.Begun, part: life.Part, owes: int) -> Command:
-        """The wallet has had its money long since: what came goes back to the bank."""
-        await self._tell_income(order, part)
-        arrived = advances.Record(advances.ProceedsArrived(owes, part.payment_id))
-        cause = _cause(order.placed.order_id, f"arrived/{part.row_id}")
-        await self.aggregates.advances.transact(order.advance_id, arrived, cause)
-        self.wake_advance(order.advance_id)
-        return Record(life.PartPaid(part.row_id, owes, 0))
-
-    async def _tell_income(self, order: life.Begun, part: life.Part) -> None:
-        """What the earmarked shares have earned so far is the bank's; parts of a cent are not."""
-        code, investor_id = order.terms.kind.fund_code, order.terms.investor_id
-        holding = (await self.aggregates.holdings.load(holding_id(investor_id, code))).state
-        earned = holding.bank_income.get(order.placed.order_id, 0)
-        currency = (await self._fund(code)).currency
-        minor = earned * 10 ** exponent(currency) // 10**INCOME_SCALE
-        known = (await self.aggregates.advances.load(order.advance_id)).state
-        if not isinstance(known, advances.Begun) or minor <= known.income_minor:
-            return
-        if known.stage is not advances.Stage.PAID:
-            logger.error("fund_income_after_repayment", advance_id=order.advance_id)
-            return
-        owed = advances.Record(advances.IncomeOwed(minor))
-        cause = _cause(order.placed.order_id, f"income/{part.row_id}")
-        await self.aggregates.advances.transact(order.advance_id, owed, cause)
 
     async def _insist(self, move: Move) -> Posted | None:
         """Post what must come to the investor; None: refused for now (a frozen wallet).
@@ -514,12 +426,6 @@ class Ordering:
             case Refused(reason):
                 logger.error("fund_order_stuck", step=move.purpose, reason=reason)
                 return None
-
-    async def _fund(self, code: str) -> FundTerms:
-        state = (await self.aggregates.funds.load(code)).state
-        if isinstance(state, funds.Absent):
-            raise AssertionError(f"{code} was in the catalogue when the order was placed")  # noqa: TRY004 - a bug
-        return state.terms
 
 
 def _part(order: life.Begun, row_id: str) -> life.Part:

@@ -50,6 +50,7 @@ from services.funds.ordering import Ordering
 from services.funds.placing import Placing
 from services.funds.planning import Planning
 from services.funds.repairing import Repairing
+from services.funds.repaying import Repaying
 from services.funds.sharing import Sharing
 from services.funds.tying_out import TyingOut
 
@@ -153,7 +154,7 @@ def build(on: Outside, *, steps_at_once: int = 512, watch_every_s: float = 2.0) 
         fund_days,
         opening,
         clock,
-        wakes.advance,
+        Repaying(aggregates, breaking, clock, wakes.advance),
         Amending(aggregates, cash, wakes.day),
         placing,
         breaking,
