@@ -162,12 +162,9 @@ class Shelf:
         self, codes: Sequence[str], catalogue: Catalogue
     ) -> Mapping[str, Features]:
         """Features of funds as of their newest price in a catalogue; read once a price."""
-        wanted = {code: catalogue.funds[catalogue.index[code]] for code in codes}
-        missing = [
-            (code, fund.nav_position)
-            for code, fund in wanted.items()
-            if (code, fund.nav_position) not in self._features
-        ]
+        wanted = [(code, catalogue.funds[catalogue.index[code]].nav_position) for code in codes]
+        kept = {key[0]: self._features[key] for key in wanted if key in self._features}
+        missing = [key for key in wanted if key[0] not in kept]
         if missing:
             now_us = self.clock()
             found = await self.database.read(
@@ -179,7 +176,8 @@ class Shelf:
             if len(self._features) > FEATURES_KEPT:
                 self._features.clear()
             self._features |= found
-        return {code: self._features[code, fund.nav_position] for code, fund in wanted.items()}
+            kept |= {code: features for (code, _), features in found.items()}
+        return kept
 
     async def quotes_of(self, codes: Sequence[str], catalogue: Catalogue) -> Sequence[Quotes]:
         """Prices of funds, in the order of codes; read once a price."""
