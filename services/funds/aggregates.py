@@ -1,6 +1,7 @@
 """All aggregates of funds over one store, and the names under which their events are stored."""
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final, TypeAlias, get_args
@@ -147,6 +148,11 @@ class Aggregates:
         if isinstance(state, fund.Absent):
             raise AssertionError(f"{code} is in no catalogue")  # noqa: TRY004 - a bug of ours
         return state.terms
+
+    async def orders_at_hand(self, ids: Iterable[str]) -> None:
+        """Read side by side the orders that are not in memory, as after a start."""
+        unknown = [id_ for id_ in ids if self.orders.known(id_) is None]
+        await asyncio.gather(*(self.orders.load(id_) for id_ in unknown))
 
 
 def holding_id(investor_id: str, fund_code: str) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Final, TypeVar
 
-from libs.decider import Cause, Rejected
+from libs.decider import Asked, Cause, Rejected
 from libs.event_store import EventStore
 from libs.ids import named_id
 from libs.projection import Projection
@@ -15,14 +15,14 @@ from libs.registrar_files import DONE, ConfirmationRow, DividendRow, PriceRow
 from services.funds import queries
 from services.funds.aggregates import Aggregates, holding_id
 from services.funds.balancing import Balancing
-from services.funds.batching import NOMINEE, ROWS_WITHIN_S, side_by_side
+from services.funds.batching import NOMINEE, ROWS_WITHIN_S, in_lots, recorded, side_by_side
 from services.funds.booking_desk import Answer, Booked, BookingDesk, is_begun_by_registrar
 from services.funds.breaking import Breaking, about
 from services.funds.domain import fund as funds
 from services.funds.domain import holding as holdings
 from services.funds.domain import order_lifecycle as life
 from services.funds.domain.breaks import BreakType
-from services.funds.domain.order import Record
+from services.funds.domain.order import Command, Record
 from services.funds.domain.order_evolving import may_follow
 from services.funds.domain.order_terms import Confirmation, RegistrarMovement, Terms
 from services.funds.domain.product import Carry, FundStatus, FundTerms
@@ -104,21 +104,28 @@ class Applying:
                 await self._income(row, fund.terms)
         orders = await self._orders(registrar.ta_id, trade_date, _BEFORE_PRICE)
 
-        async def price(order_id: str) -> None:
-            state = (await self.aggregates.orders.load(order_id)).state
-            if not isinstance(state, life.Begun):
-                return
-            fund = (await self.aggregates.funds.load(state.terms.kind.fund_code)).state
-            nav = fund.nav_on(trade_date) if isinstance(fund, funds.Listed) else None
-            if nav is None:
-                return
-            if state.price is None and may_follow(state, life.Priced(trade_date, nav.nav)):
-                priced = Record(life.Priced(trade_date, nav.nav))
-                cause = _cause(order_id, f"priced/{trade_date}")
-                await self.aggregates.orders.transact(order_id, priced, cause)
-            self.desk.wake(order_id)
+        async def price(ids: Sequence[str]) -> None:
+            await self.aggregates.orders_at_hand(ids)
+            asked = [await self._priced(order_id, trade_date) for order_id in ids]
+            recorded(await self.aggregates.orders.record_each([each for each in asked if each]))
+            for order_id in ids:
+                self.desk.wake(order_id)
 
-        await side_by_side(orders, price)
+        await in_lots(orders, price)
+
+    async def _priced(self, order_id: str, trade_date: date) -> Asked[Command] | None:
+        """That the order's price is known; None where it is not, or was before."""
+        state = (await self.aggregates.orders.load(order_id)).state
+        if not isinstance(state, life.Begun):
+            return None
+        fund = (await self.aggregates.funds.load(state.terms.kind.fund_code)).state
+        nav = fund.nav_on(trade_date) if isinstance(fund, funds.Listed) else None
+        if nav is None or state.price is not None:
+            return None
+        priced = life.Priced(trade_date, nav.nav)
+        if not may_follow(state, priced):
+            return None
+        return Asked(order_id, Record(priced), _cause(order_id, f"priced/{trade_date}"))
 
     async def _price(self, row: PriceRow, fund: funds.Listed, key: str) -> None:
         nav, code = nav_of(row), row.fund_code
@@ -220,6 +227,8 @@ class Applying:
     ) -> Booked:
         answers: list[Answer] = []
         unknown_codes = 0
+        ours = [order_id_of(row.app_sheet_serial_no) for row in rows]
+        await in_lots([each for each in ours if each], self.aggregates.orders_at_hand)
         for number, row in enumerate(rows, 1):
             confirmation = confirmation_of(row, key, number)
             if is_begun_by_registrar(row.business_code):

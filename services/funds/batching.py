@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Final, TypeVar, assert_never
 
-from libs.decider import Cause
+from libs.decider import Asked, Cause
 from libs.event_store import EventStore
 from libs.fund_arithmetic import DividendMode
 from libs.projection import Projection
@@ -16,11 +16,13 @@ from libs.registrar_files.package import ROWS_PER_FILE
 from libs.trading_calendar import local_time
 from services.funds import queries
 from services.funds.aggregates import Aggregates, file_key
+from services.funds.booking_desk import LOT, LOTS_AT_ONCE
 from services.funds.breaking import Breaking, about
 from services.funds.clients.registrar import Answered, NotSent, Peer, RegistrarLink, Unsure
 from services.funds.domain import order_lifecycle as life
 from services.funds.domain import ta_day
 from services.funds.domain.breaks import BreakType
+from services.funds.domain.order import Command
 from services.funds.domain.order import Record as OrderRecord
 from services.funds.domain.order_terms import (
     DividendModeChange,
@@ -149,6 +151,7 @@ class Batching:
         ids = await self.database.read(
             lambda c: queries.orders_of_day(c, ta_id, trade_date.isoformat(), stages)
         )
+        await in_lots(ids, self.aggregates.orders_at_hand)
         states = [(await self.aggregates.orders.load(id_)).state for id_ in ids]
         return [state for state in states if isinstance(state, life.Begun)]
 
@@ -163,13 +166,11 @@ class Batching:
         return Package(key, build_index(key, kept, profile), tuple(file for file, _ in kept))
 
     async def _mark(self, marks: Sequence[tuple[life.Begun, life.Fact]], step: str) -> None:
-        async def mark(each: tuple[life.Begun, life.Fact]) -> None:
-            order, fact = each
-            order_id, name = order.placed.order_id, life.tried(order, step)
-            cause = Cause(f"{order_id}/{name}", correlation_id=order_id, actor=_ACTOR)
-            await self.aggregates.orders.transact(order_id, OrderRecord(fact), cause)
+        async def mark(lot: Sequence[tuple[life.Begun, life.Fact]]) -> None:
+            asked = [_marked(order, fact, step) for order, fact in lot]
+            recorded(await self.aggregates.orders.record_each(asked))
 
-        await side_by_side(marks, mark)
+        await in_lots(marks, mark)
 
     async def _row(self, order: life.Begun, trade_date: date) -> OrderRow:
         placed, kind = order.placed, order.terms.kind
@@ -225,3 +226,29 @@ async def side_by_side(items: Sequence[T], work: Callable[[T], Awaitable[None]])
     async with asyncio.TaskGroup() as group:
         for _ in range(min(AT_ONCE, len(items))):
             group.create_task(one())
+
+
+async def in_lots(items: Sequence[T], work: Callable[[Sequence[T]], Awaitable[None]]) -> None:
+    """Work on many together: a few lots at once, one decided while others are being stored."""
+    waiting = iter([items[at : at + LOT] for at in range(0, len(items), LOT)])
+
+    async def one() -> None:
+        for lot in waiting:
+            await work(lot)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(LOTS_AT_ONCE):
+            group.create_task(one())
+
+
+def _marked(order: life.Begun, fact: life.Fact, step: str) -> Asked[Command]:
+    order_id, name = order.placed.order_id, life.tried(order, step)
+    cause = Cause(f"{order_id}/{name}", correlation_id=order_id, actor=_ACTOR)
+    return Asked(order_id, OrderRecord(fact), cause)
+
+
+def recorded(answers: Sequence[object]) -> None:
+    """All of a lot were recorded. Raises the first that hindered one."""
+    for each in answers:
+        if isinstance(each, Exception):
+            raise each

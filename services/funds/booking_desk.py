@@ -92,7 +92,7 @@ class Booked:
         self.agency_minor += more.agency_minor
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Lots:
     """What the lots of one file have in common."""
 
@@ -112,6 +112,12 @@ class BookingDesk:
     database: Database
     clock: Clock
     wake: Callable[[str], None]
+    _under_way: set[object] = field(default_factory=set, repr=False)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether rows of a file are being booked: what nobody waits for may give way."""
+        return bool(self._under_way)
 
     async def book(
         self, ta_id: str, answers: Sequence[Answer], missing: Collection[str] = ()
@@ -132,9 +138,13 @@ class BookingDesk:
                 await self._take([rows.popleft() for rows in lot], lots)
                 waiting.extend(rows for rows in lot if rows)
 
-        async with asyncio.TaskGroup() as group:
-            for _ in range(LOTS_AT_ONCE):
-                group.create_task(work())
+        self._under_way.add(lots)
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(LOTS_AT_ONCE):
+                    group.create_task(work())
+        finally:
+            self._under_way.remove(lots)
         return lots.done
 
     async def _first_lots(self, answers: Sequence[Answer]) -> set[str]:

@@ -134,7 +134,8 @@ def build(on: Outside, *, steps_at_once: int = 512, watch_every_s: float = 2.0) 
     """Tie all parts together."""
     clock = FundClock(on.store, is_simulated=on.is_simulated, real=on.real_clock)
     aggregates, database = Aggregates.over(on.store), on.database
-    projection = Projection(projections.OWN, database, on.store)
+    # Rows give way while a file is booked, unless somebody waits for them.
+    projection = Projection(projections.OWN, database, on.store, is_busy=lambda: desk.is_busy)
     reads = Reads(projection, database, on.store)
     watched = _Watched(projection, on.store, database)
     wakes = _Wakes(database)

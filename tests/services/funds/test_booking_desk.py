@@ -1,6 +1,6 @@
 """The booking desk: rows in lots, one after another for an investor, and booked once."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, closing
 
 import pytest
@@ -29,8 +29,10 @@ class Refusing(MemoryStore):
     """A store that takes nothing of some streams while it is told so."""
 
     barred = ""
+    told: Callable[[], None] = staticmethod(lambda: None)
 
     async def append(self, stream: str, events: Sequence[NewEvent], expected: int) -> Appended:
+        self.told()
         if self.barred and stream.startswith(self.barred):
             raise Denied("not now")
         return await super().append(stream, events, expected)
@@ -91,6 +93,20 @@ async def test_units_that_were_booked_before_a_crash_are_not_booked_again() -> N
         "hefu.funds.v1.FundOrderConfirmed"
     ]
     assert (done.booked, done.breaks, done.cash) == (again.booked, again.breaks, again.cash)
+
+
+async def test_the_desk_is_busy_while_it_books_and_not_after_it_failed() -> None:
+    store, seen = Refusing(), set[bool]()
+    orders = orders_of(["a", "b"])
+    async with desk_over(store) as desk:
+        await at_registrar(desk.aggregates, orders)
+        store.told = lambda: seen.add(desk.is_busy)
+        await desk.book(TA, answers_to(orders)[:1])
+        store.barred = "holding-"
+        with pytest.raises(ExceptionGroup, match="unhandled"):
+            await desk.book(TA, answers_to(orders)[1:])
+        is_busy = desk.is_busy
+    assert (seen, is_busy) == ({True}, False)
 
 
 async def test_a_row_whose_units_cannot_be_booked_is_a_break_and_hinders_no_other() -> None:
