@@ -127,6 +127,7 @@ async def test_started_again_it_is_joined(system: System, tilt_file: Path) -> No
     assert again.running.pid == system.running.pid
 
 
+@pytest.mark.full
 async def test_a_system_that_was_killed_often_is_joined_while_it_comes_back(
     tmp_path: Path, tilt_file: Path
 ) -> None:

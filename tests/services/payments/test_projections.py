@@ -4,7 +4,7 @@ import asyncio
 from functools import partial
 from uuid import uuid4
 
-from hypothesis import given
+from hypothesis import given, settings
 from sqlalchemy import Connection
 
 from libs.event_store import StoredEvent
@@ -29,6 +29,7 @@ def stored(event: Event, revision: int, position: int) -> StoredEvent:
 
 
 @given(walks())
+@settings(max_examples=50)
 def test_the_row_is_the_state(walked: list[tuple[Command, list[Event]]]) -> None:
     events = [event for _, recorded in walked for event in recorded]
     database = Database.open("sqlite://")
