@@ -72,7 +72,9 @@ def ask(
             client = RecommendationsClient(channel)
             known = await client.register(investor, [wallet])
             await _classified(client, known, sheet)
-            await client.consent(investor)
+            if not known.has_consent:
+                await client.consent(investor)
+                console.print(f"consent to advice is recorded in the name of {investor}")
             await _preferred(client, known, currency, months)
             found = await _advised(client, investor, money, _STRATEGIES.get(strategy))
             print_proposal(found)

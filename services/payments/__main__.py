@@ -40,6 +40,8 @@ Driver: TypeAlias = ProcessDriver[Command, Payment, Event, Step]
 HEARD = ("settlement-", "bank_transfer-")
 # How long the watchdog waits for the rows it looks at to be as new as the store.
 ROWS_WITHIN_S = 10.0
+# Messages that follow one another leave so long apart: each costs its listeners as much as many.
+GATHER_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +146,8 @@ def build(  # noqa: PLR0913 - all that it stands on
         react=Hearing(streams, driver.wake).react,
     )
     api = PaymentsApi(streams, projection, database, store, driver.wake, clock)
-    relay = Relay("payments", (projections.PREFIX,), store, bus, kept_in=NOT_PUBLIC, gather_s=0.2)
+    prefixes = (projections.PREFIX,)
+    relay = Relay("payments", prefixes, store, bus, kept_in=NOT_PUBLIC, gather_s=GATHER_S)
     operations = OperationsServicer(
         "payments", [projection, limiting.projection], [relay, inbox], database, store
     )
