@@ -7,7 +7,8 @@ import grpc
 from hefu.bank.v1 import bank_pb2 as pb
 from hefu.bank.v1.bank_pb2_grpc import BankLinkServiceStub
 from libs.grpc_errors import reason_of
-from services.samplebank.delivery import NotArrived, NotTaken
+from libs.messenger import NotArrived, NotTaken
+from services.samplebank.outbox import Parcel
 
 TIMEOUT_S = 10.0
 # What will not change when the same is sent again.
@@ -22,12 +23,12 @@ _FOR_GOOD = frozenset(
 
 def deliverer(
     channel: grpc.aio.Channel, sign: Callable[[str, bytes], pb.IsoMessage]
-) -> Callable[[str, bytes], Awaitable[None]]:
+) -> Callable[[Parcel], Awaitable[None]]:
     """Sends a message to the wallet. What it gives raises `NotTaken` or `NotArrived`."""
     stub = BankLinkServiceStub(channel)
 
-    async def send(message_type: str, body: bytes) -> None:
-        request = pb.DeliverMessageRequest(message=sign(message_type, body))
+    async def send(parcel: Parcel) -> None:
+        request = pb.DeliverMessageRequest(message=sign(parcel.message_type, parcel.body))
         try:
             await stub.DeliverMessage(request, timeout=TIMEOUT_S)
         except grpc.aio.AioRpcError as error:

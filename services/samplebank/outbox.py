@@ -9,6 +9,7 @@ from services.samplebank.schema import outbox
 
 BACKOFF_FIRST_MS = 200
 BACKOFF_MAX_MS = 5_000
+PARCELS_MAX = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +42,13 @@ def put(connection: Connection, message_type: str, body: bytes, due_ms: int) -> 
     )
 
 
-def due(connection: Connection, now_ms: int, limit: int) -> list[Parcel]:
-    """What is to be sent now, oldest first."""
+def due(connection: Connection, now_ms: int) -> list[Parcel]:
+    """What is to be sent now, oldest first; `PARCELS_MAX` at a time."""
     rows = connection.execute(
         select(outbox)
         .where((outbox.c.delivered_ms == 0) & (outbox.c.due_ms <= now_ms))
         .order_by(outbox.c.due_ms, outbox.c.ordinal)
-        .limit(limit)
+        .limit(PARCELS_MAX)
     ).mappings()
     return [
         Parcel(row["ordinal"], row["message_type"], row["body"], row["attempts"]) for row in rows
@@ -62,7 +63,12 @@ def next_due_ms(connection: Connection) -> int | None:
     return found
 
 
-def delivered(connection: Connection, parcel: Parcel, now_ms: int, refusal: str = "") -> None:
+def name_of(parcel: Parcel) -> str:
+    """What logs call it."""
+    return f"{parcel.message_type} {parcel.ordinal}"
+
+
+def delivered(connection: Connection, parcel: Parcel, now_ms: int, refusal: str) -> None:
     """It has arrived, or was refused for good."""
     connection.execute(
         update(outbox)

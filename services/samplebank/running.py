@@ -9,13 +9,14 @@ from libs.clock import Clock
 from libs.failure import StartFailed
 from libs.grpc_client import open_channel
 from libs.grpc_server import Serving, serve
+from libs.messenger import Bell, Messenger
 from libs.read_model import Database
 from libs.signing import KeyUnusable, Signer, read_public_key
 from libs.telemetry import get_logger
+from services.samplebank import outbox
 from services.samplebank.api.desk import Desk
 from services.samplebank.api.serving import POLICY, bindings
 from services.samplebank.clients import deliverer
-from services.samplebank.delivery import Bell, Delivery
 from services.samplebank.domain.behaviours import script_of
 from services.samplebank.domain.orders import Account
 from services.samplebank.schema import metadata
@@ -37,7 +38,8 @@ async def open_bank(settings: Settings, clock: Clock) -> AsyncIterator[Serving]:
         desk = _desk(settings, database, clock)
         channel = open_channel(settings.bank_link, settings.identity_dir, mutual=True)
         await stack.enter_async_context(channel)
-        delivery = Delivery(database, deliverer(channel, desk.signed), clock, desk.bell)
+        send = deliverer(channel, desk.signed)
+        messenger = Messenger(database, outbox, send, clock, desk.bell)
         serving = await stack.enter_async_context(
             serve(
                 settings.port,
@@ -56,11 +58,11 @@ async def open_bank(settings: Settings, clock: Clock) -> AsyncIterator[Serving]:
             operation=",".join(desk.bank.script.behaviours),
         )
         async with asyncio.TaskGroup() as tasks:
-            messenger = tasks.create_task(delivery.run())
+            delivering = tasks.create_task(messenger.run())
             try:
                 yield serving
             finally:
-                messenger.cancel()
+                delivering.cancel()
 
 
 def _desk(settings: Settings, database: Database, clock: Clock) -> Desk:

@@ -7,19 +7,20 @@ import grpc
 from hefu.registrar.v1 import registrar_pb2 as pb
 from hefu.registrar.v1.registrar_pb2_grpc import RegistrarLinkServiceStub
 from libs.grpc_errors import reason_of
-from libs.registrar_files import FileReason, Package
+from libs.messenger import NotArrived, NotTaken
+from libs.registrar_files import FileReason
 from services.sampleregistrar.codec import package_message
-from services.sampleregistrar.delivery import NotArrived, NotTaken
+from services.sampleregistrar.issuing import Parcel
 
 TIMEOUT_S = 60.0
 
 
-def deliverer(channel: grpc.aio.Channel, registrar_id: str) -> Callable[[Package], Awaitable[None]]:
+def deliverer(channel: grpc.aio.Channel, registrar_id: str) -> Callable[[Parcel], Awaitable[None]]:
     """Sends a package to the distributor. What it gives raises `NotTaken` or `NotArrived`."""
     stub = RegistrarLinkServiceStub(channel)
 
-    async def send(package: Package) -> None:
-        message = package_message(package, registrar_id)
+    async def send(parcel: Parcel) -> None:
+        message = package_message(parcel.package, registrar_id)
         request = pb.DeliverFilesRequest(package=message)
         try:
             answer = await stub.DeliverFiles(request, timeout=TIMEOUT_S)

@@ -109,26 +109,49 @@ class Issuer:
             found.append(self._package(row))
         return found
 
-    def due(self, connection: Connection, now_ms: int) -> Parcel | None:
-        """What is to be sent now: of each date the first that has not arrived, oldest first."""
+    def due(self, connection: Connection, now_ms: int) -> list[Parcel]:
+        """The one to be sent now: of each date the first that has not arrived, the oldest."""
         firsts = (
             select(func.min(packages_out.c.ordinal))
             .where((packages_out.c.copies > 0) & (packages_out.c.due_ms != HELD))
             .group_by(packages_out.c.trade_date)
         )
-        row = (
-            connection.execute(
-                select(packages_out)
-                .where(packages_out.c.ordinal.in_(firsts) & (packages_out.c.due_ms <= now_ms))
-                .order_by(packages_out.c.ordinal)
-                .limit(1)
-            )
-            .mappings()
-            .one_or_none()
+        rows = connection.execute(
+            select(packages_out)
+            .where(packages_out.c.ordinal.in_(firsts) & (packages_out.c.due_ms <= now_ms))
+            .order_by(packages_out.c.ordinal)
+            .limit(1)
+        ).mappings()
+        return [Parcel(row["ordinal"], self._package(row), row["attempts"]) for row in rows]
+
+    def next_due_ms(self, connection: Connection) -> int | None:
+        """When the next is to be sent; None if all has been, or is held back."""
+        waits = (packages_out.c.copies > 0) & (packages_out.c.due_ms != HELD)
+        found: int | None = connection.execute(
+            select(func.min(packages_out.c.due_ms)).where(waits)
+        ).scalar_one()
+        return found
+
+    def name_of(self, parcel: Parcel) -> str:
+        """What logs call it."""
+        return parcel.package.key.name
+
+    def delivered(self, connection: Connection, parcel: Parcel, _now_ms: int, refusal: str) -> None:
+        """It has arrived once more; with a `refusal`, and was not taken, or not all of it."""
+        mine = packages_out.c.ordinal == parcel.ordinal
+        values: dict[str, object] = {"copies": packages_out.c.copies - 1}
+        if refusal:
+            values["is_refused"] = 1
+        connection.execute(update(packages_out).where(mine).values(values))
+
+    def failed(self, connection: Connection, parcel: Parcel, now_ms: int) -> None:
+        """It has not arrived: again after a while that grows up to `BACKOFF_MAX_MS`."""
+        wait_ms = min(BACKOFF_FIRST_MS << min(parcel.attempts, 10), BACKOFF_MAX_MS)
+        connection.execute(
+            update(packages_out)
+            .where(packages_out.c.ordinal == parcel.ordinal)
+            .values(due_ms=now_ms + wait_ms, attempts=parcel.attempts + 1)
         )
-        if row is None:
-            return None
-        return Parcel(row["ordinal"], self._package(row), row["attempts"])
 
     def _package(self, row: RowMapping) -> Package:
         trade_date = date.fromisoformat(row["trade_date"])
@@ -149,34 +172,6 @@ def last_issued(connection: Connection, trade_date: date) -> Received:
         .one_or_none()
     )
     return Received() if row is None else Received(row["number"], json.loads(row["batches"]))
-
-
-def next_due_ms(connection: Connection) -> int | None:
-    """When the next is to be sent; nothing if all has been, or is held back."""
-    waits = (packages_out.c.copies > 0) & (packages_out.c.due_ms != HELD)
-    found: int | None = connection.execute(
-        select(func.min(packages_out.c.due_ms)).where(waits)
-    ).scalar_one()
-    return found
-
-
-def delivered(connection: Connection, parcel: Parcel, *, is_refused: bool) -> None:
-    """It has arrived once more; `is_refused`: and was not taken, or not all of it."""
-    mine = packages_out.c.ordinal == parcel.ordinal
-    values: dict[str, object] = {"copies": packages_out.c.copies - 1}
-    if is_refused:
-        values["is_refused"] = 1
-    connection.execute(update(packages_out).where(mine).values(values))
-
-
-def failed(connection: Connection, parcel: Parcel, now_ms: int) -> None:
-    """It has not arrived: again after a while that grows up to `BACKOFF_MAX_MS`."""
-    wait_ms = min(BACKOFF_FIRST_MS << min(parcel.attempts, 10), BACKOFF_MAX_MS)
-    connection.execute(
-        update(packages_out)
-        .where(packages_out.c.ordinal == parcel.ordinal)
-        .values(due_ms=now_ms + wait_ms, attempts=parcel.attempts + 1)
-    )
 
 
 def release(connection: Connection, trade_date: str, now_ms: int) -> int:

@@ -8,6 +8,7 @@ from libs.clock import Clock
 from libs.failure import StartFailed
 from libs.grpc_client import open_channel
 from libs.grpc_server import Serving, serve
+from libs.messenger import Bell, Messenger
 from libs.read_model import Database
 from libs.registrar_files import ProfileWrong, load_profile
 from libs.telemetry import get_logger
@@ -16,7 +17,6 @@ from services.sampleregistrar.api.serving import POLICY, bindings
 from services.sampleregistrar.clients import deliverer
 from services.sampleregistrar.correcting import CorrectionDesk
 from services.sampleregistrar.day import DayDesk
-from services.sampleregistrar.delivery import Bell, Delivery
 from services.sampleregistrar.intake import Intake
 from services.sampleregistrar.issuing import Issuer
 from services.sampleregistrar.schema import metadata
@@ -33,12 +33,12 @@ async def open_registrar(settings: Settings, clock: Clock) -> AsyncIterator[Serv
         database = stack.enter_context(closing(Database.open(settings.database)))
         await database.write(metadata.create_all)
         desk = _desk(settings, database, clock)
-        delivery = None
+        messenger = None
         if settings.registrar_link:
             channel = open_channel(settings.registrar_link, settings.identity_dir, mutual=True)
             await stack.enter_async_context(channel)
             send = deliverer(channel, settings.registrar_id)
-            delivery = Delivery(database, desk.issuer, send, clock, desk.bell)
+            messenger = Messenger(database, desk.issuer, send, clock, desk.bell)
         serving = await stack.enter_async_context(
             serve(
                 settings.port,
@@ -51,12 +51,12 @@ async def open_registrar(settings: Settings, clock: Clock) -> AsyncIterator[Serv
         )
         log.info("registrar_opened", process=settings.service, port=serving.bound_port)
         async with asyncio.TaskGroup() as tasks:
-            messenger = tasks.create_task(delivery.run()) if delivery is not None else None
+            delivering = tasks.create_task(messenger.run()) if messenger is not None else None
             try:
                 yield serving
             finally:
-                if messenger is not None:
-                    messenger.cancel()
+                if delivering is not None:
+                    delivering.cancel()
 
 
 def _desk(settings: Settings, database: Database, clock: Clock) -> Desk:

@@ -8,9 +8,9 @@ import grpc
 from hefu.bank.v1 import bank_pb2 as pb
 from libs.clock import Clock
 from libs.grpc_errors import Refused
+from libs.messenger import Bell
 from libs.read_model import Database
 from libs.signing import Signer, key_id_of, message_payload, verify
-from services.samplebank.delivery import Bell
 from services.samplebank.settlements import Ledger
 from services.samplebank.statements import DayBook
 from services.samplebank.submissions import Bank

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, TypeAlias
 import grpc
 
 from libs.clock import Clock
+from libs.messenger import Bell
 from libs.read_model import Database
 from services.sampleregistrar.correcting import CorrectionDesk
 from services.sampleregistrar.day import DayDesk
-from services.sampleregistrar.delivery import Bell
 from services.sampleregistrar.intake import Intake
 from services.sampleregistrar.issuing import Issuer
 
