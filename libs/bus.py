@@ -1,12 +1,10 @@
 """What we ask of a bus: one ordered stream of facts a service, rebuildable from the store."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from typing import NamedTuple, Protocol
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """A fact on its way. `id` is the event's; the bus drops repeats of it inside its window."""
 
     id: str
@@ -15,8 +13,49 @@ class Message:
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Delivered:
+class HeaderLines(Mapping[str, str]):
+    """Headers as they travel, `Name: value` and a line's end each: not read before one is wanted.
+
+    Who knows what lines there are reads the few it needs from `raw` itself, in a tenth of the time.
+    """
+
+    __slots__ = ("_values", "raw")
+
+    def __init__(self, raw: bytes) -> None:
+        self.raw = raw
+        self._values: dict[str, str] | None = None
+
+    def __getitem__(self, name: str) -> str:
+        return self._read()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._read())
+
+    def __len__(self) -> int:
+        return len(self._read())
+
+    def _read(self) -> dict[str, str]:
+        if self._values is None:
+            lines = self.raw.decode("utf-8", "replace").split("\r\n")
+            parts = [line.partition(":") for line in lines if ":" in line]
+            self._values = {name.strip(): value.strip() for name, _, value in parts}
+        return self._values
+
+
+def lines_of(headers: Mapping[str, str]) -> HeaderLines:
+    """Headers in their lines. What would end a line in the middle is a space."""
+    lines = [f"{name}: {one_line(value)}\r\n" for name, value in headers.items()]
+    return HeaderLines("".join(lines).encode())
+
+
+def one_line(value: str) -> str:
+    """A header's value without line ends."""
+    if "\r" in value or "\n" in value:
+        return value.replace("\r", " ").replace("\n", " ")
+    return value
+
+
+class Delivered(NamedTuple):
     """A message with its place in the source's stream on the bus."""
 
     message: Message

@@ -1,15 +1,17 @@
 """Another service's facts, heard over the bus in order; what is missing is read from the store."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+import re
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing
-from typing import cast
+from operator import itemgetter
+from typing import NamedTuple, cast
 from uuid import UUID
 
 import orjson
 import structlog
 
-from libs.bus import Bus, BusUnavailable, Delivered, Message
+from libs.bus import Bus, BusUnavailable, Delivered, HeaderLines, Message, one_line
 from libs.event_store import EventStore, StoredEvent, StoreUnavailable
 from libs.feed import BATCH_BYTES_MAX, BATCH_EVENTS_MAX, Batch, between
 
@@ -20,6 +22,25 @@ SILENCE_MAX_S = 4.0
 RETRY_S = 0.5
 _PREVIOUS, _PREVIOUS_OF_NAME = "Hefu-Previous", "Hefu-Previous-Of-Name"
 _JSON, _BINARY = "application/json", "application/protobuf"
+_NAMES = (
+    "Hefu-Revision",
+    "Hefu-Position",
+    _PREVIOUS,
+    _PREVIOUS_OF_NAME,
+    "Hefu-Recorded-Us",
+    "Hefu-Metadata",
+    "ce-id",
+    "ce-type",
+    "ce-subject",
+    "ce-datacontenttype",
+)
+_WRITTEN = re.compile(
+    rb"Hefu-Revision: (\d+)\r\nHefu-Position: (\d+)\r\n"
+    rb"Hefu-Previous: (\d+)\r\nHefu-Previous-Of-Name: (\d+)\r\n"
+    rb"Hefu-Recorded-Us: (\d+)\r\nHefu-Metadata: (.*)\r\n"
+    rb"ce-specversion: .*\r\nce-id: (.*)\r\nce-source: .*\r\n"
+    rb"ce-type: (.*)\r\nce-subject: (.*)\r\nce-datacontenttype: (.*)\r\n"
+)
 
 logger = structlog.get_logger()
 
@@ -30,40 +51,65 @@ def to_message(source: str, event: StoredEvent, previous: int, previous_of_name:
     `previous` is the position of the event the relay sent before it, `previous_of_name` that of the
     one of the same name before it: by these a listener to all, or to one name, sees a gap.
     """
+    id_ = str(event.id)
+    metadata = event.metadata
+    lines = (
+        f"Hefu-Revision: {event.revision}\r\nHefu-Position: {event.position}\r\n"
+        f"{_PREVIOUS}: {previous}\r\n{_PREVIOUS_OF_NAME}: {previous_of_name}\r\n"
+        f"Hefu-Recorded-Us: {event.recorded_us}\r\n"
+        f"Hefu-Metadata: {orjson.dumps(dict(metadata)).decode()}\r\n"
+        f"ce-specversion: 1.0\r\nce-id: {id_}\r\nce-source: /hefu/{source}\r\n"
+        f"ce-type: {one_line(event.type)}\r\nce-subject: {one_line(event.stream)}\r\n"
+        f"ce-datacontenttype: {_JSON if event.is_json else _BINARY}\r\n"
+    )
+    if "traceparent" in metadata:
+        lines += f"traceparent: {one_line(metadata['traceparent'])}\r\n"
     aggregate = event.stream.partition("-")[0]
-    name = name_of(event)
-    headers = {
-        "Hefu-Revision": str(event.revision),
-        "Hefu-Position": str(event.position),
-        _PREVIOUS: str(previous),
-        _PREVIOUS_OF_NAME: str(previous_of_name),
-        "Hefu-Recorded-Us": str(event.recorded_us),
-        "Hefu-Metadata": orjson.dumps(dict(event.metadata)).decode(),
-        "ce-specversion": "1.0",
-        "ce-id": str(event.id),
-        "ce-source": f"/hefu/{source}",
-        "ce-type": event.type,
-        "ce-subject": event.stream,
-        "ce-datacontenttype": _JSON if event.is_json else _BINARY,
-    }
-    if "traceparent" in event.metadata:
-        headers["traceparent"] = event.metadata["traceparent"]
-    return Message(str(event.id), f"hefu.{source}.{aggregate}.{name}", headers, event.data)
+    subject = f"hefu.{source}.{aggregate}.{name_of(event)}"
+    return Message(id_, subject, HeaderLines(lines.encode()), event.data)
 
 
 def to_event(message: Message) -> StoredEvent:
     """The event as it was stored."""
+    return _event(headings_of(message), message.data)
+
+
+class Headings(NamedTuple):
+    """What a message's headers say of its event, in the order in which they are written."""
+
+    revision: bytes
+    position: bytes
+    previous: bytes
+    previous_of_name: bytes
+    recorded_us: bytes
+    metadata: bytes
+    id: bytes
+    type: bytes
+    stream: bytes
+    content_type: bytes
+
+
+def headings_of(message: Message) -> Headings:
+    """By one pattern from the bytes where they are as `to_message` has them, or one by one."""
     headers = message.headers
+    if isinstance(headers, HeaderLines):
+        found = _WRITTEN.match(headers.raw)
+        if found is not None:
+            return Headings._make(found.groups())
+    return Headings(*(headers[name].encode() for name in _NAMES))
+
+
+def _event(headings: Headings, data: bytes) -> StoredEvent:
     return StoredEvent(
-        UUID(headers["ce-id"]),
-        headers["ce-type"],
-        message.data,
-        orjson.loads(headers["Hefu-Metadata"]),
-        headers["ce-subject"],
-        int(headers["Hefu-Revision"]),
-        position_of(message),
-        int(headers["Hefu-Recorded-Us"]),
-        headers["ce-datacontenttype"] == _JSON,
+        UUID(headings.id.decode()),
+        headings.type.decode(),
+        data,
+        orjson.loads(headings.metadata),
+        headings.stream.decode(),
+        int(headings.revision),
+        int(headings.position),
+        int(headings.recorded_us),
+        headings.content_type == _JSON.encode(),
     )
 
 
@@ -130,11 +176,12 @@ class _Ear:
         only: str,
         concerns: Callable[[Message], bool],
     ) -> None:
-        self._prefixes = tuple(prefixes)
         self._store = store
-        self._only = only
+        self._wanted = tuple(prefixes), only
+        # As they are in a message.
+        self._prefixes = tuple(prefix.encode() for prefix in prefixes)
+        self._only = only.encode()
         self._concerns = concerns
-        self._previous = _PREVIOUS_OF_NAME if only else _PREVIOUS
         self._heard = after
         self._news_at_s = 0.0
         self._silence_s = SILENCE_S
@@ -144,11 +191,11 @@ class _Ear:
         loop = asyncio.get_running_loop()
         heard: list[StoredEvent] = []
         reached = self._heard
-        for each in sorted(delivered, key=lambda one: position_of(one.message)):
-            position = position_of(each.message)
+        placed = [(*self._placed(message), message) for message, _ in delivered]
+        for position, previous, headings, message in sorted(placed, key=itemgetter(0)):
             if position <= reached:
                 continue
-            if int(each.message.headers[self._previous]) > reached:
+            if previous > reached:
                 if heard:
                     yield self._batch(heard, reached)
                     heard = []
@@ -157,8 +204,8 @@ class _Ear:
                 reached = self._heard
                 continue
             reached = position
-            if self._is_wanted(each.message.headers) and self._concerns(each.message):
-                heard.append(to_event(each.message))
+            if self._concerns(message) and self._is_wanted(headings):
+                heard.append(_event(headings, message.data))
         if reached > self._heard:
             yield self._batch(heard, reached)
             self._news_at_s, self._silence_s = loop.time(), SILENCE_S
@@ -182,7 +229,8 @@ class _Ear:
     async def _fill(self, upto: int) -> AsyncIterator[Batch]:
         events: list[StoredEvent] = []
         size = 0
-        missing = between(self._store, self._prefixes, self._heard, upto, only=self._only)
+        prefixes, only = self._wanted
+        missing = between(self._store, prefixes, self._heard, upto, only=only)
         async with aclosing(missing) as reading:
             async for event in reading:
                 events.append(event)
@@ -192,9 +240,15 @@ class _Ear:
                     events, size = [], 0
         yield self._batch(events, upto)
 
-    def _is_wanted(self, headers: Mapping[str, str]) -> bool:
-        is_of_type = self._only in ("", headers["ce-type"])
-        return is_of_type and headers["ce-subject"].startswith(self._prefixes)
+    def _placed(self, message: Message) -> tuple[int, int, Headings]:
+        """Where its event is, and where the one is that comes before it for this listener."""
+        headings = headings_of(message)
+        previous = headings.previous_of_name if self._only else headings.previous
+        return int(headings.position), int(previous), headings
+
+    def _is_wanted(self, headings: Headings) -> bool:
+        is_of_type = self._only in (b"", headings.type)
+        return is_of_type and headings.stream.startswith(self._prefixes)
 
     def _batch(self, events: Sequence[StoredEvent], position: int) -> Batch:
         self._heard = position

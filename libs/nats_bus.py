@@ -4,21 +4,20 @@ import asyncio
 import json
 import ssl
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 import nats.errors
 import structlog
-from nats.aio.client import Client
 from nats.aio.subscription import Subscription
 from nats.js import JetStreamContext, api
 from nats.js.errors import APIError
 
-from libs.bus import Bus, BusRefuses, BusUnavailable, Delivered, Fenced, Message
+from libs.bus import Bus, BusRefuses, BusUnavailable, Delivered, Fenced, HeaderLines, Message
 from libs.cancelling import heed_cancellation
 from libs.ids import new_id
+from libs.nats_client import Taken, TakingClient, headers_with
 
 # Atomic batches hold no more; the stream keeps so many and then drops the oldest: it is no archive,
 # what is missing is read from the store.
@@ -48,90 +47,17 @@ _DUPLICATE_IN_BATCH = 10201
 _NO_MESSAGE = 10037
 _NO_STREAM = 10059
 _HEARTBEAT = "100"
-_HEADERS = "NATS/1.0"
-# Where the server says something instead of a message, its number follows on the first line.
-_STATUS_AT = len(_HEADERS) + 1
-_STATUS_LENGTH = 3
+_ID_LINE = f"\r\n{_ID}: ".encode()
 # Of a reply subject without a domain.
 _REPLY_WORDS = 9
 
 logger = structlog.get_logger()
 
 
-@dataclass(slots=True)
-class _Taken:
-    """A message as it arrived; most of what the client makes of one would not be looked at."""
-
-    subject: bytes
-    reply: bytes
-    data: bytes
-    headers: bytes
-
-
-class _Client(Client):
-    """Reads and writes what is as ours is in a third of the time; all else as the client does."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._takers: dict[int, Callable[[_Taken], None]] = {}
-
-    async def listen(self, subject: str, take: Callable[[_Taken], None]) -> Subscription:
-        """Subscribe; what comes is handed over as it is, at once."""
-        subscription = await self.subscribe(subject)
-        self._takers[subscription._id] = take  # noqa: SLF001 - its number is told nowhere else
-        return subscription
-
-    async def listen_no_more(self, subscription: Subscription) -> None:
-        self._takers.pop(subscription._id, None)  # noqa: SLF001 - as above
-        await subscription.unsubscribe()
-
-    async def publish_together(self, messages: Sequence[tuple[Message, dict[str, str]]]) -> None:
-        """Publish messages with headers that are not their own, in one write."""
-        if self.is_closed:
-            raise nats.errors.ConnectionClosedError
-        commands = [_command(message, headers) for message, headers in messages]
-        for (message, headers), command in zip(messages, commands, strict=True):
-            if command is None:
-                await self.publish(message.subject, message.data, headers=headers)
-        await self._send_command(b"".join(command for command in commands if command))
-        if self._flush_queue is not None and self._flush_queue.empty():
-            await self._flush_pending()
-
-    async def _process_msg(
-        self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes
-    ) -> None:
-        take = self._takers.get(sid)
-        if take is None:
-            await super()._process_msg(sid, subject, reply, data, headers)
-        else:
-            take(_Taken(subject, reply, data, headers or b""))
-
-    @staticmethod
-    def _parse_header_lines(raw: bytes) -> dict[str, str]:
-        lines = raw.decode("utf-8", "replace").split("\r\n")
-        try:
-            found: dict[str, str] = dict([line.split(": ", 1) for line in lines if line])
-        except ValueError:
-            return Client._parse_header_lines(raw)  # noqa: SLF001 - what it overrides
-        found.pop("", None)
-        return found
-
-
-def _command(message: Message, headers: Mapping[str, str]) -> bytes | None:
-    """The message as the client would send it; None where it would change a header."""
-    lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
-    if not lines.count("\r") == lines.count("\n") == len(headers):
-        return None
-    block = f"{_HEADERS}\r\n{lines}\r\n".encode()
-    size = len(block) + len(message.data)
-    first = f"HPUB {message.subject}  {len(block)} {size}\r\n".encode()
-    return b"%b%b%b\r\n" % (first, block, message.data)
-
-
 class NatsBus(Bus):
     """A connection that comes back by itself. Publishing while it is away fails at once."""
 
-    def __init__(self, client: _Client) -> None:
+    def __init__(self, client: TakingClient) -> None:
         self._client = client
         self._stream_api: JetStreamContext = client.jetstream(timeout=CALL_TIMEOUT_S)
         self._made: set[str] = set()
@@ -140,7 +66,7 @@ class NatsBus(Bus):
     @asynccontextmanager
     async def open(cls, address: str, identity_dir: Path, name: str) -> AsyncIterator["NatsBus"]:
         """Connect with the identity's certificate. Raises `BusUnavailable` where nobody answers."""
-        client = _Client()
+        client = TakingClient()
         connecting = client.connect(
             address,
             name=name,
@@ -230,29 +156,27 @@ class NatsBus(Bus):
         return last
 
     async def _publish_one(self, message: Message, expected_last: int) -> int:
-        headers = {**message.headers, _ID: message.id, _EXPECTED: str(expected_last)}
-        return await self._acknowledged(message, headers)
+        more = f"{_ID}: {message.id}\r\n{_EXPECTED}: {expected_last}\r\n"
+        return await self._acknowledged(message, more)
 
     async def _publish_batch(self, messages: Sequence[Message], expected_last: int) -> int:
-        batch = new_id().hex
+        in_batch = f"Nats-Batch-Id: {new_id().hex}\r\nNats-Batch-Sequence: "
         told = [
-            {
-                **message.headers,
-                _ID: message.id,
-                "Nats-Batch-Id": batch,
-                "Nats-Batch-Sequence": str(number),
-            }
+            f"{_ID}: {message.id}\r\n{in_batch}{number}\r\n"
             for number, message in enumerate(messages, 1)
         ]
-        told[0][_EXPECTED] = str(expected_last)
-        told[-1]["Nats-Batch-Commit"] = "1"
+        told[0] += f"{_EXPECTED}: {expected_last}\r\n"
+        told[-1] += "Nats-Batch-Commit: 1\r\n"
         pairs = list(zip(messages, told, strict=True))
         await self._client.publish_together(pairs[:-1])
         return await self._acknowledged(*pairs[-1])
 
-    async def _acknowledged(self, message: Message, headers: dict[str, str]) -> int:
+    async def _acknowledged(self, message: Message, more: str) -> int:
         answer = await self._client.request(
-            message.subject, message.data, timeout=PUBLISH_TIMEOUT_S, headers=headers
+            message.subject,
+            message.data,
+            timeout=PUBLISH_TIMEOUT_S,
+            headers=headers_with(message, more),
         )
         found = json.loads(answer.data)
         if "error" in found:
@@ -352,10 +276,10 @@ class _NotTaken(Exception):
 class _Pull:
     """A standing request for messages, renewed before it is used up."""
 
-    def __init__(self, client: _Client, subject: str) -> None:
+    def __init__(self, client: TakingClient, subject: str) -> None:
         self._client = client
         self._subject = subject
-        self._ready: deque[_Taken] = deque()
+        self._ready: deque[Taken] = deque()
         self._changed = asyncio.Event()
         self._wanted = 0
         self._connection = client.stats["reconnects"]
@@ -363,7 +287,7 @@ class _Pull:
         self._ended: str | None = None
         self._inbox = client.new_inbox()
         self._subscription: Subscription | None = None
-        self._done: _Taken | None = None
+        self._done: Taken | None = None
         self._unacked = 0
         self._acked_at_s = 0.0
 
@@ -423,45 +347,36 @@ class _Pull:
         self._wanted += PULLED_MAX
         await self._client.publish(self._subject, json.dumps(request).encode(), self._inbox)
 
-    def _take(self, message: _Taken) -> None:
+    def _take(self, message: Taken) -> None:
         self._heard_at_s = asyncio.get_running_loop().time()
-        status = _status(message)
+        status = message.status
         if not status:
             self._wanted -= 1
             self._ready.append(message)
         elif status == api.StatusCode.REQUEST_TIMEOUT:
-            left = _headers(message).get("Nats-Pending-Messages", str(PULLED_MAX))
-            self._wanted = max(0, self._wanted - int(left))
+            left = int(message.lines.get("Nats-Pending-Messages", PULLED_MAX))
+            self._wanted = max(0, self._wanted - left)
         elif status != _HEARTBEAT:
             # The consumer or its stream is gone, or the server is leaving.
-            line = message.headers.partition(b"\r\n")[0].decode("utf-8", "replace")
-            self._ended = line[_STATUS_AT + _STATUS_LENGTH :].strip() or f"status {status}"
+            self._ended = message.reason or f"status {status}"
         self._changed.set()
 
 
-def _status(message: _Taken) -> str:
-    """What the server says instead of a message; empty for a message."""
-    if message.data or message.headers[_STATUS_AT - 1 : _STATUS_AT] != b" ":
-        return ""
-    return message.headers[_STATUS_AT : _STATUS_AT + _STATUS_LENGTH].decode("ascii", "replace")
+def _delivered(taken: Taken) -> Delivered:
+    lines = taken.lines
+    message = Message(_id(lines), taken.subject.decode(), lines, taken.data)
+    return Delivered(message, _sequence(taken.reply))
 
 
-def _headers(message: _Taken) -> dict[str, str]:
-    lines = message.headers.partition(b"\r\n")[2]
-    return _Client._parse_header_lines(lines)  # noqa: SLF001 - ours
+def _id(lines: HeaderLines) -> str:
+    """From the end, where the relay's publishing puts it."""
+    _, name, rest = lines.raw.rpartition(_ID_LINE)
+    return rest[: rest.find(b"\r\n")].decode() if name else lines.get(_ID, "")
 
 
-def _delivered(message: _Taken) -> Delivered:
-    headers = _headers(message)
-    return Delivered(
-        Message(headers.get(_ID, ""), message.subject.decode(), headers, message.data),
-        _sequence(message.reply.decode()),
-    )
-
-
-def _sequence(reply: str) -> int:
+def _sequence(reply: bytes) -> int:
     """Place of a message in its stream, from its reply subject, in either of its two forms."""
-    words = reply.split(".")
+    words = reply.split(b".")
     return int(words[5 if len(words) == _REPLY_WORDS else 7])
 
 

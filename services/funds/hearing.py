@@ -6,6 +6,7 @@ from typing import Final
 
 from libs.bus import Message
 from libs.event_store import StoredEvent
+from libs.hearing import headings_of
 
 PREFIX: Final = "payment-"
 # Events after which a payment may be at its end, or has left the account that pays.
@@ -37,8 +38,9 @@ class Awaited:
 
     def concerns(self, message: Message) -> bool:
         """Whether somebody waits for it: most payments are nobody's here."""
-        is_telling = message.subject.rpartition(".")[2] in _TELLING
-        return is_telling and message.headers["ce-subject"].removeprefix(PREFIX) in self._waiting
+        if not self._waiting or message.subject.rpartition(".")[2] not in _TELLING:
+            return False
+        return headings_of(message).stream.decode().removeprefix(PREFIX) in self._waiting
 
     async def react(self, events: Sequence[StoredEvent]) -> None:
         """What payments have told."""

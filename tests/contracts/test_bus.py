@@ -4,7 +4,6 @@ import asyncio
 import uuid
 from collections.abc import Sequence
 from contextlib import aclosing
-from dataclasses import replace
 
 import pytest
 
@@ -56,7 +55,7 @@ async def test_what_was_published_comes_in_order_and_whole(bus: Bus, source: str
 
 async def test_one_name_alone_comes_where_only_that_is_wanted(bus: Bus, source: str) -> None:
     given = [message(source, number) for number in range(6)]
-    other = [replace(each, subject=f"hefu.{source}.payment.Other") for each in given[::2]]
+    other = [each._replace(subject=f"hefu.{source}.payment.Other") for each in given[::2]]
     await bus.publish(source, [*other, *given[1::2]], 0)
 
     async with aclosing(bus.consume(source, "one", only="Counted")) as batches:  # type: ignore[type-var]
