@@ -1,7 +1,6 @@
 """What every call passes: who, may they, how long, is it well formed; one outcome, told."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from contextvars import ContextVar
@@ -10,26 +9,19 @@ from typing import Any, Generic, NoReturn, TypeVar
 
 import grpc
 from google.protobuf.message import DecodeError, Message
-from opentelemetry import context as trace_context
-from opentelemetry.trace import SpanKind, StatusCode, get_current_span, set_span_in_context
 
-from libs.auth import Caller, Unauthenticated, Verifier, caller_of_peer, set_caller
-from libs.decider import trace_headers
-from libs.grpc_errors import REASONS, Refused, grpc_status, to_error
-from libs.telemetry import current_headers, get_logger, meter, parent_of, tracer
+from libs.auth import Caller, Unauthenticated, set_caller
+from libs.grpc_callers import Identify
+from libs.grpc_errors import Refused, grpc_status
+from libs.grpc_lasting import Asked, Lasting, LastingCall
+from libs.grpc_served import OURS, Served, begin, end, told
 from libs.validation import drops_unknown_fields, shape_violations
 
 # A caller may wait this long for one answer; it is told to come back after that.
 DEADLINE_CAP_S = 120.0
-_SAN = "x509_subject_alternative_name"
-_BEARER = "Bearer "
 _HEALTH = "/grpc.health.v1.Health/"
-_OURS = grpc.StatusCode.INTERNAL
 
-Asked = TypeVar("Asked")
-
-log = get_logger()
-_duration = meter.create_histogram("rpc.server.call.duration", unit="s", description="Served calls")
+Plain = TypeVar("Plain")
 
 # Until when the call in hand must be answered (event loop time), and the task that serves it: work
 # it leaves behind has its own time.
@@ -37,19 +29,17 @@ _deadline: ContextVar[tuple[asyncio.Task[Any] | None, float] | None] = ContextVa
     "deadline", default=None
 )
 
-Identify = Callable[[Any], Caller]
-
 
 @dataclass(frozen=True, slots=True)
-class Quick(Generic[Asked]):
+class Quick(Generic[Plain]):
     """A way for requests of a method whose messages would cost more than their work.
 
     `read` takes a request from its bytes where it surely is well-formed; else None: then it is
     read, checked and served the general way. `serve` answers the response's bytes.
     """
 
-    read: Callable[[bytes], Asked | None]
-    serve: Callable[[Asked], Awaitable[bytes]]
+    read: Callable[[bytes], Plain | None]
+    serve: Callable[[Plain], Awaitable[bytes]]
 
 
 Rules = Mapping[str, frozenset[str]]  # "/hefu.payments.v1.PaymentsService/GetPayment" -> who may
@@ -63,33 +53,6 @@ def time_left_s() -> float | None:
     return found[1] - asyncio.get_running_loop().time()
 
 
-def by_token(verifier: Verifier) -> Identify:
-    """Callers by the bearer token in their metadata."""
-
-    def identify(context: Any) -> Caller:  # noqa: ANN401 - grpc's contexts are typed by message
-        found = [v for k, v in context.invocation_metadata() or () if k == "authorization"]
-        if len(found) != 1 or not isinstance(found[0], str) or not found[0].startswith(_BEARER):
-            raise Unauthenticated("one bearer token is needed")
-        return verifier.verify(found[0][len(_BEARER) :])
-
-    return identify
-
-
-def by_certificate(context: Any) -> Caller:  # noqa: ANN401 - as above
-    """Callers by the URI in their client certificate."""
-    names = context.auth_context().get(_SAN, ())
-    return caller_of_peer(tuple(name.decode("utf-8", "replace") for name in names))
-
-
-@dataclass(slots=True)
-class _Served:
-    method: str
-    started_s: float
-    caller: str = ""
-    code: grpc.StatusCode = grpc.StatusCode.OK
-    reason: str = ""
-
-
 class Edge(grpc.aio.ServerInterceptor):
     """The one interceptor. Handlers are wrapped once a method, not once a call."""
 
@@ -99,14 +62,26 @@ class Edge(grpc.aio.ServerInterceptor):
         identify: Identify,
         max_running: int,
         quick: Mapping[str, Quick[Any]] | None = None,
+        lasting: Mapping[str, Lasting] | None = None,
     ) -> None:
         self._rules = rules
         self._quick = quick or {}
+        self._lasting = lasting or {}
         self._identify = identify
         self._max_running = max_running
         self._wrapped: dict[str, Any] = {}
-        self.running: set[asyncio.Task[Any]] = set()
-        self.is_draining = False
+        self._running: set[asyncio.Task[Any]] = set()
+        self._open: set[LastingCall] = set()
+        self._is_draining = False
+
+    async def drain(self, within_s: float) -> None:
+        """Take nothing new; return once what was taken is answered, or after this time."""
+        self._is_draining = True
+        for call in self._open:
+            call.stop()
+        left = [*self._running, *(call.ended for call in self._open)]
+        if left:
+            await asyncio.wait(left, timeout=within_s)
 
     async def intercept_service(
         self,
@@ -120,7 +95,15 @@ class Edge(grpc.aio.ServerInterceptor):
             handler = await continuation(handler_call_details)
             if handler is None or method.startswith(_HEALTH):
                 return handler
-            wrapped = self._wrapped[method] = self._wrap(method, handler)
+            if handler.request_streaming:
+                lasting = self._lasting[method]
+                stands_for = f"{method.rpartition('/')[0]}/{lasting.method}"
+                asks: Any = type(handler_call_details)  # grpc takes its own class alone
+                handler = await continuation(asks(stands_for, ()))
+                wrapped = self._for_messages(method, stands_for, lasting, handler)
+            else:
+                wrapped = self._wrap(method, handler)
+            self._wrapped[method] = wrapped
         return wrapped
 
     def _wrap(self, method: str, handler: Any) -> Any:  # noqa: ANN401 - as above
@@ -138,25 +121,74 @@ class Edge(grpc.aio.ServerInterceptor):
         method: str,
         handler: Any,  # noqa: ANN401
     ) -> Callable[[bytes, Any], Awaitable[Message | bytes]]:
-        quick = self._quick.get(method)
+        work = self._work(method, handler)
 
         async def serve(raw: bytes, context: Any) -> Message | bytes:  # noqa: ANN401
-            served = self._begin(method, context)
+            served = begin(method, context.invocation_metadata())
             try:
                 left_s = self._admit(served, context)
-                asked = None if quick is None else quick.read(raw)
-                work: Awaitable[Message | bytes]
-                if quick is None or asked is None:
-                    work = handler.unary_unary(_read(handler, raw), context)
-                else:
-                    work = quick.serve(asked)
-                return await self._finish(work, left_s)
+                return await self._finish(work(raw, context), left_s)
             except Exception as error:  # noqa: BLE001 - the edge: nothing may leave it unmapped
                 await self._refuse(served, context, error)
             finally:
-                self._end(served)
+                end(served)
 
         return serve
+
+    def _work(
+        self,
+        method: str,
+        handler: Any,  # noqa: ANN401
+    ) -> Callable[[bytes, Any], Awaitable[Message | bytes]]:
+        """How a request in bytes is served: quickly where it can be, else the general way."""
+        quick = self._quick.get(method)
+
+        def work(raw: bytes, context: Any) -> Awaitable[Message | bytes]:  # noqa: ANN401
+            plain = None if quick is None else quick.read(raw)
+            if quick is not None and plain is not None:
+                return quick.serve(plain)
+            found: Awaitable[Message] = handler.unary_unary(_read(handler, raw), context)
+            return found
+
+        return work
+
+    def _for_messages(
+        self,
+        method: str,
+        stands_for: str,
+        lasting: Lasting,
+        handler: Any,  # noqa: ANN401
+    ) -> Any:  # noqa: ANN401
+        work, in_bytes = self._work(stands_for, handler), _in_bytes(handler.response_serializer)
+
+        async def serve(_requests: Any, context: Any) -> None:  # noqa: ANN401
+            served = begin(method, context.invocation_metadata())
+
+            async def take(asked: Asked) -> bytes:
+                message = begin(stands_for, asked.headers.items(), served.caller)
+                try:
+                    self._take_up(asked.fault)
+                    left_s = min(asked.timeout_s, DEADLINE_CAP_S)
+                    reply = await self._finish(work(asked.raw, context), left_s)
+                    return lasting.answered(asked.number, in_bytes(reply))
+                except Exception as error:  # noqa: BLE001 - the edge: nothing may leave it unmapped
+                    refused = told(message, error) or Refused(OURS.name, "internal error")
+                    return lasting.refused(asked.number, refused)
+                finally:
+                    end(message)
+
+            call = LastingCall(lasting, context, take)
+            self._open.add(call)
+            try:
+                self._admit(served, context, stands_for, is_streaming=True)
+                await call.serve(lambda: self._name(served, context))
+            except Exception as error:  # noqa: BLE001 - as above
+                await self._refuse(served, context, error)
+            finally:
+                self._open.discard(call)
+                end(served)
+
+        return grpc.stream_stream_rpc_method_handler(serve, None, None)
 
     def _streaming(
         self,
@@ -164,7 +196,7 @@ class Edge(grpc.aio.ServerInterceptor):
         handler: Any,  # noqa: ANN401
     ) -> Callable[[bytes, Any], AsyncIterator[Message]]:
         async def serve(raw: bytes, context: Any) -> AsyncIterator[Message]:  # noqa: ANN401
-            served = self._begin(method, context)
+            served = begin(method, context.invocation_metadata())
             try:
                 self._admit(served, context, is_streaming=True)
                 request = _read(handler, raw)
@@ -174,93 +206,71 @@ class Edge(grpc.aio.ServerInterceptor):
             except Exception as error:  # noqa: BLE001 - as above
                 await self._refuse(served, context, error)
             finally:
-                self._end(served)
+                end(served)
 
         return serve
 
-    def _begin(self, method: str, context: Any) -> _Served:  # noqa: ANN401
-        # Each call has a task and so a context of its own: nothing set here needs to be taken back.
-        metadata = {k: v for k, v in context.invocation_metadata() or () if isinstance(v, str)}
-        span = tracer.start_span(method[1:], parent_of(metadata), kind=SpanKind.SERVER)
-        trace_context.attach(set_span_in_context(span))
-        trace_headers.set(current_headers())
-        return _Served(method, time.perf_counter())
-
     def _admit(
         self,
-        served: _Served,
+        served: Served,
         context: Any,  # noqa: ANN401
-        *,
+        *also: str,
         is_streaming: bool = False,
     ) -> float:
-        try:
-            caller = self._identify(context)
-        except Unauthenticated as error:
-            raise Refused("UNAUTHENTICATED", str(error)) from error
-        served.caller = f"{caller.role}:{caller.name}"
-        allowed = self._rules[served.method]
-        if caller.role not in allowed and served.caller not in allowed:
-            raise Refused("PERMISSION_DENIED", f"{served.caller} may not call {served.method}")
+        caller = self._name(served, context)
+        for method in (served.method, *also):
+            allowed = self._rules[method]
+            if caller.role not in allowed and served.caller not in allowed:
+                raise Refused("PERMISSION_DENIED", f"{served.caller} may not call {method}")
         left_s = context.time_remaining()
         if left_s is None:
             raise Refused("DEADLINE_MISSING", "every call needs a deadline")
-        if self.is_draining:
-            raise Refused("SHUTTING_DOWN", "send the same again")
-        if len(self.running) >= self._max_running:
-            raise Refused("QUEUE_FULL", "too much is under way; send the same again later")
+        self._take_up()
         if not is_streaming:
             left_s = min(left_s, DEADLINE_CAP_S)
         set_caller(caller)
         return float(left_s)
 
+    def _name(self, served: Served, context: Any) -> Caller:  # noqa: ANN401
+        try:
+            caller = self._identify(context)
+        except Unauthenticated as error:
+            raise Refused("UNAUTHENTICATED", str(error)) from error
+        served.caller = f"{caller.role}:{caller.name}"
+        return caller
+
+    def _take_up(self, fault: Refused | None = None) -> None:
+        if fault is not None:
+            raise fault
+        if self._is_draining:
+            raise Refused("SHUTTING_DOWN", "send the same again")
+        if len(self._running) >= self._max_running:
+            raise Refused("QUEUE_FULL", "too much is under way; send the same again later")
+
     async def _finish(self, work: Awaitable[Message | bytes], left_s: float) -> Message | bytes:
         # At the caller's deadline grpc cancels between two awaits. The work goes on by itself then,
         # so that it is complete or never began; the caller learns of it by asking again.
         task = asyncio.ensure_future(_with_deadline(work, left_s))
-        self.running.add(task)
+        self._running.add(task)
         task.add_done_callback(self._done)
         async with asyncio.timeout(left_s):
             return await asyncio.shield(task)
 
     def _done(self, task: asyncio.Task[Any]) -> None:
-        self.running.discard(task)
+        self._running.discard(task)
         if not task.cancelled():
             task.exception()  # asked for, so that nobody complains where the caller has left
 
-    async def _refuse(self, served: _Served, context: Any, error: Exception) -> NoReturn:  # noqa: ANN401
+    async def _refuse(self, served: Served, context: Any, error: Exception) -> NoReturn:  # noqa: ANN401
         if isinstance(error, grpc.aio.AbortError):
-            served.code = grpc.StatusCode(context.code()) if context.code() else _OURS
+            served.code = grpc.StatusCode(context.code()) if context.code() else OURS
             raise error
-        refused = to_error(error)
+        refused = told(served, error)
         if refused is None:
-            served.code = _OURS
-            log.error("call_failed", method=served.method, caller=served.caller, exc_info=error)
-            await context.abort(_OURS, "internal error")
+            await context.abort(OURS, "internal error")
         else:
-            served.code = REASONS.get(refused.reason, grpc.StatusCode.FAILED_PRECONDITION)
-            served.reason = refused.reason
             await context.abort_with_status(grpc_status(refused))
         raise AssertionError("abort raises")
-
-    def _end(self, served: _Served) -> None:
-        took_s = time.perf_counter() - served.started_s
-        span = get_current_span()
-        span.set_attribute("rpc.response.status_code", served.code.name)
-        if served.code is _OURS:
-            span.set_status(StatusCode.ERROR)
-        span.end()
-        _duration.record(
-            took_s, {"rpc.method": served.method[1:], "rpc.response.status_code": served.code.name}
-        )
-        tell = log.debug if served.code is grpc.StatusCode.OK else log.info
-        tell(
-            "call_served",
-            method=served.method,
-            caller=served.caller,
-            code=served.code.name,
-            reason=served.reason,
-            duration_ms=round(took_s * 1_000, 2),
-        )
 
 
 async def _with_deadline(work: Awaitable[Message | bytes], left_s: float) -> Message | bytes:
@@ -278,10 +288,19 @@ def _read(handler: Any, raw: bytes) -> Message:  # noqa: ANN401
         request: Message = handler.request_deserializer(raw)
     except (DecodeError, ValueError) as error:
         raise Refused("MESSAGE_MALFORMED", "the message cannot be read") from error
+    fault = fault_of(request)
+    if fault is not None:
+        raise fault
+    return request
+
+
+def fault_of(request: Message) -> Refused | None:
+    """Why a message is refused for its shape; None where it is well-formed."""
     if drops_unknown_fields(request):
-        raise Refused("FIELD_NOT_ALLOWED", "the message has fields that this version does not know")
+        text = "the message has fields that this version does not know"
+        return Refused("FIELD_NOT_ALLOWED", text)
     violations = shape_violations(request)
     if violations:
         first = violations[0]
-        raise Refused("FIELD_INVALID", f"{first.field}: {first.description}", violations)
-    return request
+        return Refused("FIELD_INVALID", f"{first.field}: {first.description}", violations)
+    return None

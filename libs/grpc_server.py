@@ -1,11 +1,10 @@
 """A gRPC server: TLS, one policy for every call, bounds, health, and a stop that loses nothing."""
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import grpc
 from google.protobuf.descriptor_pool import Default
@@ -13,7 +12,11 @@ from grpc_health.v1 import health, health_pb2_grpc
 
 from libs.auth import ROLES, Verifier
 from libs.failure import StartFailed
-from libs.grpc_edge import Edge, Identify, Quick, by_certificate, by_token
+from libs.grpc_callers import Identify, by_certificate, by_token
+from libs.grpc_edge import Edge, Quick
+from libs.grpc_lasting import Lasting
+
+T = TypeVar("T")
 
 MESSAGE_BYTES_MAX = 16 * 1024 * 1024
 METADATA_BYTES_MAX = 8 * 1024
@@ -52,6 +55,12 @@ class Binding:
     service: str
     # By method: a way past messages, for calls whose reading would cost more than their work.
     quick: Mapping[str, Quick[Any]] = field(default_factory=dict)
+    # By method: those whose messages each stand for a call of another one.
+    lasting: Mapping[str, Lasting] = field(default_factory=dict)
+
+    def by_method(self, ways: Mapping[str, T]) -> Iterator[tuple[str, T]]:
+        """Ways of methods by their full names."""
+        return ((f"/{self.service}/{method}", way) for method, way in ways.items())
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +92,13 @@ async def serve(  # noqa: PLR0913 - a server is told all of it
     Callers are named by token (`verifier`) or, with `mutual`, by client certificate. No third way.
     """
     rules = rules_of(bindings, policy)
-    edge = Edge(rules, _identify(verifier, mutual=mutual), max_concurrent, _quick(bindings))
+    edge = Edge(
+        rules,
+        _identify(verifier, mutual=mutual),
+        max_concurrent,
+        {name: quick for each in bindings for name, quick in each.by_method(each.quick)},
+        {name: lasting for each in bindings for name, lasting in each.by_method(each.lasting)},
+    )
     server = grpc.aio.server(
         interceptors=[edge], options=_OPTIONS, maximum_concurrent_rpcs=max_concurrent
     )
@@ -123,14 +138,6 @@ def rules_of(bindings: Sequence[Binding], policy: Policy) -> dict[str, frozenset
     return rules
 
 
-def _quick(bindings: Sequence[Binding]) -> dict[str, Quick[Any]]:
-    return {
-        f"/{binding.service}/{method}": quick
-        for binding in bindings
-        for method, quick in binding.quick.items()
-    }
-
-
 def _identify(verifier: Verifier | None, *, mutual: bool) -> Identify:
     if mutual:
         return by_certificate
@@ -141,9 +148,7 @@ def _identify(verifier: Verifier | None, *, mutual: bool) -> Identify:
 
 async def _drain(edge: Edge, server: grpc.aio.Server) -> None:
     # New calls are told to come again; those under way are finished; streams are cut, they resume.
-    edge.is_draining = True
-    if edge.running:
-        await asyncio.wait(set(edge.running), timeout=DRAIN_S)
+    await edge.drain(DRAIN_S)
     await server.stop(_STREAM_GRACE_S)
 
 

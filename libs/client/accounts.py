@@ -12,6 +12,7 @@ from libs.client.calls import PATIENCE_S, check_shape, patiently
 from libs.client.command_bytes import command_bytes, transfer_bytes
 from libs.client.errors import TRANSIENT_REASONS, HefuError, Unanswered
 from libs.client.joining import IN_FLIGHT_MAX, Joiner
+from libs.client.posting_call import CallBroken, PostingCall
 from libs.money import MINOR_MAX, Money
 from libs.wire import money_to_wire
 
@@ -38,6 +39,7 @@ class AccountsClient:
             request_serializer=_as_it_is,
             response_deserializer=pb.PostCommandsResponse.FromString,
         )
+        self._lasting = PostingCall(channel)
         self.position = 0
         self._patience_s = patience_s
         # Commands wait in their bytes: together they are the request.
@@ -194,11 +196,20 @@ class AccountsClient:
         """Give up what is in flight."""
         await self._joiner.close()
         await self._looker.close()
+        await self._lasting.close()
 
     async def _post(self, commands: Sequence[bytes]) -> Sequence[pb.CommandResult]:
-        response: pb.PostCommandsResponse = await self._call(b"".join(commands), timeout=CALL_S)
+        response = await self._sent(b"".join(commands))
         self.position = max(self.position, response.position)
         return response.results
+
+    async def _sent(self, request: bytes) -> pb.PostCommandsResponse:
+        try:
+            return await self._lasting.post(request, CALL_S)
+        except CallBroken:
+            # Under the same ids: what was done already is answered once more.
+            answer: pb.PostCommandsResponse = await self._call(request, timeout=CALL_S)
+            return answer
 
     async def _get_many(self, account_ids: Sequence[str]) -> Sequence[pb.Account | None]:
         request = pb.GetAccountsRequest(account_ids=account_ids, min_position=self.position)

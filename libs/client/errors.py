@@ -6,7 +6,7 @@ from typing import Final
 import grpc
 
 from libs.decider import FieldViolation
-from libs.grpc_errors import reason_of, violations_of
+from libs.grpc_errors import REASONS, reason_of, violations_of
 from libs.transient import Unavailable
 
 # Nothing is decided by these: the same call with the same ids may be sent again.
@@ -56,6 +56,14 @@ def is_transient(error: BaseException) -> bool:
     return isinstance(error, Unanswered) or (
         isinstance(error, grpc.aio.AioRpcError) and error.code() in _TRANSIENT_CODES
     )
+
+
+def refusal_of(
+    reason: str, description: str, violations: Sequence[FieldViolation] = ()
+) -> HefuError:
+    """A refusal for this reason as ours, where the call it came by did not end with it."""
+    kind = Unanswered if REASONS.get(reason) in _TRANSIENT_CODES else HefuError
+    return kind(reason, description, violations)
 
 
 def error_of(error: grpc.aio.AioRpcError) -> HefuError:

@@ -25,6 +25,7 @@ from services.accounts.codec.answers import (
     trial_balance,
     window_message,
 )
+from services.accounts.codec.continuous import Continuous
 from services.accounts.codec.pages import journal_of, page_message
 from services.accounts.codec.plain_calls import (
     PlainTransfers,
@@ -70,7 +71,8 @@ class AccountsApi(accounts_pb2_grpc.AccountsServiceServicer):
             "PostTransfers": Quick(read_transfers, self._post_transfers),
             "PostCommands": Quick(read_commands, self._post_commands),
         }
-        return Binding(add, self, "hefu.accounts.v1.AccountsService", quick)
+        lasting = {"PostCommandsContinuously": Continuous()}
+        return Binding(add, self, "hefu.accounts.v1.AccountsService", quick, lasting)
 
     async def OpenAccount(
         self, request: pb.OpenAccountRequest, context: "Context"
@@ -227,6 +229,11 @@ class AccountsApi(accounts_pb2_grpc.AccountsServiceServicer):
         items = commands.items_of(asked, commands.links_of(request.commands))
         results, position = await self._bulk(asked, items, is_preview=request.validate_only)
         return pb.PostCommandsResponse(results=results, position=position)
+
+    def PostCommandsContinuously(
+        self, request_iterator: object, context: "Context"
+    ) -> AsyncIterator[pb.PostCommandsContinuouslyResponse]:
+        raise AssertionError("the edge serves each message of it as a PostCommands")
 
     async def PlaceHold(
         self, request: pb.PlaceHoldRequest, context: "Context"

@@ -28,6 +28,7 @@ POLICY: Policy = {
     "AccountsService/GiveQuote": frozenset({_PAYMENTS}),
     # What a wallet or an operator may not do singly is refused inside a bulk call too.
     "AccountsService/PostCommands": _READERS,
+    "AccountsService/PostCommandsContinuously": _READERS,
     "AccountsService/OpenWindow": _WINDOWS,
     "AccountsService/SealWindow": _WINDOWS,
     "AccountsService/CloseWindow": _WINDOWS,

@@ -2,10 +2,11 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import grpc
 import pytest
@@ -14,6 +15,7 @@ from hefu.accounts.v1 import accounts_pb2 as pb
 from hefu.accounts.v1 import accounts_pb2_grpc, events_pb2
 from hefu.type.v1.money_pb2 import Money
 from libs.authority import Identity, establish
+from libs.client.accounts import AccountsClient
 from libs.grpc_client import open_channel
 from libs.ids import new_id
 from services.accounts.domain.sharding import hashed
@@ -21,6 +23,8 @@ from tests.servers import EventStoreServer, NatsServer, Server, free_port, ident
 
 if TYPE_CHECKING:
     from hefu.accounts.v1.accounts_pb2_grpc import AccountsServiceAsyncStub
+
+Send: TypeAlias = Callable[[pb.Command], Awaitable[pb.CommandResult]]
 
 FUNDS = 1_000_000
 CALLERS = 8
@@ -82,6 +86,15 @@ async def _stub(accounts: Accounts, run_dir: Path) -> AsyncIterator["AccountsSer
     address = f"localhost:{accounts.port}"
     async with open_channel(address, run_dir / "identities" / "payments") as channel:
         yield accounts_pb2_grpc.AccountsServiceStub(channel)
+
+
+@asynccontextmanager
+async def _client(accounts: Accounts, run_dir: Path) -> AsyncIterator[AccountsClient]:
+    address = f"localhost:{accounts.port}"
+    async with open_channel(address, run_dir / "identities" / "payments") as channel:
+        client = AccountsClient(channel)
+        yield client
+        await client.close()
 
 
 def _czk(minor: int) -> Money:
@@ -157,18 +170,20 @@ async def test_no_acknowledged_entry_is_lost_or_doubled_by_kills(
     acknowledged: list[tuple[pb.Command, pb.CommandResult]] = []
     is_over = False
 
-    async def caller(stub: "AccountsServiceAsyncStub", payer: str, payee: str) -> None:
+    async def caller(send: Send, payer: str, payee: str) -> None:
         while not is_over:
             command = _transfer(payer, payee, 7)
-            acknowledged.append((command, await _sent(stub, command)))
+            acknowledged.append((command, await send(command)))
             posted.set()
 
     try:
-        async with _stub(accounts, run_dir) as stub:
+        async with _stub(accounts, run_dir) as stub, _client(accounts, run_dir) as client:
             payer, payee = await _two_accounts(stub)
             async with asyncio.TaskGroup() as calling:
-                for _ in range(CALLERS):
-                    calling.create_task(caller(stub, payer, payee))
+                # By calls of their own, and together on the one that lasts.
+                for send in (partial(_sent, stub), client.submit):
+                    for _ in range(CALLERS):
+                        calling.create_task(caller(send, payer, payee))
                 for _ in range(KILLS):
                     for _ in range(10):
                         posted.clear()
