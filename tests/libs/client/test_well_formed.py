@@ -7,6 +7,7 @@ import pytest
 from hefu.accounts.v1 import accounts_pb2 as pb
 from hefu.accounts.v1 import events_pb2
 from libs.client.accounts import are_well_formed
+from libs.ids import new_id
 from libs.money import MINOR_MAX, Money
 from libs.validation import shape_violations
 from libs.wire import money_to_wire
