@@ -6,13 +6,14 @@ from services.accounts.calls import Call
 from services.accounts.codec.entry_bytes import encode_entry
 from services.accounts.domain.book import Book
 from services.accounts.domain.commands import Linked
-from services.accounts.domain.entries import Entry
+from services.accounts.domain.entries import Entry, WindowClosed, WindowOpened, WindowSealed
 from services.accounts.domain.groups import bytes_of
 from services.accounts.domain.pages import ENTRIES_MAX, PAGE_BYTES_MAX
 from services.accounts.domain.recalling import Once, once_of
 
 # What an entry takes on a page beside its own bytes: tag and length.
 FIELD_BYTES = 4
+_OF_WINDOWS = (WindowOpened, WindowSealed, WindowClosed)
 
 
 @dataclass(slots=True)
@@ -24,6 +25,8 @@ class Draft:
     once: list[Once] = field(default_factory=list)
     size: int = 0
     complete: list[Call] = field(default_factory=list)
+    # Whether an entry stands in a bank's window, or says something of one.
+    is_of_windows: bool = False
 
     @property
     def is_full(self) -> bool:
@@ -38,6 +41,8 @@ class Draft:
     def add(self, entry: Entry, book: Book) -> None:
         ordinal = len(self.encoded)
         book.evolve(entry, ordinal)
+        if entry.obligation is not None or isinstance(entry.fact, _OF_WINDOWS):
+            self.is_of_windows = True
         encoded = encode_entry(entry, ordinal)
         self.encoded.append(encoded)
         self.once += once_of(entry, ordinal)

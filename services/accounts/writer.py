@@ -20,6 +20,8 @@ from libs.failure import StartFailed
 from services.accounts.calls import Call
 from services.accounts.codec.pages import (
     JOURNAL,
+    OF_NO_WINDOW,
+    OF_WINDOWS,
     PAGE_TYPE,
     encode_page,
 )
@@ -362,7 +364,8 @@ class Writer:
             number, self.head_hash, book.page_us, draft.business_date, draft.encoded
         )
         id_ = uuid5(_PAGE_IDS, f"{self._journal}\x00{number}\x00{page_hash.hex()}")
-        event = NewEvent(id_, PAGE_TYPE, data, {"actor": "accounts"}, is_json=False)
+        metadata = OF_WINDOWS if draft.is_of_windows else OF_NO_WINDOW
+        event = NewEvent(id_, PAGE_TYPE, data, metadata, is_json=False)
         store_position = await self._append(event, number)
         self.position, self.head_hash = number, page_hash
         self._positions[number] = store_position

@@ -21,6 +21,7 @@ from services.settlement.api.link import BankLinkApi
 from services.settlement.api.service import SettlementApi, Wakes
 from services.settlement.clients.accounts import Accounts
 from services.settlement.clients.bank_link import BankLink
+from services.settlement.codec.heard import may_hold_movements
 from services.settlement.correspondence import Correspondence
 from services.settlement.cutting_off import CuttingOff, Opening
 from services.settlement.domain import bank_transfer, cut_off, partner, settlement
@@ -157,6 +158,7 @@ def build(on: Outside, *, transfers_at_once: int = 2_048, watch_every_s: float =
         bus=on.bus,
         database=database,
         react=Mirroring(aggregates, on.accounts, waking.wake_bank).react,
+        concerns=may_hold_movements,
     )
     relay = Relay("settlement", TOLD, store, on.bus)
     api = SettlementApi(

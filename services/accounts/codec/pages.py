@@ -1,6 +1,6 @@
 """Pages and snapshots between their stored bytes and ours. Hashes are over the stored bytes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from hefu.accounts.v1 import events_pb2 as pb
 from libs.merkle import root_over
@@ -13,6 +13,10 @@ from services.accounts.domain.pages import seal, verified_hash
 # These names are storage.
 PAGE_TYPE = "hefu.accounts.v1.PageWritten"
 SNAPSHOT_TYPE = "hefu.accounts.v1.SnapshotTaken"
+# Beside a page: whether any of its entries is in a bank's window, or of one. Who follows banks need
+# not read a page that says there is none; earlier pages say nothing.
+OF_WINDOWS: Mapping[str, str] = {"actor": "accounts"}
+OF_NO_WINDOW: Mapping[str, str] = {"actor": "accounts", "windows": "none"}
 JOURNAL = "journal-0"
 SNAPSHOTS = "journal_snapshot-0"
 _ENTRIES_TAG = b"\x2a"  # field 5, length-delimited

@@ -7,7 +7,9 @@ from typing import TypeAlias
 import orjson
 
 from hefu.accounts.v1 import events_pb2 as journal
+from libs.bus import Message
 from libs.event_store import StoredEvent
+from libs.hearing import headings_of
 from libs.money import Money
 from services.settlement.domain.statement import Favour
 
@@ -15,6 +17,10 @@ _FAVOURS = {journal.FAVOUR_OURS: Favour.OURS, journal.FAVOUR_BANK: Favour.BANK}
 # Facts of ours that say: this movement stands on the bank's side of the journal.
 MIRROR, BOOKED = "mirror", "booked"
 _BANK_SIDE = (f"/{MIRROR}", f"/{BOOKED}")
+_BANK_SIDE_BYTES = tuple(side.encode() for side in _BANK_SIDE)
+# What the journal writes beside a page none of whose entries is in a window, or of one.
+_WINDOWS, _NONE = "windows", "none"
+_WINDOWS_NONE = f'"{_WINDOWS}":"{_NONE}"'.encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +79,18 @@ def page_of(stored: StoredEvent) -> Page | None:
     """The page, where the event is one."""
     if not stored.type.endswith(".PageWritten"):
         return None
+    if stored.metadata.get(_WINDOWS) == _NONE and not any(
+        side in stored.data for side in _BANK_SIDE_BYTES
+    ):
+        # Most pages: none of it is read. A page's number is its revision.
+        return Page(stored.revision, ())
     page = journal.PageWritten.FromString(stored.data)
     return Page(page.page_number, tuple(_facts(page)))
+
+
+def may_hold_movements(message: Message) -> bool:
+    """Whether a page is worth reading for them: it says where it holds none."""
+    return _WINDOWS_NONE not in headings_of(message).metadata
 
 
 def _facts(page: journal.PageWritten) -> Iterator[Fact]:

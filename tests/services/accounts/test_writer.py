@@ -15,14 +15,25 @@ from services.accounts.codec.pages import (
     decode_page,
     encode_page,
 )
-from services.accounts.domain.commands import Command, OpenAccount
+from services.accounts.domain.commands import Command, OpenAccount, OpenWindow, SealWindow
 from services.accounts.domain.entries import HoldExpired, Page
-from services.accounts.domain.kinds import Kind
+from services.accounts.domain.kinds import Direction, Kind
 from services.accounts.domain.pages import ENTRIES_MAX, NO_HASH
 from services.accounts.domain.refusals import Refused
 from services.accounts.recovery import recover
 from services.accounts.writer import JournalTaken
-from tests.services.accounts.desk import CZK, OPERATOR, PAYMENTS, Desk, credit, debit
+from tests.services.accounts.desk import (
+    BANK,
+    CZK,
+    OPERATOR,
+    PAYMENTS,
+    SETTLEMENT,
+    Desk,
+    banks,
+    clearing,
+    credit,
+    debit,
+)
 from tests.services.accounts.journals import Now, Running, Through, UnsureStore, running
 
 
@@ -91,6 +102,30 @@ async def test_a_large_call_spans_pages_and_answers_in_order() -> None:
     assert max([len(stored.data) async for stored in store.read(JOURNAL)]) <= 700 * 1_024
     ids = [answer.entry.command_id for answer in answers if answer.entry]
     assert ids == [command.account_id for command in opens]
+
+
+async def test_a_page_says_where_nothing_on_it_is_of_a_window() -> None:
+    store, desk = MemoryStore(), Desk()
+    window, following = desk.id(), desk.id()
+    async with running(store) as journal:
+        wallet, other = await _funded(journal, desk, 100), await _funded(journal, desk, 0)
+        before = journal.writer.position
+        plain = desk.transferring(debit(wallet, 1), credit(other, 1), fact_key="p/credit")
+        into_window = desk.transferring(
+            debit(wallet, 2), clearing(Direction.CREDIT, 2), obligation=banks(2)
+        )
+        for caller, command in (
+            (PAYMENTS, plain),
+            (SETTLEMENT, OpenWindow(window, BANK, CZK)),
+            (PAYMENTS, into_window),
+            (SETTLEMENT, SealWindow(following, window)),
+            (PAYMENTS, desk.placing(wallet, 1)),
+        ):
+            (answer,) = await journal.writer.submit(caller, [command])
+            assert answer.refusal is None
+
+    said = [stored.metadata.get("windows") async for stored in store.read(JOURNAL, before + 1)]
+    assert said == ["none", None, None, None, "none"]
 
 
 async def test_fifty_callers_race_six_holds_of_1000_on_5000_and_five_succeed() -> None:

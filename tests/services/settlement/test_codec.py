@@ -1,14 +1,26 @@
 """Events as stored: protobuf reads what we write, and every version ever written is still read."""
 
 from pathlib import Path
+from uuid import uuid4
 
 import orjson
 import pytest
 from google.protobuf import json_format
 from google.protobuf.message_factory import GetMessageClass
 
+from hefu.accounts.v1 import events_pb2 as journal
 from hefu.settlement.v1 import events_pb2
+from libs.event_store import StoredEvent
+from libs.hearing import to_message
 from libs.money import Money
+from services.settlement.codec.heard import (
+    OnBankSide,
+    Page,
+    Seal,
+    Window,
+    may_hold_movements,
+    page_of,
+)
 from services.settlement.codec.own import EventUnknown, everything
 from services.settlement.domain import (
     bank_transfer,
@@ -149,3 +161,44 @@ def test_absent_fields_are_the_most_cautious_capability() -> None:
     assert event.capability == partner.Capability()
     assert event.capability.schedule_s == (60, 600, 3_600)
     assert event.capability.batch_size == 1
+
+
+def stored_page(entry: journal.Entry, metadata: dict[str, str]) -> StoredEvent:
+    data = journal.PageWritten(page_number=7, entries=[entry]).SerializeToString()
+    type_ = "hefu.accounts.v1.PageWritten"
+    return StoredEvent(uuid4(), type_, data, metadata, "journal-0", 7, 77, 1, is_json=False)
+
+
+PLAIN = journal.Entry(transfer_posted=journal.TransferPosted(fact_key="p/credit"))
+MIRRORED = journal.Entry(transfer_posted=journal.TransferPosted(fact_key="p/mirror"))
+SEALED = journal.Entry(window_sealed=journal.WindowSealed(window_id="w", next_window_id="x"))
+OF_NO_WINDOW = {"actor": "accounts", "windows": "none"}
+
+
+@pytest.mark.parametrize("metadata", [{}, {"actor": "accounts"}, OF_NO_WINDOW])
+def test_what_the_mirror_followed_is_heard_whatever_the_page_says(
+    metadata: dict[str, str],
+) -> None:
+    assert page_of(stored_page(MIRRORED, metadata)) == Page(7, (OnBankSide("p"),))
+    assert page_of(stored_page(PLAIN, metadata)) == Page(7, ())
+
+
+def test_windows_are_heard_unless_the_page_says_that_there_is_none() -> None:
+    facts = (Seal("w", "", "", "x", 0, 0, 0), Window("x", "", ""))
+    assert page_of(stored_page(SEALED, {"actor": "accounts"})) == Page(7, facts)
+    assert page_of(stored_page(SEALED, OF_NO_WINDOW)) == Page(7, ())
+
+
+@pytest.mark.parametrize(
+    ("metadata", "may_hold"),
+    [
+        ({}, True),
+        ({"actor": "accounts"}, True),
+        ({"actor": '"windows":"none"'}, True),
+        (OF_NO_WINDOW, False),
+    ],
+)
+def test_a_page_of_no_window_holds_no_movement(metadata: dict[str, str], *, may_hold: bool) -> None:
+    page = stored_page(PLAIN, metadata)
+
+    assert may_hold_movements(to_message("accounts", page, 0, 0)) is may_hold
