@@ -25,6 +25,8 @@ PORT_OFFSET ?=
 KEEP ?=
 # 1 plays what is valid of a file that has malformed lines.
 SKIP_INVALID ?=
+# So many processes share the quick tests, a file at a time; 0: the one that was asked.
+JOBS ?= 2
 
 .PHONY: help
 help: ## List every target in one line each
@@ -92,8 +94,8 @@ proto-baseline: $(READY) ## Take today's contracts as what must not be broken
 	@$(BIN)/python protos/build.py image --bare $(BASELINE)
 
 .PHONY: test
-test: protos ## Run the tests (ARGS= goes to pytest)
-	@$(BIN)/pytest $(ARGS)
+test: protos ## Run the quick tests (ARGS= goes to pytest, JOBS= processes share them)
+	@$(BIN)/pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 .PHONY: test-full
 test-full: protos ## Run the long tests too: kills, faults, whole days

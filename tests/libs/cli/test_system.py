@@ -24,7 +24,8 @@ def test_status_of_nothing_says_how_to_start_it(tmp_path: Path) -> None:
     result = RUNNER.invoke(app, ["status", "--run-dir", str(tmp_path)])
 
     assert result.exit_code == EXIT_NOT_RUNNING
-    assert "hefu up" in result.output
+    # A long path moves the end of the line.
+    assert "hefu up" in " ".join(result.output.split())
 
 
 def test_status_of_nothing_is_json_too(tmp_path: Path) -> None:
