@@ -23,7 +23,7 @@ from libs.event_store import (
     OutcomeUnknown,
     WrongVersion,
 )
-from libs.ids import named_in, new_id
+from libs.ids import id_beside, is_uuid7, named_in, new_id
 
 C = TypeVar("C")
 S = TypeVar("S")
@@ -484,7 +484,12 @@ def _decided(attempts: Mapping[int, _Attempt[S, E]]) -> Sequence[Decided[S, E]]:
 
 
 def _event_id(stream: str, key: str, ordinal: int, type_: str, data: bytes) -> UUID:
-    # The store compares ids only; the digest makes other data under the same command another event.
+    # The store compares ids only; the data makes other data under the same command another event.
+    of_stream = stream.partition("-")[2]
+    if is_uuid7(of_stream):
+        return id_beside(
+            of_stream, f"{stream}\x00{key}\x00{ordinal}\x00{type_}\x00".encode() + data
+        )
     digest = hashlib.sha256(data).hexdigest()
     return named_in(_EVENT_IDS, f"{stream}\x00{key}\x00{ordinal}\x00{type_}\x00{digest}")
 

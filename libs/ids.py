@@ -9,6 +9,8 @@ from uuid_utils.compat import uuid5, uuid7
 _NO_TIME_MS = 0
 _CANONICAL = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 _TIMELESS = "00000000-0000-"
+_TAIL_BYTES = 10
+_VARIANTS = "89ab"
 
 
 def new_id() -> UUID:
@@ -37,6 +39,14 @@ def derived_id(parent: UUID | str, purpose: str, ordinal: int = 0) -> UUID:
     return _uuid7(time_ms(origin), origin.bytes, purpose, ordinal)
 
 
+def derived_text(parent: str, purpose: str, ordinal: int = 0) -> str:
+    """The same as text, of a parent in its canonical form, at a third of the price."""
+    origin = bytes.fromhex(parent.replace("-", ""))
+    tail = _digest(origin, purpose, ordinal)[:_TAIL_BYTES].hex()
+    variant = _VARIANTS[int(tail[4], 16) & 0x3]
+    return f"{parent[:14]}7{tail[1:4]}-{variant}{tail[5:8]}-{tail[8:]}"
+
+
 def named_id(*names: str, at_ms: int = _NO_TIME_MS) -> UUID:
     """The id of a thing known by its names alone: no time inside unless given."""
     return _uuid7(at_ms, b"", "\x00".join(names), 0)
@@ -47,16 +57,30 @@ def named_in(namespace: UUID, name: str) -> UUID:
     return uuid5(namespace, name)
 
 
+def id_beside(neighbour: str, content: bytes) -> UUID:
+    """The id of a content: a UUIDv7 in the time of another, the rest from SHA-256.
+
+    Where ids are kept in order, what comes together lies together then, and is written together.
+    """
+    at_ms = int(neighbour[:8] + neighbour[9:13], 16)
+    return _in_layout(at_ms, hashlib.sha256(content).digest())
+
+
 def account_id_of(owner: str, kind: str, currency: str, ordinal: int = 0) -> UUID:
     """A system account by name, the same in every service: `("bank:CD", "BANK_MIRROR", "CZK")`."""
     return named_id("account", owner, kind, currency, str(ordinal))
 
 
 def _uuid7(at_ms: int, parent: bytes, purpose: str, ordinal: int) -> UUID:
-    digest = hashlib.sha256(
-        parent + b"\x00" + purpose.encode() + b"\x00" + str(ordinal).encode()
-    ).digest()
-    tail = int.from_bytes(digest[:10], "big")
+    return _in_layout(at_ms, _digest(parent, purpose, ordinal))
+
+
+def _digest(parent: bytes, purpose: str, ordinal: int) -> bytes:
+    return hashlib.sha256(b"%b\x00%b\x00%d" % (parent, purpose.encode(), ordinal)).digest()
+
+
+def _in_layout(at_ms: int, digest: bytes) -> UUID:
+    tail = int.from_bytes(digest[:_TAIL_BYTES], "big")
     layout = (at_ms & (1 << 48) - 1) << 80 | tail
     layout = layout & ~(0xF << 76) | 7 << 76
     return UUID(int=layout & ~(0x3 << 62) | 0x2 << 62)
