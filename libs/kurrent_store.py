@@ -54,7 +54,9 @@ STALL_TIMEOUT_S = 10.0
 READ_ATTEMPTS_MAX = 4
 # Silence of a subscription after which the store is asked whether there is something to say.
 SILENCE_S = 5.0
+# Considered events from one word of progress to the next, as windows: each is a message of its own.
 CHECKPOINT_WINDOW = 100
+CHECKPOINT_WINDOWS = 10
 LOT_BYTES_MAX = 4 << 20
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -415,7 +417,7 @@ async def _subscribed(
             include_checkpoints=True,
             include_caught_up=True,
             window_size=CHECKPOINT_WINDOW,
-            checkpoint_interval_multiplier=1,
+            checkpoint_interval_multiplier=CHECKPOINT_WINDOWS,
             **_filter(prefixes),
         )
     seen = after

@@ -4,10 +4,11 @@ import json
 import re
 import unicodedata
 import uuid
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Final
 
 import grpc
+import orjson
 from google.protobuf import json_format, struct_pb2
 
 from services.eventstore import errors, requests
@@ -26,6 +27,7 @@ from services.eventstore.wire import identifier_from_text
 from services.eventstore.writer import Closing, Overloaded, Writer
 
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_.$:-]+")
+_COMPACT: Final = (",", ":")
 _NAME_PUNCTUATION = frozenset("_.$:-")
 _FORMATS: Final = {v2.SCHEMA_FORMAT_JSON: ("Json", IS_JSON), v2.SCHEMA_FORMAT_BYTES: ("Bytes", 0)}
 
@@ -169,16 +171,23 @@ def _event(stream: str, record: v2.AppendRecord) -> NewEvent:
             ) from None
     else:
         event_id = uuid.uuid4().bytes
-    properties = {key: _plain(value) for key, value in record.properties.items()}
+    told = record.properties
+    properties = {key: _plain(told[key]) for key in told}
     properties["$schema.name"] = name
     properties["$schema.format"] = format_name
-    metadata = json.dumps(properties, separators=(",", ":")).encode()
-    return NewEvent(stream, event_id, name, flags, record.data, metadata)
+    return NewEvent(stream, event_id, name, flags, record.data, _metadata(properties))
+
+
+def _metadata(properties: Mapping[str, object]) -> bytes:
+    metadata = orjson.dumps(properties)
+    # The escapes of what is beyond ASCII are part of what is stored.
+    return metadata if metadata.isascii() else json.dumps(properties, separators=_COMPACT).encode()
 
 
 def _plain(value: struct_pb2.Value) -> object:
-    if value.HasField("string_value"):
-        return value.string_value
+    text = value.string_value
+    if text or value.HasField("string_value"):
+        return text
     return json_format.MessageToDict(value)
 
 
