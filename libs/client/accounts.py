@@ -63,13 +63,14 @@ class AccountsClient:
         return await self._joiner.submit(command_bytes(command))
 
     async def submit_each(
-        self, commands: Sequence[pb.Command]
+        self, commands: Sequence[bytes]
     ) -> Sequence[pb.CommandResult | Exception]:
-        """What `submit` would answer or raise of each; whoever made them vouches for their shape.
+        """What `submit` would answer or raise of each, given as `command_bytes` makes them.
 
-        The service looks at it all the same: one that is malformed hurts only itself.
+        Whoever made them vouches for their shape. The service looks at it all the same: one that is
+        malformed hurts only itself.
         """
-        return await self._joiner.submit_each([command_bytes(each) for each in commands])
+        return await self._joiner.submit_each(commands)
 
     async def _posted(
         self, command: pb.Command, ids: Sequence[UUID | str] = (), amount: Money | None = None

@@ -14,6 +14,7 @@ from libs.wire_bytes import BYTES, message, number, text
 _AMOUNTS_KEPT: Final = 4_096
 # Tags: of a command in its request, and of what is in it, one within the other.
 _COMMAND, _TRANSFER, _LEG = "\x0a", "\x12", "\x12"
+_PURPOSE, _CORRELATION, _FACT = "\x1a", "\x22", "\x2a"
 _AMOUNT, _CURRENCY, _MINOR = "\x22", "\x0a", "\x10"
 # An id of 36 characters, the first field of what it names; a leg's direction, debit or credit.
 _ID, _DEBIT, _CREDIT = "\x0a\x24", "\x18\x01", "\x18\x02"
@@ -24,12 +25,22 @@ def command_bytes(command: pb.Command) -> bytes:
     return pb.PostCommandsRequest(commands=[command]).SerializeToString()
 
 
-def transfer_bytes(transfer_id: UUID, payer: UUID, payee: UUID, amount: Money) -> bytes:
-    """A transfer of one amount from one account to another."""
+def transfer_bytes(  # noqa: PLR0913 - the fields of a plain transfer
+    transfer_id: UUID | str,
+    payer: UUID | str,
+    payee: UUID | str,
+    amount: Money,
+    *,
+    purpose: str = "",
+    correlation_id: str = "",
+    fact_key: str = "",
+) -> bytes:
+    """A transfer of one amount from one account to another; ids in their canonical form."""
     field = _amount(amount.currency, amount.minor)
     debit = message(_LEG, f"{_ID}{payer}{_DEBIT}{field}")
     credit = message(_LEG, f"{_ID}{payee}{_CREDIT}{field}")
-    transfer = message(_TRANSFER, f"{_ID}{transfer_id}{debit}{credit}")
+    texts = text(_PURPOSE, purpose) + text(_CORRELATION, correlation_id) + text(_FACT, fact_key)
+    transfer = message(_TRANSFER, f"{_ID}{transfer_id}{debit}{credit}{texts}")
     return message(_COMMAND, transfer).encode(BYTES)
 
 

@@ -16,9 +16,10 @@ from hefu.settlement.v1 import settlement_pb2 as settlement_pb
 from hefu.settlement.v1 import settlement_pb2_grpc
 from libs.client.accounts import CALL_S, AccountsClient
 from libs.client.calls import check_shape, patiently
+from libs.client.command_bytes import command_bytes, transfer_bytes
 from libs.client.errors import HefuError
 from libs.client.joining import Joiner
-from libs.ids import account_id_of
+from libs.ids import account_id_of, is_uuid7
 from libs.money import Money
 from libs.transient import Unavailable
 from libs.wire import money_to_wire
@@ -94,7 +95,7 @@ class GrpcAccounts(Accounts):
 
     async def post(self, posting: Posting) -> Posted | Refused:
         try:
-            result = await self._client.submit(_command_of(posting))
+            result = await self._client.submit(command_of(posting))
         except HefuError as error:
             return _refused_or_raise(error)
         return _outcome(result)
@@ -102,7 +103,7 @@ class GrpcAccounts(Accounts):
     async def post_each(
         self, postings: Sequence[Posting]
     ) -> Sequence[Posted | Refused | Exception]:
-        found = await self._client.submit_each([_command_of(each) for each in postings])
+        found = await self._client.submit_each([bytes_of(each) for each in postings])
         answers: list[Posted | Refused | Exception] = []
         for each in found:
             try:
@@ -210,7 +211,33 @@ def _refused(reason: str, description: str) -> Refused:
     return Refused(reason, description)
 
 
-def _command_of(posting: Posting) -> accounts_pb.Command:
+def bytes_of(posting: Posting) -> bytes:
+    """The command in its bytes; the most frequent one is put together by hand."""
+    match posting:
+        case Move(
+            transfer_id,
+            currency,
+            ((payer, minor),),
+            ((payee, credited),),
+            payment_id,
+            purpose,
+            fact_key,
+            "",
+        ) if minor == credited and is_uuid7(payer) and is_uuid7(payee):
+            return transfer_bytes(
+                transfer_id,
+                payer,
+                payee,
+                Money(currency, minor),
+                purpose=purpose,
+                correlation_id=payment_id,
+                fact_key=fact_key,
+            )
+        case _:
+            return command_bytes(command_of(posting))
+
+
+def command_of(posting: Posting) -> accounts_pb.Command:
     match posting:
         case Hold():
             return accounts_pb.Command(

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TypeAlias, assert_never
 
-from libs.ids import account_id_of, derived_id
+from libs.ids import account_id_of, derived_text
 from libs.money import Money
 from services.payments.domain.lifecycle import Begun
 from services.payments.domain.terms import MerchantPayment, Payout, WalletTransfer
@@ -162,4 +162,4 @@ def bank_account(bank_id: str, kind: str, payment: Begun) -> str:
 
 
 def step_id(payment: Begun, purpose: str, ordinal: int = 0) -> str:
-    return str(derived_id(payment.payment_id, purpose, ordinal))
+    return derived_text(payment.payment_id, purpose, ordinal)

@@ -4,10 +4,11 @@ What the bank says may be heard before our own record of the step it answers. Th
 still made, by running the step again under its id, and both end up told.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TypeAlias, assert_never
 
+from libs.replacing import replace
 from services.payments.domain.refunds import RefundPart, RefundStage
 from services.payments.domain.terms import Payout, Terms, TopUp
 

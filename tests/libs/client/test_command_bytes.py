@@ -27,6 +27,17 @@ def test_a_transfer_by_hand_is_the_same_bytes(minor: int) -> None:
     assert transfer_bytes(*terms) == command_bytes(transfer(*terms))
 
 
+def test_its_texts_are_in_it() -> None:
+    terms = new_id(), new_id(), new_id(), Money("CZK", 1)
+    payment_id, fact_key = str(new_id()), "útrata/1" * 20
+    command = transfer(*terms)
+    command.transfer.purpose = "platba"
+    command.transfer.correlation_id = payment_id
+    command.transfer.fact_key = fact_key
+    by_hand = transfer_bytes(*terms, purpose="platba", correlation_id=payment_id, fact_key=fact_key)
+    assert by_hand == command_bytes(command)
+
+
 def test_commands_one_after_the_other_are_a_request_of_all_of_them() -> None:
     commands = [
         transfer(new_id(), new_id(), new_id(), Money("CNY", 1)),
