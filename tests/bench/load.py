@@ -1,8 +1,8 @@
 """What the load is made of: wallets with money, and transfers as bytes ready to be sent."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 from uuid import UUID
 
@@ -19,6 +19,8 @@ BANK: Final = "AB"
 FUNDS: Final = 10**12
 _POST: Final = "/hefu.accounts.v1.AccountsService/PostTransfers"
 _CALL_S: Final = 60.0
+# Digits of an id that are counted up.
+_COUNTED: Final = 12
 
 Post = Callable[[bytes], Awaitable[pb.PostTransfersResponse]]
 
@@ -29,12 +31,23 @@ class Wallets:
 
     ids: Sequence[UUID]
     turn: int = 0
+    texts: list[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.texts = list(map(str, self.ids))
 
     def pair(self) -> tuple[UUID, UUID]:
         """The next payer and payee."""
         self.turn += 1
         count = len(self.ids)
         return self.ids[self.turn % count], self.ids[(self.turn + 1) % count]
+
+    def pairs(self, count: int) -> Iterator[tuple[str, str]]:
+        """So many of the next payers and payees, as text."""
+        texts, size = self.texts, len(self.texts)
+        first, self.turn = self.turn + 1, self.turn + count
+        for turn in range(first, first + count):
+            yield texts[turn % size], texts[(turn + 1) % size]
 
 
 async def opened(link: Connections, count: int) -> list[UUID]:
@@ -64,17 +77,19 @@ async def funded(link: Connections, as_payments: AccountsClient, count: int) -> 
 def request_of(wallets: Wallets, count: int) -> bytes:
     """A `PostTransfersRequest` of so many transfers of one haler.
 
-    Made by hand: the load generator shares the machine with what it measures.
+    Made by hand: the load generator shares the machine with what it measures. The ids are one
+    UUIDv7 and its followers, counted up in the last digits (RFC 9562, 6.2).
     """
     amount = '"\x07\n\x03CZK\x10\x01'
-    parts = []
-    for _ in range(count):
-        payer, payee = wallets.pair()
-        transfer = (
-            f"\n${new_id()}\x12{chr(len(amount) + 40)}\n${payer}\x18\x01{amount}"
-            f"\x12{chr(len(amount) + 40)}\n${payee}\x18\x02{amount}"
-        )
-        parts.append(f"\n{varint(len(transfer))}{transfer}")
+    leg = f"\x12{chr(len(amount) + 40)}\n$"
+    first = str(new_id())
+    moment, last = first[:-_COUNTED], int(first[-_COUNTED:], 16) % 16 ** (_COUNTED - 1)
+    size = varint(len(f"\n${first}") + 2 * (len(leg) + len(first) + 2 + len(amount)))
+    parts = [
+        f"\n{size}\n${moment}{last + n:0{_COUNTED}x}{leg}{payer}\x18\x01{amount}"
+        f"{leg}{payee}\x18\x02{amount}"
+        for n, (payer, payee) in enumerate(wallets.pairs(count))
+    ]
     return "".join(parts).encode(BYTES)
 
 
