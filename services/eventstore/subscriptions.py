@@ -1,6 +1,6 @@
 """Catch-up subscriptions: history in pages, one word that it is read, then what happens."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import grpc
@@ -70,6 +70,8 @@ class _AllSubscription:
             or read.presentation.resolve_links
             or (read.wanted is not None and read.wanted.pattern is not None)
         )
+        self._is_wanted = _judge_of(read.wanted)
+        self._may_want = self._is_wanted if self._takes_recent else _any
 
     async def run(self) -> None:
         is_told, has_considered = False, False
@@ -94,13 +96,6 @@ class _AllSubscription:
         most = every - self._since if every else _ALL
         self._cursor, passed = await self._tail.wait_beyond(self._cursor, self._may_want, most)
         self._since += passed
-
-    def _may_want(self, record: Record) -> bool:
-        return not self._takes_recent or self._is_wanted(record)
-
-    def _is_wanted(self, record: Record) -> bool:
-        wanted = self._wanted
-        return wanted is None or wanted.wants(_name(wanted, record.stream, record.type))
 
     async def _page(self) -> Page:
         if self._wanted is None:
@@ -142,8 +137,18 @@ class _AllSubscription:
         await self._context.write(checkpoint_message(self._cursor))
 
 
-def _name(wanted: Filter, stream: str, event_type: str) -> str:
-    return stream if wanted.is_by_stream else event_type
+def _any(_: Record) -> bool:
+    return True
+
+
+def _judge_of(wanted: Filter | None) -> Callable[[Record], bool]:
+    """Whether a record is wanted; made once, as it is asked by each subscription of each record."""
+    if wanted is None:
+        return _any
+    prefixes = wanted.prefixes
+    if wanted.pattern is None and wanted.is_by_stream:
+        return lambda record: record.stream.startswith(prefixes)
+    return lambda record: wanted.wants(record.stream if wanted.is_by_stream else record.type)
 
 
 class _StreamSubscription:

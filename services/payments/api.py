@@ -4,7 +4,6 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import aclosing, contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 from hefu.payments.v1 import payments_pb2 as pb
@@ -204,30 +203,33 @@ class PaymentsApi(payments_pb2_grpc.PaymentsServiceServicer):
         if request.without_requests:
             left_out |= {REQUESTED}
         found = [
-            await self._change(stored, id_)
+            await self._change(stored, name, id_)
             for stored in events
-            if _name(stored) not in left_out
+            if (name := _name(stored)) not in left_out
             and ((id_ := stored.stream.removeprefix(projections.PREFIX)) in wanted or not wanted)
         ]
         return [change for change in found if change is not None]
 
-    async def _change(self, stored: StoredEvent, id_: str) -> pb.PaymentChange | None:
+    async def _change(self, stored: StoredEvent, name: str, id_: str) -> pb.PaymentChange | None:
         known = await self._streams.load(id_)
         state, revision = known.state, known.revision
         if revision < stored.revision:
             # The store told us before the append that wrote it was answered.
-            state, revision = await self._read(stored.stream), stored.revision
+            state, revision = await self._after(state, revision, stored), stored.revision
         if isinstance(state, Absent) or not _may_see(state.caller):
             return None
-        view = view_of(state)
-        if revision == stored.revision:
-            view = replace(view, change_us=stored.recorded_us)
-        return pb.PaymentChange(
-            payment=view_to_wire(view), event=_name(stored), position=stored.position
-        )
+        view = view_of(state, stored.recorded_us if revision == stored.revision else 0)
+        return pb.PaymentChange(payment=view_to_wire(view), event=name, position=stored.position)
 
-    async def _read(self, stream: str) -> Payment:
-        events = [codec.decode(e.type, e.data) async for e in self._store.read(stream)]
+    async def _after(self, state: Payment, revision: int, stored: StoredEvent) -> Payment:
+        """The payment after an event that lies behind what we know of it."""
+        if revision == stored.revision - 1:
+            return payment.evolve(state, codec.decode(stored.type, stored.data))
+        events = [
+            codec.decode(e.type, e.data)
+            async for e in self._store.read(stored.stream)
+            if e.revision <= stored.revision
+        ]
         return payment.fold(payment.initial, events)
 
     async def _create_each(

@@ -58,7 +58,7 @@ _STATUS = {
 }
 
 
-def view_of(payment: Begun) -> View:
+def view_of(payment: Begun, change_us: int = 0) -> View:
     status, trouble = status_of(payment), payment.failure or payment.stuck
     return View(
         payment.payment_id,
@@ -74,6 +74,7 @@ def view_of(payment: Begun) -> View:
         payment.settlement_id,
         payment.refunded_minor,
         payment.request_ms,
+        change_us,
     )
 
 
