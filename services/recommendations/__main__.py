@@ -66,7 +66,7 @@ ROWS_WITHIN_S = 10.0
 # interpreter's own 5 ms are a quarter of what an answer may take.
 SWITCH_S = 0.001
 # Proposals kept in memory, some 30 kB each: few are asked for again.
-PROPOSALS_KEPT = 5_000
+PROPOSALS_KEPT = 500
 
 
 @dataclass(frozen=True, slots=True)

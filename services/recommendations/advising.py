@@ -1,7 +1,7 @@
 """Advice, always in this order: eligible, constructed or ranked, explained, logged, answered."""
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Final, TypeAlias
@@ -12,7 +12,7 @@ from libs.decider import Cause, FieldViolation, Rejected, Streams, Transacted
 from libs.projection import Projection
 from libs.read_model import Database
 from libs.suitability import InvestorClass, highest_level
-from services.recommendations import known_facts, queries
+from services.recommendations import known_facts, known_funds, queries
 from services.recommendations.asking import AskedList, AskedPortfolio, Reason
 from services.recommendations.domain import investor as who
 from services.recommendations.domain import proposal as what
@@ -26,18 +26,20 @@ from services.recommendations.domain.eligibility import (
     judge,
     whole_refusal,
 )
-from services.recommendations.domain.features import (
+from services.recommendations.domain.facts import (
     DAY_US,
-    FEATURE_SET,
     Fact,
     Features,
     bought_since,
-    digest,
-    investor_features,
     known,
-    pair_features,
     planned,
     shares_of,
+)
+from services.recommendations.domain.features import (
+    FEATURE_SET,
+    digest,
+    investor_features,
+    pair_features,
 )
 from services.recommendations.domain.proposal import (
     Candidate,
@@ -104,6 +106,11 @@ class Known:
         return self.investor.preferences.horizon_months * DAYS_OF_MONTH
 
 
+def anybodys(_: who.Investor) -> bool:
+    """Whoever asks may."""
+    return True
+
+
 @dataclass
 class Advice:
     """Lists of funds; and what lists and portfolios have in common."""
@@ -134,13 +141,20 @@ class Advice:
         finally:
             self._under_way -= 1
 
-    async def list_funds(self, asked: AskedList) -> Issuing:
-        """Funds ranked for an investor. Raises `Rejected`: then nothing is recorded."""
-        with self.at_work():
-            return await self._list_funds(asked)
+    async def list_funds(
+        self, asked: AskedList, is_theirs: Callable[[who.Investor], bool] = anybodys
+    ) -> Issuing:
+        """Funds ranked for an investor. Raises `Rejected`: then nothing is recorded.
 
-    async def _list_funds(self, asked: AskedList) -> Issuing:
-        about = await self.known(asked.investor_id)
+        `is_theirs`: whether who asks may ask about the investor.
+        """
+        with self.at_work():
+            return await self._list_funds(asked, is_theirs)
+
+    async def _list_funds(
+        self, asked: AskedList, is_theirs: Callable[[who.Investor], bool]
+    ) -> Issuing:
+        about = await self.known(asked.investor_id, is_theirs)
         amount = asked.amount
         judged = judge(
             about.catalogue,
@@ -178,22 +192,25 @@ class Advice:
             self._shadow(about, question, judged.eligible, rules, done)
         return done
 
-    async def known(self, investor_id: str) -> Known:
+    async def known(
+        self, investor_id: str, is_theirs: Callable[[who.Investor], bool] = anybodys
+    ) -> Known:
         """Raises `Rejected` where there can be no advice for this investor."""
-        loaded = await self.investors.load(investor_id)
-        now_us = self.clock()
-        if isinstance(loaded.state, who.Unknown):
+        now_us, catalogue = self.clock(), self.shelf.catalogue
+        upto = known_facts.Upto(
+            self.own.position, self.shelf.funds_position, self.payments.position, now_us
+        )
+        # The store and the rows are asked at once: neither needs what the other says.
+        loaded, (facts, moves) = await asyncio.gather(
+            self.investors.load(investor_id), self.shelf.facts_of(investor_id, upto, catalogue)
+        )
+        if isinstance(loaded.state, who.Unknown) or not is_theirs(loaded.state):
             raise Rejected(Reason.INVESTOR_NOT_FOUND)
         if refusal := whole_refusal(loaded.state, now_us):
             raise Rejected(Reason[refusal])
         found = who.class_at(loaded.state, now_us)
         if found is None:
             raise AssertionError("an investor without a class was refused before")
-        upto = known_facts.Upto(
-            self.own.position, self.shelf.funds_position, self.payments.position, now_us
-        )
-        catalogue = self.shelf.catalogue
-        facts = await self.database.read(lambda c: known_facts.facts_of(c, investor_id, upto))
         shares = shares_of(known(facts, now_us))
         prices, levels = _prices(catalogue, {fact.fund_code for fact in facts})
         values = {code: count * prices.get(code, 0) // 10_000 for code, count in shares.items()}
@@ -201,8 +218,7 @@ class Advice:
             {code: value for code, value in values.items() if value > 0},
             bought_since(facts, now_us - now_us % DAY_US),
         )
-        features = investor_features(facts, now_us, prices, levels)
-        moves = await self.shelf.moves_of(sorted(held.value_minor), catalogue)
+        features = investor_features(facts, now_us, prices, levels, moves)
         return Known(
             loaded.state,
             loaded.revision,
@@ -386,7 +402,7 @@ def _prices(catalogue: Catalogue, codes: set[str]) -> tuple[Mapping[str, int], M
     """Minor units of ten thousand shares, and levels, of the funds an investor has to do with."""
     funds = [fund for code in codes if (fund := catalogue.find(code)) is not None]
     prices = {
-        fund.code: known_facts.price_of_10k(fund.nav, fund.nav_scale, fund.share_scale)
+        fund.code: known_funds.price_of_10k(fund.nav, fund.nav_scale, fund.share_scale)
         for fund in funds
     }
     return prices, {fund.code: int(fund.level) for fund in funds}

@@ -4,7 +4,7 @@ from array import array
 from collections.abc import Mapping, Sequence
 
 from services.recommendations.construction.problem import Quotes
-from services.recommendations.domain.features import DAY_US
+from services.recommendations.domain.facts import DAY_US
 from services.recommendations.queries import date_of
 
 MILLION = 1_000_000

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, Select, func, select
 
 from libs.suitability import RiskLevel
 from services.recommendations.domain.catalogue import Catalogue, Fund
-from services.recommendations.domain.features import DAY_US
+from services.recommendations.domain.facts import DAY_US
 from services.recommendations.rows import funds as f
 from services.recommendations.rows import own as o
 
@@ -104,7 +104,7 @@ def _fund(row: Row[Any], told: Row[Any] | None, behind: int) -> Fund:
         is_open=row.status == "FUND_STATUS_OPEN",
         has_calendar=bool(dealing.get("calendars")),
         is_liquidating=row.status == "FUND_STATUS_CLOSED",
-        is_gated=row.status == "FUND_STATUS_PAUSED_OUT",
+        is_gated=row.status == f.GATED,
         first_minor=int(limits.get("first_minor", 0)),
         top_up_minor=int(limits.get("top_up_minor", 0)),
         daily_minor=int(limits.get("daily_minor", 0)),

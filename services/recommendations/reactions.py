@@ -20,7 +20,7 @@ from libs.read_model import Database
 from libs.subject_keys import SubjectKeys
 from libs.suitability import InvestorClass
 from libs.transient import Unavailable, is_transient
-from services.recommendations import known_facts, watching
+from services.recommendations import known_funds, watching
 from services.recommendations.advising import InvestorStreams, ProposalStreams
 from services.recommendations.clients import Funds, Order, Refused
 from services.recommendations.codec import any_codec
@@ -210,7 +210,7 @@ class Ordering:
         shares = 0
         amount = Money(fund.currency, item.amount_minor) if item.amount_minor > 0 else None
         if amount is None:
-            price = known_facts.price_of_10k(fund.nav, fund.nav_scale, fund.share_scale)
+            price = known_funds.price_of_10k(fund.nav, fund.nav_scale, fund.share_scale)
             if price <= 0:
                 raise Unavailable(f"{item.fund_code} has no price yet")
             shares = -item.amount_minor * 10_000 // price

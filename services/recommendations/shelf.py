@@ -5,25 +5,29 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, TypeVar
 
 import structlog
+from sqlalchemy import Connection
 
 from libs.clock import Clock
 from libs.projection import Projection
 from libs.read_model import Database
 from libs.suitability import InvestorClass
-from services.recommendations import known_facts, queries
+from services.recommendations import known_facts, known_funds, queries
 from services.recommendations.construction.problem import Quotes
 from services.recommendations.construction.quoting import packed
 from services.recommendations.domain.catalogue import Catalogue
-from services.recommendations.domain.features import DAY_US, Features, fund_features
+from services.recommendations.domain.facts import DAY_US, Fact, Features, Kind
+from services.recommendations.domain.features import fund_features
 from services.recommendations.domain.ranking import Crowd, CrowdRanker, Ranker, neighbours_of
 from services.recommendations.domain.together import Moves
 from services.recommendations.ranking.diversifying import Diversifiers, widely_bought
 
 # Rankings beside the house's own, made anew for each catalogue: (catalogue, crowd) -> rankings.
 Loader: TypeAlias = Callable[[Catalogue, Crowd], Sequence[Ranker]]
+
+T = TypeVar("T")
 
 LOOK_EVERY_S: Final = 0.25
 CROWD_EVERY_S: Final = 60.0
@@ -34,9 +38,9 @@ HALF_LIFE_DAYS: Final = 90
 FEATURES_KEPT: Final = 20_000
 # Funds whose prices are kept in memory, about 12 kB each.
 QUOTES_KEPT: Final = 5_000
-# Funds whose moves are kept, about 12 kB each; and those that are read at once.
+# Funds whose moves are kept, about 12 kB each; and those that are read ahead at once.
 MOVES_KEPT: Final = 5_000
-MOVES_AT_ONCE: Final = 10
+AT_ONCE: Final = 10
 
 logger = structlog.get_logger()
 
@@ -72,8 +76,11 @@ class Shelf:
     marks: queries.Marks = field(default_factory=lambda: queries.Marks(-1, -1, -1))
     _day: int = -1
     diversifiers: Diversifiers = field(default_factory=Diversifiers, repr=False)
-    _features: dict[tuple[str, int], Features] = field(default_factory=dict, repr=False)
-    _moves: dict[tuple[str, int], Moves] = field(default_factory=dict, repr=False)
+    # By fund, and the position of the price they are as of.
+    _features: dict[str, tuple[int, Features]] = field(default_factory=dict, repr=False)
+    _moves: dict[str, tuple[int, Moves]] = field(default_factory=dict, repr=False)
+    # The catalogue whose prices were read ahead.
+    _read_for: Catalogue | None = field(default=None, repr=False)
     # What the diversifiers were made of: funds and the positions of their newest prices.
     _diverse: Sequence[tuple[str, int]] = field(default=(), repr=False)
     _quotes: dict[tuple[str, int, int, bool], Quotes] = field(default_factory=dict, repr=False)
@@ -85,8 +92,10 @@ class Shelf:
         counted_at_s = loop.time()
         while True:
             await self.refresh()
+            await self.read_ahead()
             if await asyncio.to_thread(self.has_news):
-                self._make_rankers()
+                async with self._turn:
+                    await self._put_up(self.catalogue, self.crowd)
             if loop.time() - counted_at_s >= CROWD_EVERY_S:
                 await self.count()
                 counted_at_s = loop.time()
@@ -108,23 +117,26 @@ class Shelf:
 
     async def _reload(self) -> None:
         now_us = self.clock()
-        self.marks, self.catalogue = await self.database.read(
+        marks, catalogue = await self.database.read(
             lambda c: (
                 queries.marks(c),
                 queries.catalogue(c, now_us, follows_market=self.follows_market),
             )
         )
-        if self.catalogue.funds:
+        await self._put_up(catalogue, self.crowd)
+        self.marks = marks
+        if catalogue.funds:
             self.has_funds.set()
-        self._make_rankers()
 
     async def count(self) -> None:
         """Count purchases anew: popularity by band, what is bought together, what moves how."""
         rows, carts = await self.database.read(
             lambda c: (queries.bought(c), queries.baskets(c, BASKET_ROWS_MAX))
         )
-        self.crowd = crowd_of(rows, carts, self.clock() // DAY_US)
-        self._make_rankers()
+        # A long count, which lists must not wait for.
+        crowd = await asyncio.to_thread(crowd_of, rows, carts, self.clock() // DAY_US)
+        async with self._turn:
+            await self._put_up(self.catalogue, crowd)
         await self._diversify()
 
     async def _diversify(self) -> None:
@@ -135,49 +147,68 @@ class Shelf:
         if made_of == self._diverse:
             return
         found: dict[str, Moves] = {}
-        for start in range(0, len(codes), MOVES_AT_ONCE):
-            found |= await self.moves_of(codes[start : start + MOVES_AT_ONCE], catalogue)
+        for start in range(0, len(codes), AT_ONCE):
+            found |= await self.moves_of(codes[start : start + AT_ONCE], catalogue)
         self.diversifiers = await asyncio.to_thread(Diversifiers.of, found)
         self._diverse = made_of
 
+    async def facts_of(
+        self, investor_id: str, upto: known_facts.Upto, catalogue: Catalogue
+    ) -> tuple[Sequence[Fact], Mapping[str, Moves]]:
+        """What is known of an investor, and how all moved that is or was held: read at once."""
+
+        def work(c: Connection) -> tuple[Sequence[Fact], Mapping[str, Moves]]:
+            facts = known_facts.facts_of(c, investor_id, upto)
+            codes = sorted({fact.fund_code for fact in facts if fact.kind == Kind.SHARES.value})
+            kept, missing = _sorted_out(self._moves, codes, catalogue)
+            return facts, {**kept, **self._moves_read(c, missing)}
+
+        return await self.database.read(work)
+
     async def moves_of(self, codes: Sequence[str], catalogue: Catalogue) -> Mapping[str, Moves]:
         """How funds moved up to their newest price in a catalogue; read once a price."""
-        wanted = [
-            (code, catalogue.funds[catalogue.index[code]].nav_position)
-            for code in codes
-            if code in catalogue.index
-        ]
-        kept = {key[0]: self._moves[key] for key in wanted if key in self._moves}
-        missing = {code: at for code, at in wanted if code not in kept}
+        kept, missing = _sorted_out(self._moves, codes, catalogue)
         if missing:
-            now_us = self.clock()
-            found = await self.database.read(lambda c: known_facts.moves_of(c, missing, now_us))
-            if len(self._moves) > MOVES_KEPT:
-                self._moves.clear()
-            self._moves |= {(code, at): found[code] for code, at in missing.items()}
-            kept |= found
+            kept |= await self.database.read(lambda c: self._moves_read(c, missing))
         return kept
+
+    def _moves_read(self, c: Connection, missing: Mapping[str, int]) -> Mapping[str, Moves]:
+        """On a thread of the database's: one step that others see whole."""
+        found = known_funds.moves_of(c, missing, self.clock()) if missing else {}
+        if len(self._moves) > MOVES_KEPT:
+            self._moves.clear()
+        self._moves |= {code: (at, found[code]) for code, at in missing.items()}
+        return found
 
     async def features_of(
         self, codes: Sequence[str], catalogue: Catalogue
     ) -> Mapping[str, Features]:
         """Features of funds as of their newest price in a catalogue; read once a price."""
-        wanted = [(code, catalogue.funds[catalogue.index[code]].nav_position) for code in codes]
-        kept = {key[0]: self._features[key] for key in wanted if key in self._features}
-        missing = [key for key in wanted if key[0] not in kept]
+        kept, missing = _sorted_out(self._features, codes, catalogue)
         if missing:
             now_us = self.clock()
             found = await self.database.read(
                 lambda c: {
-                    (code, at): fund_features(known_facts.fund_facts(c, code, at), now_us)
-                    for code, at in missing
+                    code: fund_features(known_funds.fund_facts(c, code, at), now_us)
+                    for code, at in missing.items()
                 }
             )
             if len(self._features) > FEATURES_KEPT:
                 self._features.clear()
-            self._features |= found
-            kept |= {code: features for (code, _), features in found.items()}
+            self._features |= {code: (missing[code], each) for code, each in found.items()}
+            kept |= found
         return kept
+
+    async def read_ahead(self) -> None:
+        """Some of the funds that were shown and have new prices: no list waits for those."""
+        catalogue = self.catalogue
+        if catalogue is self._read_for:
+            return
+        _, missing = _sorted_out(self._features, list(self._features), catalogue)
+        if missing:
+            await self.features_of(sorted(missing)[:AT_ONCE], catalogue)
+        else:
+            self._read_for = catalogue
 
     async def quotes_of(self, codes: Sequence[str], catalogue: Catalogue) -> Sequence[Quotes]:
         """Prices of funds, in the order of codes; read once a price."""
@@ -202,10 +233,32 @@ class Shelf:
         # Cleared meanwhile to make room: read what is left of it again.
         return await self.quotes_of(codes, catalogue)
 
-    def _make_rankers(self) -> None:
-        house = CrowdRanker(self.catalogue, self.crowd)
-        more = self.load(self.catalogue, self.crowd)
-        self.rankers = {ranker.version: ranker for ranker in (house, *more)}
+    async def _put_up(self, catalogue: Catalogue, crowd: Crowd) -> None:
+        """All at once, when the rankings of both are made."""
+        rankers = await asyncio.to_thread(self._rankers_of, catalogue, crowd)
+        self.catalogue, self.crowd, self.rankers = catalogue, crowd, rankers
+
+    def _rankers_of(self, catalogue: Catalogue, crowd: Crowd) -> Mapping[str, Ranker]:
+        house = CrowdRanker(catalogue, crowd)
+        return {ranker.version: ranker for ranker in (house, *self.load(catalogue, crowd))}
+
+
+def _sorted_out(
+    kept: Mapping[str, tuple[int, T]], codes: Sequence[str], catalogue: Catalogue
+) -> tuple[dict[str, T], dict[str, int]]:
+    """What is kept as of each fund's newest price; and positions of prices still to be read."""
+    found: dict[str, T] = {}
+    missing: dict[str, int] = {}
+    for code in codes:
+        place = catalogue.index.get(code)
+        if place is None:
+            continue
+        at, each = catalogue.funds[place].nav_position, kept.get(code)
+        if each is not None and each[0] == at:
+            found[code] = each[1]
+        else:
+            missing[code] = at
+    return found, missing
 
 
 def crowd_of(

@@ -8,7 +8,7 @@ import orjson
 from hefu.recommendations.v1 import recommendations_pb2 as pb
 from hefu.recommendations.v1 import recommendations_pb2_grpc
 from hefu.type.v1.suitability_pb2 import InvestorClass as InvestorClassPb
-from libs.auth import current_caller
+from libs.auth import Caller, current_caller
 from libs.clock import Clock
 from libs.decider import Cause, FieldViolation, Rejected, Transacted
 from libs.grpc_errors import Refused
@@ -230,11 +230,10 @@ class RecommendationsApi(recommendations_pb2_grpc.RecommendationsServiceServicer
         self, request: pb.ListRecommendationsRequest, _context: "Context"
     ) -> pb.ListRecommendationsResponse:
         amount = money_from_wire(request.amount) if request.HasField("amount") else None
-        caller = current_caller().name
-        await self._owned(request.investor_id)
-        done = await self._advice.list_funds(
-            AskedList(request.proposal_id, request.investor_id, caller, request.size, amount)
-        )
+        caller = current_caller()
+        id_ = request.investor_id
+        asked = AskedList(request.proposal_id, id_, caller.name, request.size, amount)
+        done = await self._advice.list_funds(asked, lambda found: _is_theirs(found, caller))
         return messages.answer_to_wire(pb.ListRecommendationsResponse, done)
 
     async def ProposePortfolio(
@@ -404,12 +403,7 @@ class RecommendationsApi(recommendations_pb2_grpc.RecommendationsServiceServicer
     async def _owned(self, id_: str) -> who.State:
         """An investor belongs to the wallet back end that registered it."""
         state = (await self._advice.investors.load(id_)).state
-        caller = current_caller()
-        if (
-            isinstance(state, who.Investor)
-            and caller.role != "operator"
-            and state.caller != caller.name
-        ):
+        if isinstance(state, who.Investor) and not _is_theirs(state, current_caller()):
             raise Rejected(who.Reason.INVESTOR_NOT_FOUND)
         return state
 
@@ -476,6 +470,10 @@ class RecommendationsApi(recommendations_pb2_grpc.RecommendationsServiceServicer
 
     def _shown(self, done: Done) -> pb.Investor:
         return messages.investor_to_wire(done.state, self._clock())
+
+
+def _is_theirs(found: who.Investor, caller: Caller) -> bool:
+    return caller.role == "operator" or found.caller == caller.name
 
 
 def _slot(value: int) -> Slot:

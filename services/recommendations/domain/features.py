@@ -10,14 +10,22 @@ import itertools
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from enum import Enum
 from typing import Final
 
+from services.recommendations.domain.facts import (
+    DAY_US,
+    MILLION,
+    Fact,
+    Features,
+    Kind,
+    known,
+    series,
+    shares_of,
+)
+from services.recommendations.domain.lived import fall_lived, money_features
 from services.recommendations.domain.measures import faded
+from services.recommendations.domain.together import Moves
 
-DAY_US: Final = 86_400_000_000
-MILLION: Final = 1_000_000
 HALF_LIFE_DAYS: Final = 30.0
 WINDOWS_DAYS: Final = (7, 30, 90)
 # Windows of a fund's net flows, in days up to its newest price.
@@ -27,53 +35,17 @@ _VOLATILITIES: Final = (60, 250)
 _YEAR: Final = 252
 
 
-class Kind(Enum):
-    """What a fact says; the names are storage."""
-
-    BOUGHT = "BOUGHT"  # amount: minor units ordered
-    SOLD = "SOLD"  # amount: shares ordered
-    SHARES = "SHARES"  # amount: shares added or taken away
-    CASH_IN = "CASH_IN"  # amount: minor units
-    CASH_OUT = "CASH_OUT"
-    OPENED = "OPENED"
-    DISMISSED = "DISMISSED"
-    WARNED = "WARNED"
-    PLAN = "PLAN"  # amount: +1 begun or resumed, -1 stopped
-    LEVEL = "LEVEL"  # amount: the level that was published
-    NAV = "NAV"  # amount: price at the fund's scale
-    FEE = "FEE"  # amount: of a year's holding, millionths
-    SIZE = "SIZE"  # amount: minor units held here
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Fact:
-    """One event, as features see it. Microseconds since 1970; the order is that of recording."""
-
-    recorded_us: int
-    event_id: str
-    kind: str
-    business_us: int
-    investor_id: str = ""
-    fund_code: str = ""
-    amount: int = 0
-    # Of the fund, as it was known at the time that is asked about; its kind where no feed told it.
-    theme: str = ""
-
-
-Features = Mapping[str, int]
-
-
-def known(facts: Iterable[Fact], at_us: int) -> Sequence[Fact]:
-    """Those that count at a time, in one order whatever the order they came in."""
-    return sorted(f for f in facts if f.recorded_us <= at_us and f.business_us <= at_us)
-
-
 def investor_features(
-    facts: Iterable[Fact], at_us: int, navs: Mapping[str, int], levels: Mapping[str, int]
+    facts: Iterable[Fact],
+    at_us: int,
+    navs: Mapping[str, int],
+    levels: Mapping[str, int],
+    moves: Mapping[str, Moves],
 ) -> Features:
-    """Of one investor. `navs` (price times units of money a share) and `levels`: those at the time.
+    """Of one investor. `navs` (price times units of money a share), `levels`: those at the time.
 
-    `navs` are minor units of ten thousand shares, so that values are whole numbers.
+    `navs` are minor units of ten thousand shares, so that values are whole numbers; `moves` are
+    those of all funds that are or were held.
     """
     mine = known(facts, at_us)
     features = {
@@ -98,7 +70,14 @@ def investor_features(
         for kind in (Kind.CASH_IN, Kind.CASH_OUT):
             total = sum(f.amount for f in mine if f.kind == kind.value and f.business_us > since)
             features[f"{kind.value.lower()}_{days}d"] = total * MILLION
-    return {**features, **_exposure(mine, navs, levels)}
+    exposure = _exposure(mine, navs, levels)
+    fall = fall_lived(mine, navs, moves)
+    return {
+        **features,
+        **exposure,
+        **money_features(mine, at_us, exposure["held_minor"] // MILLION),
+        **({} if fall is None else {"fall_lived": fall}),
+    }
 
 
 _ORDERS: Final = frozenset({Kind.BOUGHT.value, Kind.SOLD.value})
@@ -147,38 +126,11 @@ def _exposure(mine: Sequence[Fact], navs: Mapping[str, int], levels: Mapping[str
     }
 
 
-def shares_of(facts: Iterable[Fact]) -> Mapping[str, int]:
-    """Shares held by fund, none left out but those that came to nothing."""
-    held: dict[str, int] = {}
-    for fact in facts:
-        if fact.kind == Kind.SHARES.value:
-            held[fact.fund_code] = held.get(fact.fund_code, 0) + fact.amount
-    return {code: shares for code, shares in held.items() if shares > 0}
-
-
-def planned(facts: Iterable[Fact]) -> tuple[str, ...]:
-    """Funds of plans that run, in the order of codes."""
-    running: dict[str, int] = {}
-    for fact in facts:
-        if fact.kind == Kind.PLAN.value:
-            running[fact.fund_code] = running.get(fact.fund_code, 0) + fact.amount
-    return tuple(sorted(code for code, count in running.items() if count > 0))
-
-
-def bought_since(facts: Iterable[Fact], since_us: int) -> Mapping[str, int]:
-    """Minor units ordered by fund since a time."""
-    bought: dict[str, int] = {}
-    for fact in facts:
-        if fact.kind == Kind.BOUGHT.value and fact.business_us >= since_us:
-            bought[fact.fund_code] = bought.get(fact.fund_code, 0) + fact.amount
-    return bought
-
-
 def pair_features(
     facts: Iterable[Fact], at_us: int, code: str, correlation: int | None = None
 ) -> Features:
     """Of one investor and one fund. `correlation`: of its moves with what is held, millionths."""
-    ours = [f for f in known(facts, at_us) if f.fund_code == code]
+    ours = known((f for f in facts if f.fund_code == code), at_us)
     held = shares_of(ours)
     was = any(f.kind == Kind.SHARES.value for f in ours)
     alike = {} if correlation is None else {"correlation": correlation}
@@ -188,16 +140,8 @@ def pair_features(
         "held_before": int(was and code not in held) * MILLION,
         "viewed": sum(f.kind == Kind.OPENED.value for f in ours) * MILLION,
         "warned": sum(f.kind == Kind.WARNED.value for f in ours) * MILLION,
+        "dismissed": sum(f.kind == Kind.TURNED_DOWN.value for f in ours) * MILLION,
     }
-
-
-def series(facts: Iterable[Fact], at_us: int) -> Sequence[tuple[int, int]]:
-    """(business time, price) by day, each as last recorded by then."""
-    prices: dict[int, int] = {}
-    for fact in known(facts, at_us):
-        if fact.kind == Kind.NAV.value:
-            prices[fact.business_us] = fact.amount
-    return sorted(prices.items())
 
 
 def fund_features(facts: Sequence[Fact], at_us: int) -> Features:
@@ -239,7 +183,14 @@ def _demand(facts: Sequence[Fact], at_us: int, newest_us: int) -> Features:
         features["level"] = levels[-1] * MILLION
         changes = sum(old != new for old, new in itertools.pairwise(levels))
         features["level_changes"] = changes * MILLION
-    return features
+    return {**features, **_gates(mine)}
+
+
+def _gates(mine: Sequence[Fact]) -> Features:
+    """Whether holders may not sell, and how often that began."""
+    shut = [f.amount for f in mine if f.kind == Kind.GATE.value]
+    began = sum(new > old for old, new in itertools.pairwise([0, *shut]))
+    return {"gated": shut[-1] * MILLION if shut else 0, "gates": began * MILLION}
 
 
 def _ratio(new: int, old: int) -> int:
@@ -261,18 +212,25 @@ def _drawdown(prices: Sequence[int]) -> int:
 
 
 # The set that proposals are made with; those that were stored before sets were kept have the first.
-FEATURE_SET: Final = "2"
+FEATURE_SET: Final = "3"
 _SINCE_SECOND: Final = (
     *("views_faded_", "orders_faded_", "amounts_faded_theme:", "holding:"),
     *("level", "correlation"),
 )
+_SINCE_THIRD: Final = (
+    *("cash_share", "fees_paid_", "realised_fee", "fall_lived"),
+    *("gated", "gates", "dismissed"),
+)
+# By set, the beginnings of names that came after it.
+_LATER: Final = {"": (*_SINCE_SECOND, *_SINCE_THIRD), "2": _SINCE_THIRD}
 
 
 def of_set(features: Features, feature_set: str) -> Features:
     """Those that a proposal of a set was made with: names that came later are left out."""
-    if feature_set == FEATURE_SET:
+    later = _LATER.get(feature_set)
+    if later is None:
         return features
-    return {name: value for name, value in features.items() if not name.startswith(_SINCE_SECOND)}
+    return {name: value for name, value in features.items() if not name.startswith(later)}
 
 
 def canonical(features: Mapping[str, Features]) -> bytes:

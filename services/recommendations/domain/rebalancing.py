@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from services.recommendations.domain.catalogue import Catalogue, Fund
 from services.recommendations.domain.constraints import WHOLE, Asset, Rule
-from services.recommendations.domain.features import DAY_US, Fact, Kind
+from services.recommendations.domain.facts import DAY_US, Fact, Kind
 
 MILLION = 1_000_000
 YEAR_DAYS = 365

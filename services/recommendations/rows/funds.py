@@ -5,19 +5,21 @@ from datetime import date
 from typing import Any, Final
 
 import orjson
-from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, Table, Text
+from sqlalchemy import BigInteger, Column, Index, Integer, Table, Text
 
 from libs.event_store import StoredEvent
 from libs.read_model import Patch, Put, ReadModel, Write
 from services.recommendations.domain.catalogue import FeeStep
-from services.recommendations.domain.features import DAY_US, Kind
+from services.recommendations.domain.facts import DAY_US, Kind
+from services.recommendations.rows import fund_money
+from services.recommendations.rows.fund_money import metadata
 
 _PACKAGE: Final = "hefu.funds.v1."
 _EPOCH: Final = date(1970, 1, 1)
 _CODE_LENGTH: Final = 6
 _YEAR_DAYS: Final = 365
-
-metadata = MetaData()
+# Nobody may sell.
+GATED: Final = "FUND_STATUS_PAUSED_OUT"
 
 funds = Table(
     "heard_funds",
@@ -59,6 +61,15 @@ levels = Table(
     Column("kind", Text, nullable=False),
     # Front-end and redemption fee of a year's holding, by the terms published here (millionths).
     Column("fee_millionths", BigInteger, nullable=False),
+    Column("recorded_us", BigInteger, nullable=False),
+)
+# Each time a fund's status was told: whether holders could sell at a position is read from it.
+statuses = Table(
+    "heard_statuses",
+    metadata,
+    Column("code", Text, primary_key=True),
+    Column("position", BigInteger, primary_key=True),
+    Column("is_gated", Integer, nullable=False),
     Column("recorded_us", BigInteger, nullable=False),
 )
 orders = Table(
@@ -182,8 +193,11 @@ def _published(stored: StoredEvent, body: Mapping[str, Any]) -> Iterator[Write]:
 
 
 def _status(stored: StoredEvent, body: Mapping[str, Any]) -> Iterator[Write]:
-    values = {"status": body.get("status", ""), "position": stored.position}
-    yield Patch(funds, {"code": _code_of(stored)}, values)
+    code, at = _code_of(stored), {"position": stored.position}
+    status = body.get("status", "")
+    yield Patch(funds, {"code": code}, {"status": status, **at})
+    told = {"is_gated": int(status == GATED), "recorded_us": stored.recorded_us}
+    yield Put(statuses, {"code": code, **at, **told})
 
 
 def _nav(stored: StoredEvent, nav: Mapping[str, Any]) -> Iterator[Write]:
@@ -208,6 +222,7 @@ def _nav(stored: StoredEvent, nav: Mapping[str, Any]) -> Iterator[Write]:
 def _placed(stored: StoredEvent, body: Mapping[str, Any]) -> Iterator[Write]:
     terms = body.get("terms", {})
     investor_id, placed_us = terms.get("investor_id", ""), int(body.get("place_us", 0))
+    yield fund_money.owner(body)
     if bought := terms.get("subscription"):
         amount = int(bought.get("amount", {}).get("minor_units", 0))
         row = {
@@ -230,7 +245,7 @@ def _placed(stored: StoredEvent, body: Mapping[str, Any]) -> Iterator[Write]:
 
 def _passed(stored: StoredEvent, body: Mapping[str, Any]) -> Iterator[Write]:
     found = str(body.get("investor_class", "")).removeprefix("INVESTOR_CLASS_")
-    order_id = stored.stream.removeprefix("fund_order-")
+    order_id = stored.stream.removeprefix(fund_money.ORDER)
     yield Patch(orders, {"order_id": order_id}, {"investor_class": found})
 
 
@@ -302,6 +317,7 @@ _TOLD: Final[Mapping[str, Callable[[StoredEvent, Mapping[str, Any]], Iterator[Wr
     "FundNavCorrected": lambda stored, body: _nav(stored, body["after"]),
     "FundOrderPlaced": _placed,
     "FundOrderSuitabilityPassed": _passed,
+    **fund_money.TOLD,
     "HoldingLotAdded": _lot,
     "HoldingSharesRedeemed": _redeemed,
     "HoldingIncomeAccrued": _accrued,
@@ -310,5 +326,5 @@ _TOLD: Final[Mapping[str, Callable[[StoredEvent, Mapping[str, Any]], Iterator[Wr
     ),
 }
 
-PREFIXES: Final = ("fund-", "fund_order-", "holding-", "plan-")
-model = ReadModel("heard_funds", 3, "funds", PREFIXES, metadata, project)
+PREFIXES: Final = ("fund-", fund_money.ORDER, "holding-", "plan-")
+model = ReadModel("heard_funds", 4, "funds", PREFIXES, metadata, project)

@@ -10,7 +10,7 @@ from libs.event_store import StoredEvent
 from libs.read_model import Added, Erase, Patch, Put, ReadModel, Write
 from services.recommendations.codec import any_codec
 from services.recommendations.domain import feed, investor, proposal, release
-from services.recommendations.domain.features import Kind
+from services.recommendations.domain.facts import Kind
 from services.recommendations.domain.outcome import DAY_US, SPANS_DAYS, first_day, next_span
 
 metadata = MetaData()
@@ -57,16 +57,23 @@ proposals = Table(
 )
 Index("proposals_by_outcome", proposals.c.outcome_due_us)
 Index("proposals_of_investor", proposals.c.investor_id, proposals.c.position)
+Index("proposals_of_investor_by_status", proposals.c.investor_id, proposals.c.status)
 Index("proposals_by_status", proposals.c.status, proposals.c.valid_until_us)
-# Items of proposals that are still open: what a fund's change makes expire.
-open_items = Table(
-    "open_items",
+# Items of proposals that are still open, which a fund's change makes expire; and of those that were
+# dismissed: nobody's change, but the investor's word about their funds.
+proposal_items = Table(
+    "proposal_items",
     metadata,
     Column("proposal_id", Text, primary_key=True),
     Column("code", Text, primary_key=True),
     Column("highest_level", Integer, nullable=False),
+    # Of the dismissal; null: it is open.
+    Column("dismissed_id", Text),
+    Column("dismissed_us", BigInteger),
+    Column("recorded_us", BigInteger),
+    Column("dismissed_position", BigInteger),
 )
-Index("open_items_of_fund", open_items.c.code)
+Index("items_of_fund", proposal_items.c.code)
 own_facts = Table(
     "own_facts",
     metadata,
@@ -224,7 +231,14 @@ def _proposal(stored: StoredEvent, event: object) -> Iterator[Write]:
             yield _fact(stored, ("", key["proposal_id"], code), Kind.OPENED, at_us)
         case proposal.Dismissed(dismissed_us=at_us):
             yield _fact(stored, ("", key["proposal_id"], ""), Kind.DISMISSED, at_us)
-            yield from _closed(key, "DISMISSED")
+            yield Patch(proposals, key, {"status": "DISMISSED"})
+            told = {
+                "dismissed_id": str(stored.id),
+                "dismissed_us": at_us,
+                "recorded_us": stored.recorded_us,
+                "dismissed_position": stored.position,
+            }
+            yield Patch(proposal_items, key, told)
         case proposal.Expired():
             yield from _closed(key, "EXPIRED")
         case proposal.Accepted(items=items):
@@ -256,7 +270,7 @@ def _issued(stored: StoredEvent, issued: Mapping[str, Any]) -> Iterator[Write]:
     yield Put(proposals, row)
     highest = int(str(issued["suitability"]["highest_level"]).removeprefix("RISK_LEVEL_R"))
     for item in issued.get("items", ()):
-        yield Put(open_items, {**key, "code": item["fund_code"], "highest_level": highest})
+        yield Put(proposal_items, {**key, "code": item["fund_code"], "highest_level": highest})
 
 
 def _due(measured: int) -> object:
@@ -267,7 +281,7 @@ def _due(measured: int) -> object:
 
 def _closed(key: dict[str, str], status: str) -> Iterator[Write]:
     yield Patch(proposals, key, {"status": status})
-    yield Erase(open_items, key)
+    yield Erase(proposal_items, key)
 
 
 def _fact(stored: StoredEvent, of: tuple[str, str, str], kind: Kind, business_us: int) -> Write:
@@ -345,4 +359,4 @@ def _feed(stored: StoredEvent, event: object) -> Iterator[Write]:
         yield Put(quarantined, {**apart, **at})
 
 
-model = ReadModel("advice", 4, "recommendations", PREFIXES, metadata, project)
+model = ReadModel("advice", 5, "recommendations", PREFIXES, metadata, project)

@@ -29,6 +29,18 @@ cash = Table(
 Index("heard_cash_of_payer", cash.c.payer_account_id)
 Index("heard_cash_of_payee", cash.c.payee_account_id)
 
+# Parts of payments that went back to the payer.
+refunds = Table(
+    "heard_refunds",
+    metadata,
+    Column("event_id", Text, primary_key=True),
+    Column("payment_id", Text, nullable=False),
+    Column("amount_minor", BigInteger, nullable=False),
+    Column("recorded_us", BigInteger, nullable=False),
+    Column("position", BigInteger, nullable=False),
+)
+Index("heard_refunds_of_payment", refunds.c.payment_id)
+
 # Payer's and payee's wallet field of each kind of payment.
 _SIDES: Final[Mapping[str, tuple[str, str]]] = {
     "top_up": ("", "wallet_account_id"),
@@ -50,6 +62,15 @@ def project(stored: StoredEvent) -> Iterator[Write]:
             "position": stored.position,
         }
         yield Patch(cash, {"payment_id": stored.stream.removeprefix("payment-")}, values)
+    elif name == "PaymentRefundCompleted":
+        row = {
+            "event_id": str(stored.id),
+            "payment_id": stored.stream.removeprefix("payment-"),
+            "amount_minor": int(orjson.loads(stored.data).get("amount_minor", 0)),
+            "recorded_us": stored.recorded_us,
+            "position": stored.position,
+        }
+        yield Put(refunds, row)
 
 
 def _requested(body: Mapping[str, Any]) -> Iterator[Write]:
@@ -68,4 +89,4 @@ def _requested(body: Mapping[str, Any]) -> Iterator[Write]:
             )
 
 
-model = ReadModel("heard_payments", 1, "payments", ("payment-",), metadata, project)
+model = ReadModel("heard_payments", 2, "payments", ("payment-",), metadata, project)

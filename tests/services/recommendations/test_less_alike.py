@@ -38,5 +38,5 @@ async def test_who_holds_a_fund_is_shown_what_moves_otherwise_and_who_holds_none
         assert int(evidence["volatility_after"]) < int(evidence["volatility_before"])
     scored = [c for c in found.issued.candidates if any(s.source == SOURCE for s in c.sources)]
     assert set(told) <= {each.fund_code for each in scored}
-    assert found.issued.feature_set == "2"
+    assert found.issued.feature_set == "3"
     assert less_alike(without) == {}

@@ -5,16 +5,16 @@ from hefu.recommendations.v1 import recommendations_pb2 as pb
 from libs.projection import Projection
 from libs.read_model import Database
 from libs.suitability import InvestorClass
-from services.recommendations import known_facts
+from services.recommendations import known_facts, known_funds
 from services.recommendations.domain import investor as who
 from services.recommendations.domain import proposal as what
+from services.recommendations.domain.facts import shares_of
 from services.recommendations.domain.features import (
     digest,
     fund_features,
     investor_features,
     of_set,
     pair_features,
-    shares_of,
 )
 from services.recommendations.domain.together import portfolio_moves, together
 from services.recommendations.rows import funds, own, payments
@@ -55,19 +55,22 @@ def _digest(connection: object, issued: what.Issued, upto: known_facts.Upto) -> 
     c = connection
     facts = known_facts.facts_of(c, issued.investor_id, upto)  # type: ignore[arg-type]
     codes = {fact.fund_code for fact in facts if fact.fund_code}
-    known = known_facts.level_and_price(c, codes, upto)  # type: ignore[arg-type]
+    known = known_funds.level_and_price(c, codes, upto)  # type: ignore[arg-type]
     prices = {code: price for code, (_, price) in known.items()}
     levels = {code: level for code, (level, _) in known.items()}
-    subjects = {"investor": investor_features(facts, upto.at_us, prices, levels)}
     shares = shares_of(facts)
     values = {code: count * prices.get(code, 0) // 10_000 for code, count in shares.items()}
-    wanted = {*values, *(item.fund_code for item in issued.items)}
-    moved = known_facts.moves_of(c, dict.fromkeys(wanted, upto.funds), upto.at_us)  # type: ignore[arg-type]
+    were_held = {fact.fund_code for fact in facts if fact.kind == "SHARES"}
+    wanted = {*were_held, *(item.fund_code for item in issued.items)}
+    moved = known_funds.moves_of(c, dict.fromkeys(wanted, upto.funds), upto.at_us)  # type: ignore[arg-type]
+    own_moves = {code: moved[code] for code in were_held}
+    about = investor_features(facts, upto.at_us, prices, levels, own_moves)
+    subjects = {"investor": about}
     held = portfolio_moves(values, moved)
     for item in issued.items:
         code = item.fund_code
         subjects[f"fund:{code}"] = fund_features(
-            known_facts.fund_facts(c, code, upto.funds),  # type: ignore[arg-type]
+            known_funds.fund_facts(c, code, upto.funds),  # type: ignore[arg-type]
             upto.at_us,
         )
         alike = together(held, moved[code]).correlation

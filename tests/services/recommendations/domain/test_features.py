@@ -6,18 +6,15 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.recommendations.domain.facts import DAY_US, Fact, Kind, series
 from services.recommendations.domain.features import (
-    DAY_US,
     FEATURE_SET,
-    Fact,
-    Kind,
     canonical,
     digest,
     fund_features,
     investor_features,
     of_set,
     pair_features,
-    series,
 )
 
 AT_US = 1_000 * DAY_US
@@ -43,7 +40,7 @@ def facts(draw: st.DrawFn) -> Fact:
 def of(known: list[Fact], at_us: int = AT_US) -> bytes:
     return canonical(
         {
-            "investor": investor_features(known, at_us, PRICES, LEVELS),
+            "investor": investor_features(known, at_us, PRICES, LEVELS, {}),
             **{code: pair_features(known, at_us, code) for code in PRICES},
         }
     )
@@ -122,7 +119,7 @@ def test_features_of_the_first_set_stay_what_they_were_when_proposals_were_store
     ]
     navs = [nav(n, 10_000 + (n * n) % 37, n, str(n)) for n in range(700, 1000)]
     subjects = {
-        "investor": investor_features(known, AT_US, PRICES, LEVELS),
+        "investor": investor_features(known, AT_US, PRICES, LEVELS, {}),
         "fund:000001": fund_features([*navs, told(Kind.LEVEL, 700, 3)], AT_US),
         "pair:000001": pair_features(known, AT_US, "000001", 250_000),
     }
@@ -143,7 +140,7 @@ def test_what_was_bought_and_looked_at_fades_by_level_and_by_theme() -> None:
         mine(Kind.OPENED, 970, 1, "000003", "red"),
     ]
 
-    found = investor_features(known, AT_US, PRICES, LEVELS)
+    found = investor_features(known, AT_US, PRICES, LEVELS, {})
 
     assert found["amounts_faded_theme:green"] == 500_000_000
     assert found["orders_faded_theme:green"] == 1_500_000
@@ -157,7 +154,7 @@ def test_holdings_are_features_by_their_share_and_a_level_by_how_often_it_change
     levels = [told(Kind.LEVEL, day, level) for day, level in ((1, 2), (5, 3), (9, 3), (20, 2))]
     prices = {"000001": 10_000, "000002": 10_000}
 
-    found = investor_features(held, AT_US, prices, LEVELS)
+    found = investor_features(held, AT_US, prices, LEVELS, {})
     of_fund = fund_features([nav(1, 100, 1, "a"), *levels], AT_US)
 
     assert (found["holding:000001"], found["holding:000002"]) == (750_000, 250_000)

@@ -5,7 +5,7 @@ from dataclasses import replace
 from libs.suitability import InvestorClass, RiskLevel
 from services.recommendations.domain import reasons
 from services.recommendations.domain.catalogue import Catalogue, Fund
-from services.recommendations.domain.features import Fact, planned
+from services.recommendations.domain.facts import Fact, planned
 from services.recommendations.domain.ranking import (
     CHEAPER,
     PLAN,

@@ -5,7 +5,7 @@ import pytest
 from libs.suitability import InvestorClass, RiskLevel
 from services.recommendations.domain.catalogue import Catalogue, FeeStep, Fund
 from services.recommendations.domain.constraints import CONSTRAINTS, Asset, rules_of
-from services.recommendations.domain.features import DAY_US, Fact
+from services.recommendations.domain.facts import DAY_US, Fact
 from services.recommendations.domain.rebalancing import (
     Lot,
     drift,

@@ -1,0 +1,91 @@
+"""Facts of investors and funds: what was told, when it happened, and when it was recorded."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+DAY_US: Final = 86_400_000_000
+MILLION: Final = 1_000_000
+
+
+class Kind(Enum):
+    """What a fact says; the names are storage."""
+
+    BOUGHT = "BOUGHT"  # amount: minor units ordered
+    SOLD = "SOLD"  # amount: shares ordered
+    SHARES = "SHARES"  # amount: shares added or taken away
+    CASH_IN = "CASH_IN"  # amount: minor units
+    CASH_OUT = "CASH_OUT"
+    OPENED = "OPENED"
+    DISMISSED = "DISMISSED"
+    WARNED = "WARNED"
+    PLAN = "PLAN"  # amount: +1 begun or resumed, -1 stopped
+    LEVEL = "LEVEL"  # amount: the level that was published
+    NAV = "NAV"  # amount: price at the fund's scale
+    FEE = "FEE"  # amount: of a year's holding, millionths
+    SIZE = "SIZE"  # amount: minor units held here
+    WALLET = "WALLET"  # amount: minor units that orders of funds, or a refund, moved into a wallet
+    FEE_PAID = "FEE_PAID"  # amount: minor units, in a confirmation
+    CONFIRMED = "CONFIRMED"  # amount: minor units that a confirmation moved
+    TURNED_DOWN = "TURNED_DOWN"  # stood in a proposal that was dismissed
+    GATE = "GATE"  # amount: 1 when nobody may sell, 0 when it is over
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Fact:
+    """One event, as features see it. Microseconds since 1970; the order is that of recording."""
+
+    recorded_us: int
+    event_id: str
+    kind: str
+    business_us: int
+    investor_id: str = ""
+    fund_code: str = ""
+    amount: int = 0
+    # Of the fund, as it was known at the time that is asked about; its kind where no feed told it.
+    theme: str = ""
+
+
+Features = Mapping[str, int]
+
+
+def known(facts: Iterable[Fact], at_us: int) -> Sequence[Fact]:
+    """Those that count at a time, in one order whatever the order they came in."""
+    return sorted(f for f in facts if f.recorded_us <= at_us and f.business_us <= at_us)
+
+
+def shares_of(facts: Iterable[Fact]) -> Mapping[str, int]:
+    """Shares held by fund, none left out but those that came to nothing."""
+    held: dict[str, int] = {}
+    for fact in facts:
+        if fact.kind == Kind.SHARES.value:
+            held[fact.fund_code] = held.get(fact.fund_code, 0) + fact.amount
+    return {code: shares for code, shares in held.items() if shares > 0}
+
+
+def planned(facts: Iterable[Fact]) -> tuple[str, ...]:
+    """Funds of plans that run, in the order of codes."""
+    running: dict[str, int] = {}
+    for fact in facts:
+        if fact.kind == Kind.PLAN.value:
+            running[fact.fund_code] = running.get(fact.fund_code, 0) + fact.amount
+    return tuple(sorted(code for code, count in running.items() if count > 0))
+
+
+def bought_since(facts: Iterable[Fact], since_us: int) -> Mapping[str, int]:
+    """Minor units ordered by fund since a time."""
+    bought: dict[str, int] = {}
+    for fact in facts:
+        if fact.kind == Kind.BOUGHT.value and fact.business_us >= since_us:
+            bought[fact.fund_code] = bought.get(fact.fund_code, 0) + fact.amount
+    return bought
+
+
+def series(facts: Iterable[Fact], at_us: int) -> Sequence[tuple[int, int]]:
+    """(business time, price) by day, each as last recorded by then."""
+    prices: dict[int, int] = {}
+    for fact in known(facts, at_us):
+        if fact.kind == Kind.NAV.value:
+            prices[fact.business_us] = fact.amount
+    return sorted(prices.items())

@@ -1,0 +1,162 @@
+"""What is known of a fund up to a position: facts of its features, its moves, level and price."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+import orjson
+from sqlalchemy import Connection, Row, bindparam, func, select
+
+from services.recommendations.domain.facts import DAY_US, Fact, Kind, series
+from services.recommendations.domain.features import FLOWS_DAYS
+from services.recommendations.domain.together import MOVES_MOST, Moves, moves
+from services.recommendations.known_facts import Upto
+from services.recommendations.rows import funds as f
+
+# Rows of prices read for the newest moves: some are corrections.
+PRICES_MOST: Final = MOVES_MOST + 50
+
+
+def fund_facts(connection: Connection, code: str, upto: int) -> Sequence[Fact]:
+    """All that a fund's features are made of, as of its newest price: what came since is not in.
+
+    Prices count with what was paid out, where that is told. Purchases, sales (at the newest price)
+    and shares held here are sums: of a day, or of all.
+    """
+    t = f.navs.c
+    query = select(f.navs).where(t.code == code, t.position <= upto)
+    rows = list(connection.execute(query))
+    if not rows:
+        return []
+    newest = max(rows, key=lambda row: (row.nav_date, row.position))
+    at = max(row.position for row in rows)
+    prices = [_priced(row) for row in rows]
+    return [
+        *prices,
+        *_sums(connection, newest, at),
+        *_level_facts(connection, code, at),
+        *_gate_facts(connection, code, at),
+    ]
+
+
+def moves_of(connection: Connection, upto: Mapping[str, int], at_us: int) -> Mapping[str, Moves]:
+    """The newest moves of each fund, from its prices as they were known at its position."""
+    found = {}
+    for code, position in upto.items():
+        rows = connection.execute(_NEWEST, {"code": code, "upto": position})
+        found[code] = moves(series(map(_priced, rows), at_us))
+    return found
+
+
+_NEWEST: Final = (
+    select(f.navs)
+    .where(f.navs.c.code == bindparam("code"), f.navs.c.position <= bindparam("upto"))
+    .order_by(f.navs.c.nav_date.desc(), f.navs.c.position.desc())
+    .limit(PRICES_MOST)
+)
+
+
+def _priced(row: Row[Any]) -> Fact:
+    return Fact(
+        row.recorded_us,
+        row.event_id,
+        Kind.NAV.value,
+        f.day_us(row.nav_date),
+        "",
+        row.code,
+        row.accumulated_nav or row.nav,
+    )
+
+
+def _sums(connection: Connection, newest: Row[Any], at: int) -> Iterable[Fact]:
+    """Flows by day in the longest window before the newest price, and the shares held here."""
+    t = f.facts.c
+    price = _price(connection, newest)
+    day = (t.business_us - t.business_us % DAY_US).label("day")
+    since = f.day_us(newest.nav_date) - max(FLOWS_DAYS) * DAY_US
+    flows = (
+        select(t.kind, day, func.sum(t.amount).label("amount"))
+        .where(
+            t.code == newest.code,
+            t.kind.in_((Kind.BOUGHT.value, Kind.SOLD.value)),
+            t.position <= at,
+            t.business_us > since,
+        )
+        .group_by(t.kind, day)
+    )
+    for row in connection.execute(flows):
+        amount = int(row.amount)
+        if row.kind == Kind.SOLD.value:
+            amount = amount * price // 10_000
+        told = f"{newest.code}/{row.kind}/{row.day}"
+        yield Fact(0, told, row.kind, int(row.day), "", newest.code, amount)
+    held = select(func.sum(t.amount)).where(
+        t.code == newest.code, t.kind == Kind.SHARES.value, t.position <= at
+    )
+    shares = int(connection.execute(held).scalar() or 0)
+    size = shares * price // 10_000
+    yield Fact(0, f"{newest.code}/SIZE", Kind.SIZE.value, 0, "", newest.code, size)
+
+
+def _price(connection: Connection, newest: Row[Any]) -> int:
+    """Minor units of ten thousand shares at a price."""
+    found = connection.execute(
+        select(f.funds.c.nav_scale, f.funds.c.terms).where(f.funds.c.code == newest.code)
+    ).first()
+    if found is None or found.terms is None:
+        return 0
+    shares = int(orjson.loads(found.terms).get("share_scale", 0))
+    return price_of_10k(newest.nav, found.nav_scale, shares)
+
+
+def _level_facts(connection: Connection, code: str, at: int) -> Iterable[Fact]:
+    """Levels and fees, each time the terms were published."""
+    t = f.levels.c
+    query = select(f.levels).where(t.code == code, t.position <= at)
+    for row in connection.execute(query):
+        at_us = row.recorded_us
+        for kind, amount in ((Kind.FEE, row.fee_millionths), (Kind.LEVEL, row.level)):
+            told = f"{code}/{kind.value}/{row.position}"
+            yield Fact(at_us, told, kind.value, at_us, "", code, amount)
+
+
+def _gate_facts(connection: Connection, code: str, at: int) -> Iterable[Fact]:
+    """Whether holders could sell, each time the status was told."""
+    t = f.statuses.c
+    query = select(f.statuses).where(t.code == code, t.position <= at)
+    for row in connection.execute(query):
+        told, at_us = f"{code}/GATE/{row.position}", row.recorded_us
+        yield Fact(at_us, told, Kind.GATE.value, at_us, "", code, row.is_gated)
+
+
+def level_and_price(
+    connection: Connection, codes: Iterable[str], upto: Upto
+) -> Mapping[str, tuple[int, int]]:
+    """Level, and minor units of ten thousand shares, by fund, as known at a time."""
+    found = {}
+    for code in sorted(set(codes)):
+        scale = connection.execute(
+            select(f.funds.c.nav_scale, f.funds.c.terms).where(f.funds.c.code == code)
+        ).first()
+        t, n = f.levels.c, f.navs.c
+        level = connection.execute(
+            select(t.level)
+            .where(t.code == code, t.position <= upto.funds)
+            .order_by(t.position.desc())
+            .limit(1)
+        ).scalar()
+        nav = connection.execute(
+            select(n.nav)
+            .where(n.code == code, n.position <= upto.funds)
+            .order_by(n.nav_date.desc(), n.position.desc())
+            .limit(1)
+        ).scalar()
+        if scale is not None and scale.terms is not None and level is not None:
+            shares = int(orjson.loads(scale.terms).get("share_scale", 0))
+            found[code] = (level, price_of_10k(nav or 0, scale.nav_scale, shares))
+    return found
+
+
+def price_of_10k(nav: int, nav_scale: int, share_scale: int) -> int:
+    """Minor units (hundredths) of ten thousand of the smallest shares."""
+    divisor: int = 10 ** (nav_scale + share_scale)
+    return nav * 1_000_000 // divisor
