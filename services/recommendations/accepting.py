@@ -9,7 +9,7 @@ from libs.decider import Cause, Rejected
 from libs.event_store import EventStore
 from libs.projection import Behind, Projection
 from services.recommendations.advising import Advice, Issuing
-from services.recommendations.domain import investor as who
+from services.recommendations.domain import investor_lifecycle as life
 from services.recommendations.domain import proposal as what
 from services.recommendations.domain.acceptance import refused_now
 from services.recommendations.domain.eligibility import Asked
@@ -73,7 +73,7 @@ class Accepting:
         self,
         proposal_id: str,
         state: what.Proposal,
-        investor: who.State,
+        investor: life.State,
         code: str,
         fund_code: str,
     ) -> None:
@@ -81,9 +81,9 @@ class Accepting:
             # The amount that was chosen, not the advice: it may be chosen anew.
             raise Rejected(what.Reason.AMOUNT_NOT_TAKEN, f"{fund_code}: {code}")
         cause = _CAUSES.get(code, code)
-        if code == "ABOVE_CLASS" and isinstance(investor, who.Investor):
+        if code == "ABOVE_CLASS" and isinstance(investor, life.Investor):
             was = state.issued.suitability.investor_class
-            is_lower = who.class_at(investor, self.clock()) is not was
+            is_lower = life.class_at(investor, self.clock()) is not was
             cause = "CLASS_CHANGED" if is_lower else "LEVEL_RAISED"
         await self.expiring.expire(proposal_id, cause, fund_code)
         raise Rejected(what.Reason.PROPOSAL_EXPIRED, f"{cause} {fund_code}")

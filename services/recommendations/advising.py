@@ -15,6 +15,7 @@ from libs.suitability import InvestorClass, highest_level
 from services.recommendations import known_facts, known_funds, queries
 from services.recommendations.asking import AskedList, AskedPortfolio, Reason
 from services.recommendations.domain import investor as who
+from services.recommendations.domain import investor_lifecycle as life
 from services.recommendations.domain import proposal as what
 from services.recommendations.domain.catalogue import Catalogue, FundSet
 from services.recommendations.domain.constraints import CONSTRAINTS
@@ -69,7 +70,7 @@ from services.recommendations.explaining import digest_of, item_hash, of_listed
 from services.recommendations.releases import Releases
 from services.recommendations.shelf import Shelf
 
-InvestorStreams: TypeAlias = Streams[who.Command, who.State, who.Event]
+InvestorStreams: TypeAlias = Streams[who.Command, life.State, life.Event]
 ProposalStreams: TypeAlias = Streams[what.Command, what.State, what.Event]
 Issuing: TypeAlias = Transacted[what.State, what.Event]
 
@@ -84,7 +85,7 @@ SHADOWS_MAX: Final = 64
 class Known:
     """One investor, at one moment: what every kind of advice starts from."""
 
-    investor: who.Investor
+    investor: life.Investor
     revision: int
     investor_class: InvestorClass
     facts: Sequence[Fact]
@@ -106,7 +107,7 @@ class Known:
         return self.investor.preferences.horizon_months * DAYS_OF_MONTH
 
 
-def anybodys(_: who.Investor) -> bool:
+def anybodys(_: life.Investor) -> bool:
     """Whoever asks may."""
     return True
 
@@ -142,7 +143,7 @@ class Advice:
             self._under_way -= 1
 
     async def list_funds(
-        self, asked: AskedList, is_theirs: Callable[[who.Investor], bool] = anybodys
+        self, asked: AskedList, is_theirs: Callable[[life.Investor], bool] = anybodys
     ) -> Issuing:
         """Funds ranked for an investor. Raises `Rejected`: then nothing is recorded.
 
@@ -152,7 +153,7 @@ class Advice:
             return await self._list_funds(asked, is_theirs)
 
     async def _list_funds(
-        self, asked: AskedList, is_theirs: Callable[[who.Investor], bool]
+        self, asked: AskedList, is_theirs: Callable[[life.Investor], bool]
     ) -> Issuing:
         about = await self.known(asked.investor_id, is_theirs)
         amount = asked.amount
@@ -193,7 +194,7 @@ class Advice:
         return done
 
     async def known(
-        self, investor_id: str, is_theirs: Callable[[who.Investor], bool] = anybodys
+        self, investor_id: str, is_theirs: Callable[[life.Investor], bool] = anybodys
     ) -> Known:
         """Raises `Rejected` where there can be no advice for this investor."""
         now_us, catalogue = self.clock(), self.shelf.catalogue
@@ -204,11 +205,11 @@ class Advice:
         loaded, (facts, moves) = await asyncio.gather(
             self.investors.load(investor_id), self.shelf.facts_of(investor_id, upto, catalogue)
         )
-        if isinstance(loaded.state, who.Unknown) or not is_theirs(loaded.state):
+        if isinstance(loaded.state, life.Unknown) or not is_theirs(loaded.state):
             raise Rejected(Reason.INVESTOR_NOT_FOUND)
         if refusal := whole_refusal(loaded.state, now_us):
             raise Rejected(Reason[refusal])
-        found = who.class_at(loaded.state, now_us)
+        found = life.class_at(loaded.state, now_us)
         if found is None:
             raise AssertionError("an investor without a class was refused before")
         shares = shares_of(known(facts, now_us))
@@ -240,7 +241,7 @@ class Advice:
             alike = together(about.moves, moves[code]).correlation if code in moves else None
             subjects[f"fund:{code}"] = features
             subjects[f"pair:{code}"] = pair_features(about.facts, about.now_us, code, alike)
-        valid_us = min(about.now_us + VALID_FOR_US, who.valid_until_us(about.investor))
+        valid_us = min(about.now_us + VALID_FOR_US, life.valid_until_us(about.investor))
         profile = about.investor.profile
         return Issued(
             proposal_id="",
@@ -264,7 +265,7 @@ class Advice:
                 about.investor_class,
                 highest_level(about.investor_class),
                 "" if profile is None else profile.questionnaire_version,
-                who.valid_until_us(about.investor),
+                life.valid_until_us(about.investor),
                 about.revision,
             ),
             seed=0,

@@ -28,7 +28,8 @@ import orjson
 
 from libs.money import Money
 from libs.suitability import InvestorClass, RiskLevel
-from services.recommendations.domain import feed, investor, proposal, release
+from services.recommendations.domain import feed, proposal, release
+from services.recommendations.domain import investor_lifecycle as investor
 from services.recommendations.domain.proposal import Purpose
 from services.recommendations.packing import (
     refused_from_json,

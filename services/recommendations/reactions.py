@@ -24,9 +24,10 @@ from services.recommendations import known_funds, watching
 from services.recommendations.advising import InvestorStreams, ProposalStreams
 from services.recommendations.clients import Funds, Order, Refused
 from services.recommendations.codec import any_codec
-from services.recommendations.domain import investor as who
+from services.recommendations.domain import investor_lifecycle as life
 from services.recommendations.domain import proposal as what
-from services.recommendations.domain.investor import REVIEW_DUE, EndClass
+from services.recommendations.domain.investor import EndClass
+from services.recommendations.domain.investor_lifecycle import REVIEW_DUE
 from services.recommendations.domain.proposal import (
     Expire,
     LinkOrder,
@@ -43,19 +44,19 @@ SWEEP_MAX: Final = 500
 ROWS_WITHIN_S: Final = 10.0
 # What ends an investor's open proposals, and the word for it.
 _ENDS: Final[dict[type, str]] = {
-    who.ClassExpired: "CLASS_EXPIRED",
-    who.ConsentWithdrawn: "CONSENT_WITHDRAWN",
-    who.Blocked: "BLOCKED",
-    who.Forgotten: "CONSENT_WITHDRAWN",
-    who.ClassAssigned: "CLASS_CHANGED",
-    who.ProfessionalRecognised: "CLASS_CHANGED",
-    who.ProfessionalWithdrawn: "CLASS_CHANGED",
+    life.ClassExpired: "CLASS_EXPIRED",
+    life.ConsentWithdrawn: "CONSENT_WITHDRAWN",
+    life.Blocked: "BLOCKED",
+    life.Forgotten: "CONSENT_WITHDRAWN",
+    life.ClassAssigned: "CLASS_CHANGED",
+    life.ProfessionalRecognised: "CLASS_CHANGED",
+    life.ProfessionalWithdrawn: "CLASS_CHANGED",
 }
 _CLASS_EVENTS: Final = (
-    who.ClassAssigned,
-    who.ClassExpired,
-    who.ProfessionalRecognised,
-    who.ProfessionalWithdrawn,
+    life.ClassAssigned,
+    life.ClassExpired,
+    life.ProfessionalRecognised,
+    life.ProfessionalWithdrawn,
 )
 
 logger = structlog.get_logger()
@@ -98,7 +99,7 @@ class HearingOwn:
         investor_id = stored.stream.removeprefix(INVESTOR)
         if isinstance(event, _CLASS_EVENTS):
             await self._tell(investor_id)
-        if isinstance(event, who.Forgotten):
+        if isinstance(event, life.Forgotten):
             await self.keys.destroy(investor_id)
         cause = _ENDS.get(type(event))
         if cause is None:
@@ -112,18 +113,18 @@ class HearingOwn:
         """Whether the class is another one than when the proposal was issued."""
         issued = (await self.expiring.proposals.load(proposal_id)).state
         now = (await self.investors.load(investor_id)).state
-        if isinstance(issued, what.Absent) or isinstance(now, who.Unknown):
+        if isinstance(issued, what.Absent) or isinstance(now, life.Unknown):
             return True
-        return who.class_at(now, self.clock()) is not issued.issued.suitability.investor_class
+        return life.class_at(now, self.clock()) is not issued.issued.suitability.investor_class
 
     async def _tell(self, investor_id: str) -> None:
         """As it stands now, whatever was heard: told again it is no effect."""
         state = (await self.investors.load(investor_id)).state
-        if isinstance(state, who.Unknown):
+        if isinstance(state, life.Unknown):
             return
         now_us = self.clock()
-        found = who.class_at(state, now_us)
-        until_us = who.valid_until_us(state) if found is not None else now_us - who.DAY_US
+        found = life.class_at(state, now_us)
+        until_us = life.valid_until_us(state) if found is not None else now_us - life.DAY_US
         known = found or (state.profile.investor_class if state.profile else None)
         version = state.profile.questionnaire_version if state.profile else "professional"
         until = datetime.fromtimestamp(until_us // 1_000_000, UTC).date().isoformat()

@@ -48,12 +48,11 @@ from libs.kurrent_store import KurrentStore
 from libs.memory_bus import MemoryBus
 from libs.read_model import Database
 from libs.relay import Relay
-from libs.service import GC_THRESHOLDS
 from libs.suitability import InvestorClass
-from services.recommendations.__main__ import SWITCH_S, Recommendations, build
+from services.recommendations.__main__ import GC_THRESHOLDS, SWITCH_S, Recommendations, build
 from services.recommendations.api.policy import POLICY
 from services.recommendations.construction.worker import Worker
-from services.recommendations.domain import investor as who
+from services.recommendations.domain import investor_lifecycle as life
 from services.recommendations.rows import funds as rows
 from services.recommendations.shelf import LOOK_EVERY_S
 from tests.bench.measuring import Measured, Processes, percentiles_ms
@@ -164,14 +163,14 @@ def _held_by_all(connection: Connection) -> None:
 async def _introduce(parts: Recommendations, names: Sequence[str]) -> None:
     """Streams of those that will ask; their answers are events, as the service would store them."""
     now_us = system_clock()
-    until_us = now_us + 300 * who.DAY_US
+    until_us = now_us + 300 * life.DAY_US
 
     async def one(n: int, name: str) -> None:
         found = InvestorClass(3 + n % 4)
-        events: list[who.Event] = [
-            who.Registered(name, (), "wallet", now_us),
-            who.ClassAssigned(found, (), until_us, "2026-1", now_us),
-            who.ConsentGiven("c", who.ADVICE, now_us),
+        events: list[life.Event] = [
+            life.Registered(name, (), "wallet", now_us),
+            life.ClassAssigned(found, (), until_us, "2026-1", now_us),
+            life.ConsentGiven("c", life.ADVICE, now_us),
         ]
         streams = parts.advice.investors
         cause = Cause(name)
@@ -238,7 +237,7 @@ async def serving(folder: Path, uri: str, askers: Sequence[str]) -> None:
         filled_s = time.perf_counter() - begun
         for name in ("ListRecommendations", "ProposePortfolio"):
             timing.around(parts.api, name)
-        # As `libs.service.run` and the service's own beginning do.
+        # As the service's own beginning does.
         sys.setswitchinterval(SWITCH_S)
         gc.collect()
         gc.freeze()

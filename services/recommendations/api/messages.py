@@ -12,7 +12,7 @@ from libs.suitability import InvestorClass
 from services.recommendations.codec import as_message
 from services.recommendations.construction.problem import Strategy
 from services.recommendations.domain import feed
-from services.recommendations.domain import investor as who
+from services.recommendations.domain import investor_lifecycle as life
 from services.recommendations.domain import proposal as what
 from services.recommendations.domain.preferences import Preferences
 from services.recommendations.domain.questionnaire import Questionnaire
@@ -50,12 +50,12 @@ def questionnaire_to_wire(asked: Questionnaire) -> pb.GetQuestionnaireResponse:
     )
 
 
-def investor_to_wire(state: who.State, now_us: int) -> pb.Investor:
-    if isinstance(state, who.Unknown):
+def investor_to_wire(state: life.State, now_us: int) -> pb.Investor:
+    if isinstance(state, life.Unknown):
         raise AssertionError("a command that was taken leaves an investor")  # noqa: TRY004 - a bug
-    found = who.class_at(state, now_us)
-    until_us = who.valid_until_us(state) if found is not None else 0
-    remind_us = QUESTIONNAIRE.remind_days * who.DAY_US
+    found = life.class_at(state, now_us)
+    until_us = life.valid_until_us(state) if found is not None else 0
+    remind_us = QUESTIONNAIRE.remind_days * life.DAY_US
     profile = state.profile
     fields: dict[str, Any] = {
         "investor_id": state.investor_id,

@@ -26,6 +26,7 @@ from services.recommendations.backtest import growth
 from services.recommendations.constructing import Portfolios
 from services.recommendations.construction.problem import Strategy
 from services.recommendations.domain import investor as who
+from services.recommendations.domain import investor_lifecycle as life
 from services.recommendations.domain import proposal as what
 from services.recommendations.domain import release
 from services.recommendations.domain.questionnaire_2026 import QUESTIONNAIRE, QUESTIONNAIRES
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 PAGE_SIZE: Final = 20
 TOKEN_LENGTH_MAX: Final = 18
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
-Done: TypeAlias = Transacted[who.State, who.Event]
+Done: TypeAlias = Transacted[life.State, life.Event]
 
 
 class RecommendationsApi(recommendations_pb2_grpc.RecommendationsServiceServicer):
@@ -94,7 +95,7 @@ class RecommendationsApi(recommendations_pb2_grpc.RecommendationsServiceServicer
                 [FieldViolation("answers", "holds an item twice")],
             )
         before = await self._owned(id_)
-        if isinstance(before, who.Unknown):
+        if isinstance(before, life.Unknown):
             raise Rejected(who.Reason.INVESTOR_NOT_FOUND)
         if before.is_forgotten:
             raise Rejected(who.Reason.INVESTOR_FORGOTTEN, "asked to be forgotten")
@@ -110,7 +111,7 @@ class RecommendationsApi(recommendations_pb2_grpc.RecommendationsServiceServicer
             self._clock(),
         )
         done = await self._command(id_, command, request.request_id)
-        was = who.class_at(before, self._clock())
+        was = life.class_at(before, self._clock())
         return pb.SubmitQuestionnaireResponse(
             investor=self._shown(done),
             class_before=InvestorClassPb.Value(messages.class_name(was)),
@@ -143,7 +144,7 @@ class RecommendationsApi(recommendations_pb2_grpc.RecommendationsServiceServicer
     async def ReportChange(
         self, request: pb.ReportChangeRequest, _context: "Context"
     ) -> pb.ReportChangeResponse:
-        command = who.EndClass(who.CHANGE_REPORTED, self._clock())
+        command = who.EndClass(life.CHANGE_REPORTED, self._clock())
         done = await self._owned_command(request.investor_id, command, request.request_id)
         return pb.ReportChangeResponse(position=done.position)
 
@@ -186,8 +187,8 @@ class RecommendationsApi(recommendations_pb2_grpc.RecommendationsServiceServicer
         command = who.ShowWarning(request.request_id, request.fund_code, level, self._clock())
         done = await self._owned_command(request.investor_id, command, request.request_id)
         found = (
-            who.class_at(done.state, self._clock())
-            if isinstance(done.state, who.Investor)
+            life.class_at(done.state, self._clock())
+            if isinstance(done.state, life.Investor)
             else None
         )
         zh, en = warning("" if found is None else found.name, level.name)
@@ -218,7 +219,7 @@ class RecommendationsApi(recommendations_pb2_grpc.RecommendationsServiceServicer
         self, request: pb.GetInvestorRequest, _context: "Context"
     ) -> pb.GetInvestorResponse:
         state = await self._owned(request.investor_id)
-        if isinstance(state, who.Unknown):
+        if isinstance(state, life.Unknown):
             raise Rejected(who.Reason.INVESTOR_NOT_FOUND)
         loaded = await self._advice.investors.load(request.investor_id)
         shown = messages.investor_to_wire(state, self._clock())
@@ -400,10 +401,10 @@ class RecommendationsApi(recommendations_pb2_grpc.RecommendationsServiceServicer
         await self._owned(id_)
         return await self._command(id_, command, key)
 
-    async def _owned(self, id_: str) -> who.State:
+    async def _owned(self, id_: str) -> life.State:
         """An investor belongs to the wallet back end that registered it."""
         state = (await self._advice.investors.load(id_)).state
-        if isinstance(state, who.Investor) and not _is_theirs(state, current_caller()):
+        if isinstance(state, life.Investor) and not _is_theirs(state, current_caller()):
             raise Rejected(who.Reason.INVESTOR_NOT_FOUND)
         return state
 
@@ -428,7 +429,7 @@ class RecommendationsApi(recommendations_pb2_grpc.RecommendationsServiceServicer
         try:
             async for stored in self._advice.investors.store.read(f"investor-{id_}"):
                 event = self._advice.investors.codec.decode(stored.type, stored.data)
-                if isinstance(event, who.Submitted):
+                if isinstance(event, life.Submitted):
                     last = orjson.loads(await self._keys.open(id_, event.sealed_answers))
         except (KeyDestroyed, SealBroken):
             return ()
@@ -472,7 +473,7 @@ class RecommendationsApi(recommendations_pb2_grpc.RecommendationsServiceServicer
         return messages.investor_to_wire(done.state, self._clock())
 
 
-def _is_theirs(found: who.Investor, caller: Caller) -> bool:
+def _is_theirs(found: life.Investor, caller: Caller) -> bool:
     return caller.role == "operator" or found.caller == caller.name
 
 

@@ -11,7 +11,7 @@ from services.recommendations.domain.eligibility import (
     Holdings,
     judge,
 )
-from services.recommendations.domain.investor import State
+from services.recommendations.domain.investor_lifecycle import State
 
 # An order that comes after the advice may be of any amount, and may add to what is held.
 _NOT_AGAIN: Final = frozenset({CONCENTRATION, DATA_STALE})

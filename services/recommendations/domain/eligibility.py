@@ -6,11 +6,7 @@ from typing import Final
 
 from libs.suitability import InvestorClass, RiskLevel, highest_level
 from services.recommendations.domain.catalogue import Catalogue, Fund, FundSet
-from services.recommendations.domain.investor import (
-    Investor,
-    State,
-    class_at,
-)
+from services.recommendations.domain.investor_lifecycle import Investor, State, class_at
 from services.recommendations.domain.preferences import Preferences
 
 DAY_US: Final = 86_400_000_000

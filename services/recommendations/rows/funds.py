@@ -5,7 +5,7 @@ from datetime import date
 from typing import Any, Final
 
 import orjson
-from sqlalchemy import BigInteger, Column, Index, Integer, Table, Text
+from sqlalchemy import BigInteger, Column, Index, Integer, Table, Text, func, select
 
 from libs.event_store import StoredEvent
 from libs.read_model import Patch, Put, ReadModel, Write
@@ -96,6 +96,8 @@ facts = Table(
     Column("business_us", BigInteger, nullable=False),
     Column("recorded_us", BigInteger, nullable=False),
     Column("position", BigInteger, nullable=False),
+    # Of a confirmation that added shares or took them; null otherwise.
+    Column("row_id", Text),
 )
 Index("heard_facts_of_investor", facts.c.investor_id, facts.c.position)
 Index("heard_facts_of_fund", facts.c.code, facts.c.kind, facts.c.position)
@@ -250,12 +252,27 @@ def _passed(stored: StoredEvent, body: Mapping[str, Any]) -> Iterator[Write]:
 
 
 def _lot(stored: StoredEvent, body: Mapping[str, Any]) -> Iterator[Write]:
-    yield _shares(stored, int(body.get("shares", 0)), body.get("confirm_date", ""))
+    row_id = body.get("row_id", "")
+    yield _shares(stored, int(body.get("shares", 0)), body.get("confirm_date", ""), row_id)
 
 
 def _redeemed(stored: StoredEvent, body: Mapping[str, Any]) -> Iterator[Write]:
     shares = sum(int(part.get("shares", 0)) for part in body.get("parts", ()))
-    yield _shares(stored, -shares, body.get("confirm_date", ""))
+    yield _shares(stored, -shares, body.get("confirm_date", ""), body.get("row_id", ""))
+
+
+def _reversed(stored: StoredEvent, body: Mapping[str, Any]) -> Iterator[Write]:
+    """As many shares the other way as the row is booked with; known from now on."""
+    undone = _shares(stored, 0, "", body.get("row_id", ""))
+    yield undone
+    of, older = undone.row, facts.alias("older").c
+    net = select(func.coalesce(func.sum(older.amount), 0)).where(
+        older.investor_id == of["investor_id"],
+        older.code == of["code"],
+        older.row_id == of["row_id"],
+        older.position < stored.position,
+    )
+    yield Patch(facts, {"event_id": of["event_id"]}, {"amount": -net.scalar_subquery()})
 
 
 def _accrued(stored: StoredEvent, body: Mapping[str, Any]) -> Iterator[Write]:
@@ -264,12 +281,13 @@ def _accrued(stored: StoredEvent, body: Mapping[str, Any]) -> Iterator[Write]:
         yield _shares(stored, shares, body.get("accrual_date", ""))
 
 
-def _shares(stored: StoredEvent, shares: int, day: str) -> Write:
+def _shares(stored: StoredEvent, shares: int, day: str, row_id: str | None = None) -> Put:
     investor_id = stored.stream.removeprefix("holding-")[: -_CODE_LENGTH - 1]
     # A confirmation is known from the day it arrived; the day it is of lies before that.
     at_us = min(day_us(day), stored.recorded_us) if day else stored.recorded_us
     code = stored.stream[-_CODE_LENGTH:]
-    return _fact(stored, investor_id, code, Kind.SHARES, shares, at_us)
+    told = _fact(stored, investor_id, code, Kind.SHARES, shares, at_us)
+    return told if row_id is None else Put(facts, {**told.row, "row_id": row_id})
 
 
 def _plan(stored: StoredEvent, body: Mapping[str, Any]) -> Iterator[Write]:
@@ -290,7 +308,7 @@ def _plan(stored: StoredEvent, body: Mapping[str, Any]) -> Iterator[Write]:
 
 def _fact(
     stored: StoredEvent, investor_id: str, code: str, kind: Kind, amount: int, business_us: int
-) -> Write:
+) -> Put:
     return Put(
         facts,
         {
@@ -320,6 +338,7 @@ _TOLD: Final[Mapping[str, Callable[[StoredEvent, Mapping[str, Any]], Iterator[Wr
     **fund_money.TOLD,
     "HoldingLotAdded": _lot,
     "HoldingSharesRedeemed": _redeemed,
+    "HoldingBookingReversed": _reversed,
     "HoldingIncomeAccrued": _accrued,
     **dict.fromkeys(
         ("PlanCreated", "PlanChanged", "PlanSuspended", "PlanResumed", "PlanStopped"), _plan
@@ -327,4 +346,4 @@ _TOLD: Final[Mapping[str, Callable[[StoredEvent, Mapping[str, Any]], Iterator[Wr
 }
 
 PREFIXES: Final = ("fund-", fund_money.ORDER, "holding-", "plan-")
-model = ReadModel("heard_funds", 4, "funds", PREFIXES, metadata, project)
+model = ReadModel("heard_funds", 5, "funds", PREFIXES, metadata, project)

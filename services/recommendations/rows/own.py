@@ -9,7 +9,8 @@ from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, MetaData, Ta
 from libs.event_store import StoredEvent
 from libs.read_model import Added, Erase, Patch, Put, ReadModel, Write
 from services.recommendations.codec import any_codec
-from services.recommendations.domain import feed, investor, proposal, release
+from services.recommendations.domain import feed, proposal, release
+from services.recommendations.domain import investor_lifecycle as investor
 from services.recommendations.domain.facts import Kind
 from services.recommendations.domain.outcome import DAY_US, SPANS_DAYS, first_day, next_span
 

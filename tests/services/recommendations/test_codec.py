@@ -11,7 +11,8 @@ from google.protobuf.descriptor_pool import Default
 from hefu.recommendations.v1 import events_pb2
 from libs.suitability import InvestorClass, RiskLevel
 from services.recommendations.codec import UnknownEvent, any_codec, as_message
-from services.recommendations.domain import feed, investor, proposal, release
+from services.recommendations.domain import feed, proposal, release
+from services.recommendations.domain import investor_lifecycle as investor
 from services.recommendations.domain.preferences import Preferences
 from tests.services.recommendations.domain.proposals import ACCEPTED_ITEMS, ISSUED
 from tests.services.recommendations.domain.sheets import DAY_US, NOW_US

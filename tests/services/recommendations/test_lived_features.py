@@ -100,6 +100,37 @@ async def test_cash_and_fees_are_those_of_all_that_payments_and_orders_moved(
     assert await features_of(served, 1) == before
 
 
+async def test_a_booking_that_was_reversed_is_not_held_beside_what_it_is_now(
+    served: Served,
+) -> None:
+    world, told = served.world, served.world.told
+    name = await served.investor("anna")
+    day = {"confirm_date": "2026-10-01"}
+    sale = {"row_id": "s", "parts": [{"shares": "40000"}], **day}
+    first: Sequence[Event] = [
+        ("HoldingLotAdded", {"row_id": "r", "shares": "100000", **day}),
+        ("HoldingLotAdded", {"row_id": "q", "shares": "7000", **day}),
+        ("HoldingSharesRedeemed", sale),
+    ]
+    stream = f"holding-{name}-000001"
+    await told.tell(stream, "funds", first)
+    await world.heard(served.parts)
+    await served.wallet.ListRecommendations(listing(name, 1))
+    undone: Event = ("HoldingBookingReversed", {"row_id": "r", "proposal_id": "p"})
+    again: Sequence[Event] = [
+        undone,
+        ("HoldingLotAdded", {"row_id": "r", "shares": "90000", "taken": "40000", **day}),
+        undone,
+        ("HoldingLotAdded", {"row_id": "r", "shares": "80000", "taken": "40000", **day}),
+    ]
+    await told.tell(stream, "funds", again)
+    await world.heard(served.parts)
+    await served.wallet.ListRecommendations(listing(name, 2))
+
+    assert (await features_of(served, 1))["held_minor"] == 67_000 * MILLION
+    assert (await features_of(served, 2))["held_minor"] == 47_000 * MILLION
+
+
 async def test_a_fall_is_lived_through_by_who_held_the_fund_then(served: Served) -> None:
     world, told = served.world, served.world.told
     long, new = await served.investor("anna"), await served.investor("boris")

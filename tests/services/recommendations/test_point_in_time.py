@@ -6,7 +6,7 @@ from libs.projection import Projection
 from libs.read_model import Database
 from libs.suitability import InvestorClass
 from services.recommendations import known_facts, known_funds
-from services.recommendations.domain import investor as who
+from services.recommendations.domain import investor_lifecycle as life
 from services.recommendations.domain import proposal as what
 from services.recommendations.domain.facts import shares_of
 from services.recommendations.domain.features import (
@@ -173,7 +173,7 @@ async def test_the_same_question_on_the_same_log_gives_the_same_items_in_another
 
     async with served.world.service() as again:
         state = (await again.advice.investors.load(name)).state
-        assert isinstance(state, who.Investor)
+        assert isinstance(state, life.Investor)
         about = await again.advice.known(name)
         assert about.features == dict(first[0].features)
         found = [

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from libs.suitability import InvestorClass, RiskLevel, Suitability, suitability
-from services.recommendations.domain import investor as who
+from services.recommendations.domain import investor_lifecycle as life
 from services.recommendations.domain.catalogue import Catalogue, Fund
 from services.recommendations.domain.eligibility import Asked, Holdings, judge
 from services.recommendations.domain.preferences import Preferences
@@ -90,7 +90,7 @@ def test_wealth_of_the_simulated_population_is_that_of_the_real_customers() -> N
     assert {level: tuple(counts[level, band] for band in bands) for level in CUSTOMERS} == CUSTOMERS
 
 
-def investor(level: str) -> who.Investor:
+def investor(level: str) -> life.Investor:
     """A predicted class, or none, opens nothing: it stands for no answered questionnaire."""
     found = CLASSES.get(level)
     if found is None:
@@ -106,7 +106,7 @@ def test_real_customers_are_shown_what_their_class_may_buy_and_nothing_else() ->
 
     for number, (customer, level) in enumerate(islice(customers.items(), None, None, 20)):
         state = investor(level)
-        found = who.class_at(state, NOW_US)
+        found = life.class_at(state, NOW_US)
         judged = judge(catalogue, state, Holdings(), Asked(), NOW_US)
         if found is None:
             assert judged.eligible == 0

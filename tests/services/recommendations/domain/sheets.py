@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from libs.suitability import InvestorClass
 from services.recommendations.domain import investor as who
+from services.recommendations.domain import investor_lifecycle as life
 from services.recommendations.domain.questionnaire_2026 import QUESTIONNAIRE
 
 NOW_US = 1_795_168_800_000_000
@@ -27,13 +28,13 @@ def submitting(
     return who.Submit(request_id, "2026-1", answers, b"sealed", digest, (), now_us)
 
 
-REGISTERED = who.Registered("anna", ("a1",), "wallet", NOW_US)
+REGISTERED = life.Registered("anna", ("a1",), "wallet", NOW_US)
 
 
-def known(found: InvestorClass, **more: object) -> who.Investor:
+def known(found: InvestorClass, **more: object) -> life.Investor:
     """An investor of a class with consent, as stored."""
-    profile = who.Profile(found, (), NOW_US + 365 * DAY_US, "2026-1")
-    base = who.Investor("anna", (), "wallet", profile=profile, has_consent=True)
+    profile = life.Profile(found, (), NOW_US + 365 * DAY_US, "2026-1")
+    base = life.Investor("anna", (), "wallet", profile=profile, has_consent=True)
     for name, value in more.items():
         object.__setattr__(base, name, value)
     return base

@@ -4,6 +4,7 @@ import pytest
 
 from libs.suitability import InvestorClass, RiskLevel
 from services.recommendations.domain import investor as who
+from services.recommendations.domain import investor_lifecycle as life
 from services.recommendations.domain.investor import Reason, investor
 from services.recommendations.domain.preferences import Preferences
 from tests.scenario import Scenario
@@ -19,13 +20,13 @@ STORY = Scenario(investor, [REGISTERED])
 YEAR_US = 365 * DAY_US
 
 
-def answered(found: InvestorClass = InvestorClass.C3, at_us: int = NOW_US) -> who.ClassAssigned:
-    return who.ClassAssigned(found, (), at_us + YEAR_US, "2026-1", at_us)
+def answered(found: InvestorClass = InvestorClass.C3, at_us: int = NOW_US) -> life.ClassAssigned:
+    return life.ClassAssigned(found, (), at_us + YEAR_US, "2026-1", at_us)
 
 
-def tried(request_id: str, at_us: int = NOW_US) -> who.Submitted:
-    scores = who.Scores(0, 0, 0, *(3 * [InvestorClass.C3]))
-    return who.Submitted(request_id, "2026-1", b"s", "d", scores, (), at_us)
+def tried(request_id: str, at_us: int = NOW_US) -> life.Submitted:
+    scores = life.Scores(0, 0, 0, *(3 * [InvestorClass.C3]))
+    return life.Submitted(request_id, "2026-1", b"s", "d", scores, (), at_us)
 
 
 def test_a_sheet_assigns_a_class_for_a_year() -> None:
@@ -33,8 +34,8 @@ def test_a_sheet_assigns_a_class_for_a_year() -> None:
 
     events = investor.decide(command, STORY.given().state)
 
-    assert isinstance(events[0], who.Submitted)
-    assert events[1] == who.ClassAssigned(InvestorClass.C5, (), NOW_US + YEAR_US, "2026-1", NOW_US)
+    assert isinstance(events[0], life.Submitted)
+    assert events[1] == life.ClassAssigned(InvestorClass.C5, (), NOW_US + YEAR_US, "2026-1", NOW_US)
     STORY.when(command).then(list(events))
 
 
@@ -80,44 +81,44 @@ def test_an_unknown_version_is_refused() -> None:
 
 def test_the_class_ends_after_a_year_and_not_before() -> None:
     story = STORY.given([tried("r1"), answered()])
-    early = who.EndClass(who.REVIEW_DUE, NOW_US + YEAR_US - 1)
-    due = who.EndClass(who.REVIEW_DUE, NOW_US + YEAR_US)
+    early = who.EndClass(life.REVIEW_DUE, NOW_US + YEAR_US - 1)
+    due = who.EndClass(life.REVIEW_DUE, NOW_US + YEAR_US)
 
     story.when(early).then_nothing()
-    after = story.when(due).then([who.ClassExpired(who.REVIEW_DUE, NOW_US + YEAR_US)])
+    after = story.when(due).then([life.ClassExpired(life.REVIEW_DUE, NOW_US + YEAR_US)])
 
-    assert isinstance(after, who.Investor)
-    assert who.class_at(after, NOW_US) is None
+    assert isinstance(after, life.Investor)
+    assert life.class_at(after, NOW_US) is None
 
 
 def test_the_class_is_over_by_the_clock_even_before_anybody_looks() -> None:
     state = STORY.given([tried("r1"), answered()]).state
-    assert isinstance(state, who.Investor)
+    assert isinstance(state, life.Investor)
 
-    assert who.class_at(state, NOW_US + YEAR_US - 1) is InvestorClass.C3
-    assert who.class_at(state, NOW_US + YEAR_US) is None
+    assert life.class_at(state, NOW_US + YEAR_US - 1) is InvestorClass.C3
+    assert life.class_at(state, NOW_US + YEAR_US) is None
 
 
 def test_a_reported_change_ends_the_class_at_once() -> None:
     story = STORY.given([tried("r1"), answered()])
 
-    story.when(who.EndClass(who.CHANGE_REPORTED, NOW_US)).then(
-        [who.ClassExpired(who.CHANGE_REPORTED, NOW_US)]
+    story.when(who.EndClass(life.CHANGE_REPORTED, NOW_US)).then(
+        [life.ClassExpired(life.CHANGE_REPORTED, NOW_US)]
     )
 
 
 def test_a_professional_keeps_the_answered_class_underneath() -> None:
-    recognised = who.ProfessionalRecognised("p", "file 7", "olga", NOW_US + YEAR_US, NOW_US)
+    recognised = life.ProfessionalRecognised("p", "file 7", "olga", NOW_US + YEAR_US, NOW_US)
     story = STORY.given([tried("r1"), answered(), recognised])
-    assert isinstance(story.state, who.Investor)
-    assert who.class_at(story.state, NOW_US) is InvestorClass.PROFESSIONAL
+    assert isinstance(story.state, life.Investor)
+    assert life.class_at(story.state, NOW_US) is InvestorClass.PROFESSIONAL
 
     after = story.when(who.WithdrawProfessional("w", NOW_US)).then(
-        [who.ProfessionalWithdrawn("w", NOW_US)]
+        [life.ProfessionalWithdrawn("w", NOW_US)]
     )
 
-    assert isinstance(after, who.Investor)
-    assert who.class_at(after, NOW_US) is InvestorClass.C3
+    assert isinstance(after, life.Investor)
+    assert life.class_at(after, NOW_US) is InvestorClass.C3
 
 
 def test_a_warning_is_read_before_it_is_confirmed() -> None:
@@ -126,11 +127,11 @@ def test_a_warning_is_read_before_it_is_confirmed() -> None:
     confirm = who.AcknowledgeWarning("w2", "000006", RiskLevel.R4, NOW_US)
 
     story.when(confirm).then_rejected(Reason.WARNING_NOT_SHOWN)
-    shown = who.WarningShown("w1", "000006", RiskLevel.R4, InvestorClass.C3, NOW_US)
+    shown = life.WarningShown("w1", "000006", RiskLevel.R4, InvestorClass.C3, NOW_US)
     story.when(show).then([shown])
 
     STORY.given([tried("r1"), answered(), shown]).when(confirm).then(
-        [who.WarningAcknowledged("w2", "000006", RiskLevel.R4, InvestorClass.C3, NOW_US)]
+        [life.WarningAcknowledged("w2", "000006", RiskLevel.R4, InvestorClass.C3, NOW_US)]
     )
 
 
@@ -150,11 +151,11 @@ def test_some_warnings_are_never_given(
 
 
 def test_consent_is_given_and_withdrawn_once() -> None:
-    given = who.ConsentGiven("c1", who.ADVICE, NOW_US)
+    given = life.ConsentGiven("c1", life.ADVICE, NOW_US)
     STORY.when(who.SetConsent("c1", is_given=True, now_us=NOW_US)).then([given])
     STORY.given([given]).when(who.SetConsent("c2", is_given=True, now_us=NOW_US)).then_nothing()
     STORY.given([given]).when(who.SetConsent("c3", is_given=False, now_us=NOW_US)).then(
-        [who.ConsentWithdrawn("c3", who.ADVICE, NOW_US)]
+        [life.ConsentWithdrawn("c3", life.ADVICE, NOW_US)]
     )
 
 
@@ -184,10 +185,10 @@ def test_preferences_that_make_no_sense_are_refused_by_field(
 
 
 def test_who_is_forgotten_answers_nothing_more() -> None:
-    forgotten = who.Forgotten("f", NOW_US)
+    forgotten = life.Forgotten("f", NOW_US)
     story = STORY.given([tried("r1"), answered(), forgotten])
 
     story.when(who.Forget("f2", NOW_US)).then_nothing()
     story.when(submitting(sheet(), "r9")).then_rejected(Reason.INVESTOR_FORGOTTEN)
-    assert isinstance(story.state, who.Investor)
+    assert isinstance(story.state, life.Investor)
     assert not story.state.has_consent

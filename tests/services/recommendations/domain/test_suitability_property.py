@@ -8,7 +8,7 @@ import pytest
 
 from libs.decider import Rejected
 from libs.suitability import InvestorClass, RiskLevel, Suitability, suitability
-from services.recommendations.domain import investor as who
+from services.recommendations.domain import investor_lifecycle as life
 from services.recommendations.domain import proposal as what
 from services.recommendations.domain.acceptance import refused_now
 from services.recommendations.domain.catalogue import Catalogue, FeeStep, Fund, FundSet
@@ -73,7 +73,7 @@ def random_catalogue(rng: random.Random) -> Catalogue:
     return Catalogue(funds, TODAY)
 
 
-def random_investor(rng: random.Random) -> who.Investor:
+def random_investor(rng: random.Random) -> life.Investor:
     return known(
         InvestorClass(rng.randint(1, 7)),
         has_consent=rng.random() < 0.95,
@@ -95,10 +95,10 @@ def random_holdings(rng: random.Random, catalogue: Catalogue) -> Holdings:
 
 
 def one_by_one(  # noqa: C901, PLR0912 - every check by itself, as the reference lists them
-    fund: Fund, state: who.Investor, catalogue: Catalogue, holdings: Holdings, asked: Asked
+    fund: Fund, state: life.Investor, catalogue: Catalogue, holdings: Holdings, asked: Asked
 ) -> set[str]:
     """The same checks fund by fund, without sets: what the fast way is held against."""
-    wanted, found = state.preferences, who.class_at(state, NOW_US)
+    wanted, found = state.preferences, life.class_at(state, NOW_US)
     codes: set[str] = set()
     if found is None:
         codes.add("PROFILE_EXPIRED")
@@ -188,7 +188,7 @@ def _ordered_after_a_change(catalogue: Catalogue, codes: Sequence[str], rng: ran
         for fund in catalogue.funds
     ]
     now = Catalogue(risen, TODAY)
-    found = who.class_at(later, NOW_US)
+    found = life.class_at(later, NOW_US)
     for code in codes:
         fund = now.find(code)
         assert fund is not None
@@ -202,8 +202,8 @@ def _ordered_after_a_change(catalogue: Catalogue, codes: Sequence[str], rng: ran
         assert fund.is_open
 
 
-def _listed(catalogue: Catalogue, state: who.Investor, judged: Judged, seed: int) -> Sequence[str]:
-    found = who.class_at(state, NOW_US)
+def _listed(catalogue: Catalogue, state: life.Investor, judged: Judged, seed: int) -> Sequence[str]:
+    found = life.class_at(state, NOW_US)
     if found is None:
         assert judged.eligible == 0
         return []
@@ -219,8 +219,8 @@ def _listed(catalogue: Catalogue, state: who.Investor, judged: Judged, seed: int
     return [each.code for each in ranked]
 
 
-def _floored(catalogue: Catalogue, state: who.Investor, judged: Judged) -> Sequence[str]:
-    found = who.class_at(state, NOW_US)
+def _floored(catalogue: Catalogue, state: life.Investor, judged: Judged) -> Sequence[str]:
+    found = life.class_at(state, NOW_US)
     funds = [f for f in catalogue.funds if catalogue.has(judged.eligible, f.code)]
     if found is None or not funds:
         return []
