@@ -28,6 +28,11 @@ def time_ms(value: UUID) -> int:
     return value.int >> 80
 
 
+def time_ms_in(text: str) -> int:
+    """The same of one that is in its canonical form as text."""
+    return int(text[:8] + text[9:13], 16)
+
+
 def has_time(text: str) -> bool:
     """Whether a UUIDv7 has a time in it; the ids of things known by their names alone have none."""
     return not text.startswith(_TIMELESS)
@@ -62,8 +67,7 @@ def id_beside(neighbour: str, content: bytes) -> UUID:
 
     Where ids are kept in order, what comes together lies together then, and is written together.
     """
-    at_ms = int(neighbour[:8] + neighbour[9:13], 16)
-    return _in_layout(at_ms, hashlib.sha256(content).digest())
+    return _in_layout(time_ms_in(neighbour), hashlib.sha256(content).digest())
 
 
 def account_id_of(owner: str, kind: str, currency: str, ordinal: int = 0) -> UUID:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from libs.answers import all_done
 from libs.cancelling import end
 from libs.event_store import (
     Appended,
@@ -113,8 +114,7 @@ class JoinedAppends:
                 answers.append(error)
         under_way = [each for each in answers if isinstance(each, asyncio.Future)]
         try:
-            if under_way:
-                await asyncio.wait(under_way)
+            await all_done(under_way)
         except asyncio.CancelledError:
             for each in under_way:
                 each.cancel()

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Generic, TypeVar
 
+from libs.answers import all_done
 from libs.client.calls import PATIENCE_S, patiently
 from libs.client.errors import TRANSIENT_REASONS, HefuError, Unanswered
 
@@ -59,8 +60,7 @@ class Joiner(Generic[Item, Result]):
         """What `submit` would answer or raise of each, once all are answered."""
         loop = asyncio.get_running_loop()
         answers = [self._ask(item, loop) for item in items]
-        if answers:
-            await asyncio.wait(answers)
+        await all_done(answers)
         found: list[Result | Exception] = []
         for answer in answers:
             failed = answer.exception()

@@ -7,12 +7,13 @@ numbers are those of `ReadResp`; a test holds the bytes against the message clas
 from functools import lru_cache
 from typing import Final
 
+from libs import wire_bytes
+from libs.wire_bytes import BYTES
 from services.eventstore.model import IS_JSON, Record
 
 _TYPES_REMEMBERED: Final = 4_096
 _ONE_BYTE: Final = tuple(bytes([n]) for n in range(128))
 _LOW_BITS: Final = 0x7F
-_MORE: Final = 0x80
 
 # Tags: field number << 3 | wire type (0 varint, 2 length-delimited).
 _EVENT = b"\x0a"  # ReadResp.event = 1; ReadEvent.event = 1
@@ -77,14 +78,7 @@ def recorded(record: Record, identifier: bytes) -> bytes:
 
 def varint(value: int) -> bytes:
     """A number from 0 on, seven bits a byte, lowest first."""
-    if value <= _LOW_BITS:
-        return _ONE_BYTE[value]
-    encoded = bytearray()
-    while value > _LOW_BITS:
-        encoded.append(value & _LOW_BITS | _MORE)
-        value >>= 7
-    encoded.append(value)
-    return bytes(encoded)
+    return _ONE_BYTE[value] if value <= _LOW_BITS else wire_bytes.varint(value).encode(BYTES)
 
 
 @lru_cache(maxsize=_TYPES_REMEMBERED)

@@ -116,9 +116,8 @@ def terms_to_json(terms: Terms) -> dict[str, Any]:
 def terms_from_json(body: Mapping[str, Any]) -> Terms:
     """The terms of stored JSON."""
     amount = body["amount"]
-    kind: Kind = next(
-        _from_json(type_, body[name]) for name, type_ in _KINDS.items() if name in body
-    )
+    name = next(each for each in body if each in _KINDS)
+    kind: Kind = _from_json(_KINDS[name], body[name])
     money = Money(amount["currency_code"], int(amount.get("minor_units", 0)))
     return Terms(money, kind, body.get("note", ""))
 
@@ -134,7 +133,7 @@ def _to_json(value: object) -> dict[str, Any]:
 
 
 def _from_json(type_: type, body: Mapping[str, Any]) -> Any:  # noqa: ANN401 - of the type given
-    return type_(*(kind(body.get(name, kind())) for name, kind in _SHAPES[type_]))
+    return type_(*[kind(body.get(name, kind())) for name, kind in _SHAPES[type_]])
 
 
 # ---- what settlement tells

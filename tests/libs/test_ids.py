@@ -14,6 +14,7 @@ from libs.ids import (
     named_in,
     new_id,
     time_ms,
+    time_ms_in,
 )
 
 
@@ -35,3 +36,4 @@ def test_an_id_beside_another_is_of_its_time_and_known_by_its_content_alone() ->
     assert first == id_beside(payment, b"a")
     assert time_ms(first) == time_ms(second) == time_ms(uuid.UUID(payment))
     assert is_uuid7(str(first))
+    assert time_ms_in(payment) == time_ms(first)

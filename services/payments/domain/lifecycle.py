@@ -182,6 +182,8 @@ class Begun:
 
     @property
     def refunded_minor(self) -> int:
+        if not self.refunds:  # most have none, and each look at a payment asks
+            return 0
         return sum(p.amount_minor for p in self.refunds if p.stage is RefundStage.COMPLETED)
 
     @property

@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TypeAlias, assert_never
-from uuid import UUID
 
 from libs.decider import Decider, FieldViolation, Rejected
-from libs.ids import is_uuid7, time_ms
+from libs.ids import is_uuid7, time_ms_in
 from libs.money import MINOR_MAX, CurrencyUnknown, Money, exponent
 from services.payments.domain.lifecycle import (
     Absent,
@@ -182,7 +181,7 @@ def _request(command: Request, payment: Payment) -> Sequence[Event]:
 
 
 def _check_time(id_: str, request_ms: int) -> None:
-    if time_ms(UUID(id_)) > request_ms + ID_AHEAD_MAX_MS:
+    if time_ms_in(id_) > request_ms + ID_AHEAD_MAX_MS:
         raise Rejected(Reason.ID_FROM_FUTURE, "the time inside the id is too far ahead")
 
 
