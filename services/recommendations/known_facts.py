@@ -156,17 +156,16 @@ def _of_advice() -> Sequence[Told]:
 
 def _turned_down() -> Told:
     """Each fund of a proposal that was dismissed."""
-    t, n = o.proposal_items.c, o.proposals.c
-    mine = select(n.proposal_id).where(n.investor_id == _WHO, n.status == literal("DISMISSED"))
-    return select(
-        _kind(Kind.TURNED_DOWN),
-        t.dismissed_id + literal("/") + t.code,
-        t.code,
-        _ONE,
-        t.dismissed_us,
-        t.recorded_us,
-        _NOTHING,
-    ).where(t.proposal_id.in_(mine), t.dismissed_position <= _OWN)
+    t, d, n = o.proposal_items.c, o.own_facts.c, o.proposals.c
+    mine = select(n.proposal_id).where(n.investor_id == _WHO)
+    event_id = d.event_id + literal("/") + t.code
+    times = (d.business_us, d.recorded_us)
+    return select(_kind(Kind.TURNED_DOWN), event_id, t.code, _ONE, *times, _NOTHING).where(
+        d.proposal_id.in_(mine),
+        _is(d.kind, Kind.DISMISSED),
+        d.position <= _OWN,
+        t.proposal_id == d.proposal_id,
+    )
 
 
 def _of_plans() -> Told:

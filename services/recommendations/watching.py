@@ -35,8 +35,10 @@ def over_proposals(connection: Connection, now_us: int, most: int) -> Sequence[s
 
 def proposals_with(connection: Connection, code: str) -> Sequence[tuple[str, int]]:
     """Open proposals that hold a fund, with the highest level each may hold."""
-    t = o.proposal_items.c
-    query = select(o.proposal_items).where(t.code == code, t.dismissed_id.is_(None))
+    t, n = o.proposal_items.c, o.proposals.c
+    query = select(o.proposal_items).where(
+        t.code == code, n.proposal_id == t.proposal_id, n.status == "ISSUED"
+    )
     rows = connection.execute(query.order_by(t.proposal_id))
     return [(row.proposal_id, row.highest_level) for row in rows]
 

@@ -58,21 +58,15 @@ proposals = Table(
 )
 Index("proposals_by_outcome", proposals.c.outcome_due_us)
 Index("proposals_of_investor", proposals.c.investor_id, proposals.c.position)
-Index("proposals_of_investor_by_status", proposals.c.investor_id, proposals.c.status)
 Index("proposals_by_status", proposals.c.status, proposals.c.valid_until_us)
-# Items of proposals that are still open, which a fund's change makes expire; and of those that were
-# dismissed: nobody's change, but the investor's word about their funds.
+# Items of proposals that are open, which a fund's change makes expire, and of those that were
+# dismissed, which is the investor's word about their funds.
 proposal_items = Table(
     "proposal_items",
     metadata,
     Column("proposal_id", Text, primary_key=True),
     Column("code", Text, primary_key=True),
     Column("highest_level", Integer, nullable=False),
-    # Of the dismissal; null: it is open.
-    Column("dismissed_id", Text),
-    Column("dismissed_us", BigInteger),
-    Column("recorded_us", BigInteger),
-    Column("dismissed_position", BigInteger),
 )
 Index("items_of_fund", proposal_items.c.code)
 own_facts = Table(
@@ -233,13 +227,6 @@ def _proposal(stored: StoredEvent, event: object) -> Iterator[Write]:
         case proposal.Dismissed(dismissed_us=at_us):
             yield _fact(stored, ("", key["proposal_id"], ""), Kind.DISMISSED, at_us)
             yield Patch(proposals, key, {"status": "DISMISSED"})
-            told = {
-                "dismissed_id": str(stored.id),
-                "dismissed_us": at_us,
-                "recorded_us": stored.recorded_us,
-                "dismissed_position": stored.position,
-            }
-            yield Patch(proposal_items, key, told)
         case proposal.Expired():
             yield from _closed(key, "EXPIRED")
         case proposal.Accepted(items=items):
@@ -360,4 +347,4 @@ def _feed(stored: StoredEvent, event: object) -> Iterator[Write]:
         yield Put(quarantined, {**apart, **at})
 
 
-model = ReadModel("advice", 5, "recommendations", PREFIXES, metadata, project)
+model = ReadModel("advice", 6, "recommendations", PREFIXES, metadata, project)
