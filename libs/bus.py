@@ -1,7 +1,15 @@
 """What we ask of a bus: one ordered stream of facts a service, rebuildable from the store."""
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
+
+# The header that tells the place of a message's event in the store; it rises along a source.
+POSITION = "Hefu-Position"
+
+
+def nowhere() -> int:
+    """Nothing was reached yet."""
+    return -1
 
 
 class Message(NamedTuple):
@@ -96,10 +104,16 @@ class Bus(Protocol):
         ...
 
     def consume(
-        self, source: str, consumer: str, *, only: str = ""
+        self,
+        source: str,
+        consumer: str,
+        *,
+        only: str = "",
+        reached: Callable[[], int] = nowhere,
     ) -> AsyncIterator[Sequence[Delivered]]:
         """Batches in order, acknowledged when the next is asked for. Empty: nothing for a while.
 
-        With `only`, messages whose subject ends in that name.
+        With `only`, messages whose subject ends in that name. A consumer that the bus does not
+        know, or not any more, begins behind the position that `reached` tells.
         """
         ...

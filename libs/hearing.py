@@ -148,7 +148,8 @@ async def hear(  # noqa: PLR0913 - who hears what, from where
     name = only.rpartition(".")[2]
     while True:
         consuming = cast(
-            "AsyncGenerator[Sequence[Delivered], None]", bus.consume(source, consumer, only=name)
+            "AsyncGenerator[Sequence[Delivered], None]",
+            bus.consume(source, consumer, only=name, reached=lambda: ear.heard),
         )
         try:
             async with aclosing(consuming):
@@ -182,7 +183,7 @@ class _Ear:
         self._prefixes = tuple(prefix.encode() for prefix in prefixes)
         self._only = only.encode()
         self._concerns = concerns
-        self._heard = after
+        self.heard = after
         self._news_at_s = 0.0
         self._silence_s = SILENCE_S
 
@@ -190,7 +191,7 @@ class _Ear:
         """Give what is new of these messages, in the store's order, and what is missing between."""
         loop = asyncio.get_running_loop()
         heard: list[StoredEvent] = []
-        reached = self._heard
+        reached = self.heard
         placed = [(*self._placed(message), message) for message, _ in delivered]
         for position, previous, headings, message in sorted(placed, key=itemgetter(0)):
             if position <= reached:
@@ -201,12 +202,12 @@ class _Ear:
                     heard = []
                 async for batch in self._fill(position):
                     yield batch
-                reached = self._heard
+                reached = self.heard
                 continue
             reached = position
             if self._concerns(message) and self._is_wanted(headings):
                 heard.append(_event(headings, message.data))
-        if reached > self._heard:
+        if reached > self.heard:
             yield self._batch(heard, reached)
             self._news_at_s, self._silence_s = loop.time(), SILENCE_S
         elif loop.time() - self._news_at_s >= self._silence_s:
@@ -217,20 +218,20 @@ class _Ear:
         """Give what the store has and the bus did not bring."""
         head = await self._store.head()
         self._silence_s = min(2 * self._silence_s, SILENCE_MAX_S)
-        if head > self._heard:
+        if head > self.heard:
             async for batch in self._fill(head):
                 if batch.events:
                     self._silence_s = SILENCE_S
                 yield batch
         else:
-            yield Batch((), self._heard, is_caught_up=True)
+            yield Batch((), self.heard, is_caught_up=True)
         self._news_at_s = asyncio.get_running_loop().time()
 
     async def _fill(self, upto: int) -> AsyncIterator[Batch]:
         events: list[StoredEvent] = []
         size = 0
         prefixes, only = self._wanted
-        missing = between(self._store, prefixes, self._heard, upto, only=only)
+        missing = between(self._store, prefixes, self.heard, upto, only=only)
         async with aclosing(missing) as reading:
             async for event in reading:
                 events.append(event)
@@ -251,5 +252,5 @@ class _Ear:
         return is_of_type and headings.stream.startswith(self._prefixes)
 
     def _batch(self, events: Sequence[StoredEvent], position: int) -> Batch:
-        self._heard = position
+        self.heard = position
         return Batch(events, position, is_caught_up=True)

@@ -1,10 +1,11 @@
 """A bus in memory: the same promises, kept as long as the process lives."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from bisect import bisect_right
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 
-from libs.bus import Bus, Delivered, Fenced, Message
+from libs.bus import POSITION, Bus, Delivered, Fenced, Message, nowhere
 
 BATCH_MAX = 500
 
@@ -45,14 +46,21 @@ class MemoryBus(Bus):
         return last
 
     async def consume(
-        self, source: str, consumer: str, *, only: str = ""
+        self,
+        source: str,
+        consumer: str,
+        *,
+        only: str = "",
+        reached: Callable[[], int] = nowhere,
     ) -> AsyncIterator[Sequence[Delivered]]:
         """Batches in order, from where this consumer was; an empty one after a while of silence."""
         while True:
             # Looked up each time: a lost stream is another object.
             at = self._source(source)
             grown = at.grown
-            place = at.consumed.get(consumer, 0)
+            place = at.consumed.get(consumer)
+            if place is None:
+                place = at.consumed[consumer] = _behind(at.messages, reached())
             batch = at.messages[place : place + BATCH_MAX]
             if not batch:
                 try:
@@ -79,6 +87,13 @@ class MemoryBus(Bus):
 
     def _source(self, source: str) -> _Source:
         return self._sources.setdefault(source, _Source())
+
+
+def _behind(messages: Sequence[Delivered], position: int) -> int:
+    """How many come before the first that lies behind a position."""
+    return bisect_right(
+        messages, position, key=lambda each: int(each.message.headers.get(POSITION, -1))
+    )
 
 
 def _is_of(delivered: Delivered, name: str) -> bool:

@@ -3,53 +3,45 @@
 import asyncio
 import json
 import ssl
-from collections import deque
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 import nats.errors
 import structlog
-from nats.aio.subscription import Subscription
 from nats.js import JetStreamContext, api
-from nats.js.errors import APIError
+from nats.js.errors import APIError, NotFoundError
 
-from libs.bus import Bus, BusRefuses, BusUnavailable, Delivered, Fenced, HeaderLines, Message
+from libs.bus import (
+    POSITION,
+    Bus,
+    BusRefuses,
+    BusUnavailable,
+    Delivered,
+    Fenced,
+    Message,
+    nowhere,
+)
 from libs.cancelling import heed_cancellation
 from libs.ids import new_id
-from libs.nats_client import Taken, TakingClient, headers_with
+from libs.nats_client import TakingClient, headers_with
+from libs.nats_pull import ID, IDLE_S, PULLED_MAX, Pull
 
 # Atomic batches hold no more; the stream keeps so many and then drops the oldest: it is no archive,
 # what is missing is read from the store.
 BATCH_MAX = 1_000
 KEPT_MAX = 20_000_000
-TAKEN_MAX = 500
-PULLED_MAX = 1_000
-IDLE_S = 1.0
-HEARTBEAT_S = 1.0
-PULL_EXPIRES_S = 30.0
-# Neither message nor heartbeat for so long: the pull is lost, or the consumer is.
-DEAF_S = 3.5
 CALL_TIMEOUT_S = 5.0
 PUBLISH_TIMEOUT_S = 3.0
 CONNECT_TIMEOUT_S = 30.0
 PENDING_BYTES_MAX = 32 << 20
 ACK_WAIT_S = 60.0
-# What was taken is acknowledged so often, or once it is so many: what comes again is known by its
-# position.
-ACK_EVERY_S = 1.0
-UNACKED_MAX = 1_000
 
-_ID = "Nats-Msg-Id"
 _EXPECTED = "Nats-Expected-Last-Sequence"
 _WRONG_LAST_SEQUENCE = 10071
 _DUPLICATE_IN_BATCH = 10201
 _NO_MESSAGE = 10037
 _NO_STREAM = 10059
-_HEARTBEAT = "100"
-_ID_LINE = f"\r\n{_ID}: ".encode()
-# Of a reply subject without a domain.
-_REPLY_WORDS = 9
 
 logger = structlog.get_logger()
 
@@ -103,7 +95,7 @@ class NatsBus(Bus):
             return None
         headers = dict(found.headers or {})
         return Delivered(
-            Message(headers.get(_ID, ""), found.subject or "", headers, found.data or b""),
+            Message(headers.get(ID, ""), found.subject or "", headers, found.data or b""),
             found.seq or 0,
         )
 
@@ -156,13 +148,13 @@ class NatsBus(Bus):
         return last
 
     async def _publish_one(self, message: Message, expected_last: int) -> int:
-        more = f"{_ID}: {message.id}\r\n{_EXPECTED}: {expected_last}\r\n"
+        more = f"{ID}: {message.id}\r\n{_EXPECTED}: {expected_last}\r\n"
         return await self._acknowledged(message, more)
 
     async def _publish_batch(self, messages: Sequence[Message], expected_last: int) -> int:
         in_batch = f"Nats-Batch-Id: {new_id().hex}\r\nNats-Batch-Sequence: "
         told = [
-            f"{_ID}: {message.id}\r\n{in_batch}{number}\r\n"
+            f"{ID}: {message.id}\r\n{in_batch}{number}\r\n"
             for number, message in enumerate(messages, 1)
         ]
         told[0] += f"{_EXPECTED}: {expected_last}\r\n"
@@ -194,13 +186,18 @@ class NatsBus(Bus):
         self._made.discard(source)
 
     async def consume(
-        self, source: str, consumer: str, *, only: str = ""
+        self,
+        source: str,
+        consumer: str,
+        *,
+        only: str = "",
+        reached: Callable[[], int] = nowhere,
     ) -> AsyncIterator[Sequence[Delivered]]:
         """Batches in order; an empty one each second of silence, also while the bus is away."""
         while True:
-            pull: _Pull | None = None
+            pull: Pull | None = None
             try:
-                pull = await self._pull(source, consumer, only)
+                pull = await self._pull(source, consumer, only, reached)
                 async for batch in pull.batches():
                     yield batch
             except (nats.errors.Error, BusUnavailable, TimeoutError) as error:
@@ -213,24 +210,63 @@ class NatsBus(Bus):
             yield ()
             await asyncio.sleep(IDLE_S)
 
-    async def _pull(self, source: str, consumer: str, only: str) -> "_Pull":
+    async def _pull(
+        self, source: str, consumer: str, only: str, reached: Callable[[], int]
+    ) -> Pull:
         stream = await self._ensure(source)
         durable = "".join(each if each.isalnum() else "_" for each in consumer)
-        await self._stream_api.add_consumer(
-            stream,
-            api.ConsumerConfig(
-                durable_name=durable,
-                deliver_policy=api.DeliverPolicy.ALL,
-                ack_policy=api.AckPolicy.ALL,
-                ack_wait=ACK_WAIT_S,
-                max_deliver=-1,
-                max_ack_pending=4 * PULLED_MAX,
-                filter_subject=f"hefu.{source}.*.{only}" if only else None,
-            ),
-        )
-        pull = _Pull(self._client, f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{durable}")
+        subjects = f"hefu.{source}.*.{only}" if only else None
+        if not await self._is_there(stream, durable, subjects):
+            await self._stream_api.add_consumer(
+                stream,
+                api.ConsumerConfig(
+                    durable_name=durable,
+                    deliver_policy=api.DeliverPolicy.BY_START_SEQUENCE,
+                    opt_start_seq=await self._behind(stream, reached()),
+                    ack_policy=api.AckPolicy.ALL,
+                    ack_wait=ACK_WAIT_S,
+                    max_deliver=-1,
+                    max_ack_pending=4 * PULLED_MAX,
+                    filter_subject=subjects,
+                    # Its place would be on disk after each batch, which costs what all else costs.
+                    mem_storage=True,
+                ),
+            )
+        pull = Pull(self._client, f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{durable}")
         await pull.start()
         return pull
+
+    async def _is_there(self, stream: str, durable: str, subjects: str | None) -> bool:
+        """Whether the server has the consumer; one that is set up otherwise is dropped."""
+        try:
+            found = (await self._stream_api.consumer_info(stream, durable)).config
+        except NotFoundError:
+            return False
+        if found.mem_storage and (found.filter_subject or None) == subjects:
+            return True
+        await self._stream_api.delete_consumer(stream, durable)
+        return False
+
+    async def _behind(self, stream: str, position: int) -> int:
+        """Sequence of the first message of a stream that lies behind the position."""
+        state = (await self._stream_api.stream_info(stream)).state
+        low, end = max(state.first_seq, 1), state.last_seq + 1
+        while low < end:
+            middle = (low + end) // 2
+            heed_cancellation()
+            if await self._position_at(stream, middle) > position:
+                end = middle
+            else:
+                low = middle + 1
+        return low
+
+    async def _position_at(self, stream: str, sequence: int) -> int:
+        """Of a message; -1 where there is none: what is dropped is the oldest."""
+        try:
+            found = await self._stream_api.get_msg(stream, sequence)
+        except NotFoundError:
+            return -1
+        return int((found.headers or {}).get(POSITION, -1))
 
     async def _ensure(self, source: str) -> str:
         """Name of a source's stream, made if it is not there. Raises `BusUnavailable`."""
@@ -271,113 +307,6 @@ class _NotTaken(Exception):
     def __init__(self, error: Mapping[str, object]) -> None:
         super().__init__(str(error.get("description", "")))
         self.code = error.get("err_code")
-
-
-class _Pull:
-    """A standing request for messages, renewed before it is used up."""
-
-    def __init__(self, client: TakingClient, subject: str) -> None:
-        self._client = client
-        self._subject = subject
-        self._ready: deque[Taken] = deque()
-        self._changed = asyncio.Event()
-        self._wanted = 0
-        self._connection = client.stats["reconnects"]
-        self._heard_at_s = 0.0
-        self._ended: str | None = None
-        self._inbox = client.new_inbox()
-        self._subscription: Subscription | None = None
-        self._done: Taken | None = None
-        self._unacked = 0
-        self._acked_at_s = 0.0
-
-    async def start(self) -> None:
-        self._subscription = await self._client.listen(self._inbox, self._take)
-        self._heard_at_s = asyncio.get_running_loop().time()
-        await self._ask()
-
-    async def close(self) -> None:
-        if self._subscription is not None:
-            with suppress(nats.errors.Error):
-                await self._acknowledge()
-                await self._client.listen_no_more(self._subscription)
-
-    async def _acknowledge(self) -> None:
-        """All up to the last are done with."""
-        self._acked_at_s = asyncio.get_running_loop().time()
-        done, self._done, self._unacked = self._done, None, 0
-        if done is not None:
-            await self._client.publish(done.reply.decode(), b"+ACK")
-
-    async def batches(self) -> AsyncIterator[Sequence[Delivered]]:
-        """Give what came; ends where the pull is of no use any more."""
-        loop = asyncio.get_running_loop()
-        idle_since_s = loop.time()
-        while True:
-            taken = [self._ready.popleft() for _ in range(min(len(self._ready), TAKEN_MAX))]
-            if taken:
-                yield [_delivered(message) for message in taken]
-                self._done, self._unacked = taken[-1], self._unacked + len(taken)
-                idle_since_s = loop.time()
-            elif loop.time() - idle_since_s >= IDLE_S:
-                yield ()
-                idle_since_s = loop.time()
-            if self._unacked >= UNACKED_MAX or loop.time() - self._acked_at_s >= ACK_EVERY_S:
-                await self._acknowledge()
-            if self._wanted <= PULLED_MAX // 2 and self._ended is None:
-                await self._ask()
-            if self._ready:
-                continue
-            if self._client.stats["reconnects"] != self._connection:
-                self._ended = "the connection was lost, and the request with it"
-            if self._ended is not None or loop.time() - self._heard_at_s > DEAF_S:
-                raise BusUnavailable(self._ended or f"silent for {DEAF_S} s")
-            self._changed.clear()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(IDLE_S):
-                    await self._changed.wait()
-            heed_cancellation()
-
-    async def _ask(self) -> None:
-        request = {
-            "batch": PULLED_MAX,
-            "expires": int(PULL_EXPIRES_S * 1e9),
-            "idle_heartbeat": int(HEARTBEAT_S * 1e9),
-        }
-        self._wanted += PULLED_MAX
-        await self._client.publish(self._subject, json.dumps(request).encode(), self._inbox)
-
-    def _take(self, message: Taken) -> None:
-        self._heard_at_s = asyncio.get_running_loop().time()
-        status = message.status
-        if not status:
-            self._wanted -= 1
-            self._ready.append(message)
-        elif status == api.StatusCode.REQUEST_TIMEOUT:
-            left = int(message.lines.get("Nats-Pending-Messages", PULLED_MAX))
-            self._wanted = max(0, self._wanted - left)
-        elif status != _HEARTBEAT:
-            # The consumer or its stream is gone, or the server is leaving.
-            self._ended = message.reason or f"status {status}"
-        self._changed.set()
-
-
-def _delivered(taken: Taken) -> Delivered:
-    lines = taken.lines
-    message = Message(_id(lines), taken.subject.decode(), lines, taken.data)
-    return Delivered(message, _sequence(taken.reply))
-
-
-def _id(lines: HeaderLines) -> str:
-    """From the end, where the relay's publishing puts it."""
-    _, name, rest = lines.raw.rpartition(_ID_LINE)
-    return rest[: rest.find(b"\r\n")].decode() if name else lines.get(_ID, "")
-
-
-def _sequence(reply: bytes) -> int:
-    """Place of a message in its stream, from its reply subject, in either of its two forms."""
-    words = reply.split(b".")
-    return int(words[5 if len(words) == _REPLY_WORDS else 7])
 
 
 def _tls(identity_dir: Path) -> ssl.SSLContext:

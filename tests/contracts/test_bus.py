@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 
 import pytest
@@ -31,6 +31,14 @@ async def consume(bus: Bus, source: str, consumer: str, count: int) -> Sequence[
                 break
             taken.extend(batch)
     return taken
+
+
+async def first(batches: AsyncIterator[Sequence[Delivered]]) -> AsyncIterator[Sequence[Delivered]]:
+    """Up to the first silence."""
+    async for batch in batches:
+        if not batch:
+            return
+        yield batch
 
 
 async def test_a_new_source_has_no_last_message(bus: Bus, source: str) -> None:
@@ -111,6 +119,32 @@ async def test_each_consumer_hears_all_and_goes_on_where_it_was(bus: Bus, source
 
     assert [d.message.data for d in again] == [b"4", b"5"]
     assert len(other) == 6
+
+
+@pytest.mark.parametrize("reached", [-1, 0, 2, 5, 99])
+async def test_a_consumer_that_is_not_known_begins_behind_what_it_reached(
+    bus: Bus, source: str, reached: int
+) -> None:
+    given = [message(source, number) for number in range(0, 12, 2)]
+    await bus.publish(source, given, 0)
+
+    async with aclosing(bus.consume(source, "one", reached=lambda: reached)) as batches:  # type: ignore[type-var]
+        taken = [d.message.data async for batch in first(batches) for d in batch]
+
+    assert taken == [each.data for each in given if int(each.headers["Hefu-Position"]) > reached]
+
+
+async def test_a_consumer_that_is_known_goes_on_where_it_was_whatever_it_reached(
+    bus: Bus, source: str
+) -> None:
+    last = await bus.publish(source, [message(source, n) for n in range(4)], 0)
+    await consume(bus, source, "one", 4)
+    await bus.publish(source, [message(source, n) for n in range(4, 6)], last)
+
+    async with aclosing(bus.consume(source, "one", reached=lambda: 99)) as batches:  # type: ignore[type-var]
+        taken = [d.message.data async for batch in first(batches) for d in batch]
+
+    assert taken == [b"4", b"5"]
 
 
 async def test_silence_is_told(bus: Bus, source: str) -> None:

@@ -2,14 +2,16 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
 import stamina
+from nats.js import api
 
 from libs import kurrent_store
+from libs.bus import POSITION, BusUnavailable, Fenced, Message
 from libs.cancelling import end
 from libs.decider import Cause, Streams
 from libs.event_store import NO_STREAM, StoredEvent, StoreUnavailable
@@ -167,6 +169,57 @@ async def test_a_bus_that_was_killed_is_gone_on_with(
         await relay.wait_for(position)
 
     assert heard == [each async for each in store.read_all(("payment-",))]
+
+
+def placed(source: str, positions: Sequence[int]) -> list[Message]:
+    subject = f"hefu.{source}.payment.Counted"
+    return [Message(uuid.uuid4().hex, subject, {POSITION: str(each)}, b"{}") for each in positions]
+
+
+async def test_a_bus_that_forgot_a_consumer_brings_it_nothing_it_had(
+    own_nats: NatsServer, identity_folder: Path
+) -> None:
+    source, taken, is_published = f"s{uuid.uuid4().hex}", [-1], False
+    async with (
+        NatsBus.open(own_nats.address, identity_folder / "payments", "payments") as bus,
+        asyncio.timeout(60),
+    ):
+        last = await bus.publish(source, placed(source, range(300)), 0)
+        async for batch in bus.consume(source, "one", reached=lambda: taken[-1]):
+            taken.extend(int(each.message.headers[POSITION]) for each in batch)
+            if taken[-1] == 299 and not is_published:
+                await in_thread(own_nats.kill)
+                await in_thread(own_nats.start)
+                is_published = True
+            if not batch:
+                with suppress(BusUnavailable, Fenced):
+                    await bus.publish(source, placed(source, [300]), last)
+            if taken[-1] == 300:
+                break
+
+    assert taken == list(range(-1, 301))
+
+
+async def test_a_consumer_that_is_set_up_otherwise_is_made_anew(
+    own_nats: NatsServer, identity_folder: Path
+) -> None:
+    source = f"s{uuid.uuid4().hex}"
+    async with (
+        NatsBus.open(own_nats.address, identity_folder / "payments", "payments") as bus,
+        asyncio.timeout(60),
+    ):
+        await bus.publish(source, placed(source, range(10)), 0)
+        earlier = api.ConsumerConfig(durable_name="one", ack_policy=api.AckPolicy.ALL)
+        server = bus._stream_api  # noqa: SLF001 - what an earlier program left behind
+        await server.add_consumer(f"HEFU_{source.upper()}", earlier)
+        async for batch in bus.consume(source, "one", reached=lambda: 6):
+            taken = [int(each.message.headers[POSITION]) for each in batch]
+            break
+
+        found = await server.consumer_info(f"HEFU_{source.upper()}", "one")
+
+    assert taken == [7, 8, 9]
+    assert found.config.mem_storage
 
 
 @pytest.mark.full

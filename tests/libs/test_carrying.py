@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 
 from libs import positions
-from libs.bus import BusRefuses, BusUnavailable, Delivered, Message
+from libs.bus import BusRefuses, BusUnavailable, Delivered, Message, nowhere
 from libs.event_store import NO_STREAM, EventStore, StoredEvent
 from libs.hearing import hear, position_of, to_event, to_message
 from libs.inbox import Inbox
@@ -365,10 +365,15 @@ class Disorderly(MemoryBus):
         self._plan = plan
 
     async def consume(
-        self, source: str, consumer: str, *, only: str = ""
+        self,
+        source: str,
+        consumer: str,
+        *,
+        only: str = "",
+        reached: Callable[[], int] = nowhere,
     ) -> AsyncIterator[Sequence[Delivered]]:
         given: list[Delivered] = []
-        async for batch in super().consume(source, consumer, only=only):
+        async for batch in super().consume(source, consumer, only=only, reached=reached):
             given.extend(batch)
             mixed = [d for d in batch if self._plan.random() > 0.3]
             mixed += self._plan.sample(given, min(len(given), 5))

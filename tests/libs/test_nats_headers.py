@@ -9,8 +9,8 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from libs.bus import HeaderLines, Message, lines_of
-from libs.nats_bus import _delivered, _sequence
 from libs.nats_client import Taken, TakingClient, _command
+from libs.nats_pull import delivered, sequence_of
 
 NAMES = st.text("abcXYZ-", min_size=1, max_size=12)
 VALUES = st.text(st.characters(codec="utf-8", exclude_characters="\r\n"), max_size=20).map(
@@ -93,7 +93,7 @@ def test_headers_of_another_shape_are_read_as_by_the_client(raw: bytes) -> None:
     ],
 )
 def test_the_place_of_a_message_is_the_clients(reply: str) -> None:
-    assert _sequence(reply.encode()) == Msg.Metadata._from_reply(reply).sequence.stream  # noqa: SLF001
+    assert sequence_of(reply.encode()) == Msg.Metadata._from_reply(reply).sequence.stream  # noqa: SLF001
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_the_place_of_a_message_is_the_clients(reply: str) -> None:
 def test_a_message_has_the_id_it_was_published_with(headers: bytes) -> None:
     reply = b"$JS.ACK.S.c.1.7.5.1700000000000000000.3"
 
-    assert _delivered(Taken(b"a.b", reply, headers, b"")).message.id == "yes"
+    assert delivered(Taken(b"a.b", reply, headers, b"")).message.id == "yes"
 
 
 def frame(sid: int, data: bytes, *, has_headers: bool) -> bytes:
