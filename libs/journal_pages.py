@@ -33,6 +33,8 @@ class StoredPage:
     stated_hash: bytes | None
     # SHA-256 over all before the field that states it.
     body_hash: bytes
+    # All before the entries.
+    head: bytes
 
     @property
     def is_sealed(self) -> bool:
@@ -89,7 +91,9 @@ def split(stored: bytes) -> StoredPage:
     entries: list[bytes] = []
     root: bytes | None = None
     at, end = 0, len(body)
+    head = body
     while at < end:
+        begun = at
         tag, at = _varint(body, at)
         field, kind = tag >> 3, tag & 7
         if kind == _NUMBER:
@@ -101,11 +105,13 @@ def split(stored: bytes) -> StoredPage:
         if at + size > end:
             raise PageUnreadable("the bytes end too early")
         if field == _ENTRIES:
+            if not entries:
+                head = body[:begun]
             entries.append(body[at : at + size])
         elif field == _ROOT:
             root = body[at : at + size]
         at += size
-    return StoredPage(tuple(entries), root, stated_hash, sha256(body).digest())
+    return StoredPage(tuple(entries), root, stated_hash, sha256(body).digest(), head)
 
 
 def _time_us(data: bytes) -> int:

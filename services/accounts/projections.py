@@ -86,13 +86,9 @@ entries = Table(
     metadata,
     Column("page_number", BigInteger, primary_key=True),
     Column("ordinal", Integer, primary_key=True),
-    Column("written_us", BigInteger, nullable=False),
-    Column("fact", String(40), nullable=False),
-    Column("caller", String(80), nullable=False),
-    Column("command_id", String(36), nullable=False),
+    # What entries are found by. All else that they tell is in their bytes, their time on the page.
     Column("correlation_id", String(80), nullable=False),
     Column("window_id", String(36), nullable=False),
-    Column("value_date", String(10), nullable=False),
     Column("business_date", String(10), nullable=False),
     # The entry's stored bytes: what is listed is what was written.
     Column("data", LargeBinary, nullable=False),
@@ -150,7 +146,7 @@ def project(event: StoredEvent) -> Iterable[Write]:
     return _rows(page_rows(event.data, lambda number: position_of(shard, number)))
 
 
-ACCOUNTS_ENTRIES = ReadModel("accounts_entries", 3, "accounts", ("journal-",), metadata, project)
+ACCOUNTS_ENTRIES = ReadModel("accounts_entries", 4, "accounts", ("journal-",), metadata, project)
 
 
 def _rows(found: PageRows) -> Iterator[Write]:
@@ -161,11 +157,9 @@ def _rows(found: PageRows) -> Iterator[Write]:
     yield PutRows(entries, found.entries)
     yield PutRows(past_day_negatives, [(page.number, each) for each in found.past_day_negatives])
     yield PutRows(entry_accounts, found.touched)
-    newest = {each.account_id: each for each in found.touched}
-    figures = [
-        (each.account_seq, each.posted, each.held, each.incoming, each.account_id)
-        for each in newest.values()
-    ]
+    newest = {each[0]: each for each in found.touched}
+    # Sequence number, posted, held, incoming, and whose they are.
+    figures = [(each[1], *each[7:], each[0]) for each in newest.values()]
     yield PatchRows(accounts, _FIGURES, figures)
 
 
@@ -247,7 +241,8 @@ def list_entries(
 
     A place is for ever, and new entries come behind all others: pages of a list stay as they are.
     """
-    query = select(entries.c.page_number, entries.c.ordinal, entries.c.written_us, entries.c.data)
+    query = select(entries.c.page_number, entries.c.ordinal, pages.c.written_us, entries.c.data)
+    query = query.join_from(entries, pages, pages.c.page_number == entries.c.page_number)
     for column, value in (
         (entries.c.correlation_id, wanted.correlation_id),
         (entries.c.window_id, wanted.window_id),

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Row, and_, func, select
 from libs.iso20022 import Entry, StatementPage, Summary, build
 from libs.money import Money, major
 from libs.read_model import Database
-from services.accounts.codec.rows import purpose_of
+from services.accounts.codec.rows import told_by
 from services.accounts.domain.kinds import Kind, sign_of
 from services.accounts.domain.sharding import position_of
 from services.accounts.domain.statements import Issued, Period
@@ -125,8 +125,6 @@ def lines(connection: Connection, account: Owned, after: int, upto: int) -> list
     query = (
         select(
             entry_accounts,
-            entries.c.fact,
-            entries.c.command_id,
             entries.c.correlation_id,
             entries.c.data,
         )
@@ -149,16 +147,17 @@ def lines(connection: Connection, account: Owned, after: int, upto: int) -> list
 
 
 def _line(row: Row[*tuple[Any, ...]], sign: int) -> Line:
+    told = told_by(row.data)
     return Line(
         row.page_number,
         row.ordinal,
         row.account_seq,
         row.business_date,
         row.value_date,
-        row.fact,
-        row.command_id,
+        told.fact,
+        told.command_id,
         row.correlation_id,
-        purpose_of(row.data),
+        told.purpose,
         sign * row.moved_minor,
         row.posted_minor,
         row.held_minor,

@@ -78,31 +78,32 @@ def page_rows(stored: bytes, number_of: Callable[[int], int]) -> PageRows:
 
     `number_of`: what the rows call a page of its shard.
     """
-    page, parts = pb.PageWritten.FromString(stored), split(stored)
-    number, written_us = number_of(page.page_number), time_from_wire(page.written_time)
+    parts = split(stored)
+    page = pb.PageWritten.FromString(parts.head)
+    number = number_of(page.page_number)
     row = PageRow(
         number,
-        written_us,
+        time_from_wire(page.written_time),
         page.business_date,
         len(parts.entries),
-        page.page_hash,
+        parts.stated_hash or b"",
         parts.stated_root or parts.entries_root,
     )
     found = PageRows(row, [], [], [], [])
     for ordinal, data in enumerate(parts.entries):
-        plain = plain_rows(data, number, ordinal, written_us)
+        plain = plain_rows(data, number, ordinal)
         if plain is None:
-            add_entry(found, page.entries[ordinal], ordinal, data)
+            add_entry(found, pb.Entry.FromString(data), ordinal, data)
         else:
-            told, *touched = plain
+            told, one, other = plain
             found.entries.append(told)
-            found.touched.extend(touched)
+            found.touched.extend((one, other))
     return found
 
 
 def add_entry(found: PageRows, entry: pb.Entry, ordinal: int, data: bytes) -> None:
     """Any entry, by its message."""
-    number, written_us = found.page.number, found.page.written_us
+    number = found.page.number
     fact = entry.WhichOneof("fact")
     moved = _NO_LEGS
     if fact == "transfer_posted":
@@ -117,16 +118,11 @@ def add_entry(found: PageRows, entry: pb.Entry, ordinal: int, data: bytes) -> No
             found.changes.append(change)
     value_date, business_date = entry.value_date, entry.business_date
     found.entries.append(
-        EntryRow(
+        (
             number,
             ordinal,
-            written_us,
-            _NAMES.get(fact or "", ""),
-            entry.caller,
-            entry.command_id,
             entry.correlation_id,
             entry.obligation.window_id if entry.HasField("obligation") else "",
-            value_date,
             business_date,
             data,
         )
@@ -134,7 +130,7 @@ def add_entry(found: PageRows, entry: pb.Entry, ordinal: int, data: bytes) -> No
     for after in entry.balances:
         account_id = after.account_id
         found.touched.append(
-            TouchedRow(
+            (
                 account_id,
                 after.account_seq,
                 number,
@@ -217,8 +213,17 @@ def _clearing(account_id: str, bank_id: str, currency: str, ordinal: int) -> Ope
     return Opened(account_id, f"bank:{bank_id}", int(Kind.CLEARING), currency, ordinal)
 
 
-def purpose_of(data: bytes) -> str:
-    """What an entry was for, in the words of who asked; from its stored bytes."""
+class Told(NamedTuple):
+    """What an entry tells of itself. `purpose`: what it was for, in the words of who asked."""
+
+    fact: str
+    command_id: str
+    purpose: str
+
+
+def told_by(data: bytes) -> Told:
+    """The same, from its stored bytes."""
     entry = pb.Entry.FromString(data)
-    fact = entry.WhichOneof("fact")
-    return str(getattr(getattr(entry, fact), "purpose", "")) if fact else ""
+    fact = entry.WhichOneof("fact") or ""
+    purpose = str(getattr(getattr(entry, fact), "purpose", "")) if fact else ""
+    return Told(_NAMES.get(fact, ""), entry.command_id, purpose)

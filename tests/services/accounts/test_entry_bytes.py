@@ -175,7 +175,7 @@ def test_rows_by_the_pattern_are_those_by_the_messages() -> None:
         by_message = PageRows(PageRow(7, 5, "2026-11-22", 1, b"", b""), [], [], [], [])
         add_entry(by_message, pb.Entry.FromString(data), seed, data)
 
-        plain = plain_rows(data, 7, seed, 5)
+        plain = plain_rows(data, 7, seed)
 
         assert plain in (None, (*by_message.entries, *by_message.touched)), entry
         if plain is not None:

@@ -3,12 +3,12 @@
 import asyncio
 from contextlib import closing, suppress
 
+from hefu.accounts.v1 import events_pb2 as pb
 from libs.memory_store import MemoryStore
 from libs.projection import Projection
 from libs.read_model import Database
 from libs.replay import replay
-from services.accounts.codec.entry_rows import EntryRow, TouchedRow
-from services.accounts.codec.rows import PageRow
+from services.accounts.codec.rows import PageRow, PageRows, add_entry
 from services.accounts.domain.book import Account
 from services.accounts.domain.commands import FreezeAccount, SealWindow
 from services.accounts.domain.kinds import FreezeSide, Kind
@@ -89,7 +89,46 @@ def _row(account: Account) -> tuple[object, ...]:
 
 
 def test_rows_come_in_the_order_of_their_tables_columns() -> None:
-    assert EntryRow._fields == tuple(entries.c.keys())
-    told = [column.name.removesuffix("_minor") for column in entry_accounts.c]
-    assert TouchedRow._fields == tuple(told)
+    leg = pb.PostedLeg(account_id="a", direction=pb.DIRECTION_CREDIT)
+    leg.amount.minor_units = 5
+    entry = pb.Entry(
+        correlation_id="c",
+        value_date="2026-09-20",
+        business_date="2026-09-21",
+        balances=[
+            pb.BalanceAfter(
+                account_id="a", account_seq=2, posted_minor=7, held_minor=3, incoming_minor=1
+            )
+        ],
+        transfer_posted=pb.TransferPosted(legs=[leg]),
+        obligation=pb.Obligation(window_id="w"),
+    )
+    found = PageRows(PageRow(9, 0, "", 1, b"", b""), [], [], [], [])
+
+    add_entry(found, entry, 4, b"stored")
+
+    assert [dict(zip(entries.c.keys(), row, strict=True)) for row in found.entries] == [
+        {
+            "page_number": 9,
+            "ordinal": 4,
+            "correlation_id": "c",
+            "window_id": "w",
+            "business_date": "2026-09-21",
+            "data": b"stored",
+        }
+    ]
+    assert [dict(zip(entry_accounts.c.keys(), row, strict=True)) for row in found.touched] == [
+        {
+            "account_id": "a",
+            "account_seq": 2,
+            "page_number": 9,
+            "ordinal": 4,
+            "value_date": "2026-09-20",
+            "business_date": "2026-09-21",
+            "moved_minor": 5,
+            "posted_minor": 7,
+            "held_minor": 3,
+            "incoming_minor": 1,
+        }
+    ]
     assert PageRow._fields[1:] == tuple(pages.c.keys())[1:]
