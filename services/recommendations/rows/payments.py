@@ -7,7 +7,7 @@ import orjson
 from sqlalchemy import BigInteger, Column, Index, MetaData, Table, Text
 
 from libs.event_store import StoredEvent
-from libs.read_model import Patch, Put, ReadModel, Write
+from libs.read_model import PatchRows, Put, ReadModel, Write
 
 _PACKAGE: Final = "hefu.payments.v1."
 metadata = MetaData()
@@ -56,12 +56,9 @@ def project(stored: StoredEvent) -> Iterator[Write]:
     if name == "PaymentRequested":
         yield from _requested(orjson.loads(stored.data))
     elif name in _MOVED:
-        values = {
-            "event_id": str(stored.id),
-            "recorded_us": stored.recorded_us,
-            "position": stored.position,
-        }
-        yield Patch(cash, {"payment_id": stored.stream.removeprefix("payment-")}, values)
+        payment_id = stored.stream.removeprefix("payment-")
+        told = (str(stored.id), stored.recorded_us, stored.position)
+        yield PatchRows(cash, ("event_id", "recorded_us", "position"), [(*told, payment_id)])
     elif name == "PaymentRefundCompleted":
         row = {
             "event_id": str(stored.id),
