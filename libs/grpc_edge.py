@@ -274,8 +274,13 @@ class Edge(grpc.aio.ServerInterceptor):
 
 
 async def _with_deadline(work: Awaitable[Message | bytes], left_s: float) -> Message | bytes:
-    _deadline.set((asyncio.current_task(), asyncio.get_running_loop().time() + left_s))
-    return await work
+    until_s = asyncio.get_running_loop().time() + left_s
+    before = _deadline.set((asyncio.current_task(), until_s))
+    try:
+        return await work
+    finally:
+        # A task named by its own context is a ring: with its reply it would wait for the collector.
+        _deadline.reset(before)
 
 
 def _in_bytes(serialize: Callable[[Any], bytes]) -> Callable[[Any], bytes]:

@@ -1,6 +1,8 @@
 """The server's edge: who may, how long, what shape; and what a refusal carries."""
 
 import asyncio
+import gc
+import weakref
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import AsyncExitStack, asynccontextmanager
 from enum import Enum, auto
@@ -59,6 +61,29 @@ async def test_a_caller_with_a_token_is_served_under_its_name(tmp_path: Path) ->
         answer = await stub.GetStatus(pb.GetStatusRequest())
 
     assert answer.service == "operator"
+
+
+async def test_a_call_that_was_answered_is_forgotten_without_the_collector(tmp_path: Path) -> None:
+    seen: list[weakref.ref[asyncio.Task[Any]]] = []
+
+    async def status() -> pb.GetStatusResponse:
+        task = asyncio.current_task()
+        assert task is not None
+        seen.append(weakref.ref(task))
+        return pb.GetStatusResponse(service="x" * 100_000)
+
+    async with _stub(tmp_path, Operations(status)) as stub:
+        gc.disable()
+        try:
+            for _ in range(5):
+                await stub.GetStatus(pb.GetStatusRequest())
+            # The newest may still be on its way out.
+            alive = [task for task in seen[:-1] if task() is not None]
+        finally:
+            gc.enable()
+
+    assert len(seen) == 5
+    assert not alive
 
 
 async def test_a_role_that_the_policy_does_not_name_is_refused(tmp_path: Path) -> None:
