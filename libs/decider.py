@@ -8,7 +8,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from enum import Enum
 from types import MappingProxyType
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, NamedTuple, Protocol, TypeVar
 from uuid import UUID
 
 import stamina
@@ -95,8 +95,7 @@ class Origin(Generic[S]):
     event_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Cause:
+class Cause(NamedTuple):
     """Why something is recorded. `command_id` keys it: the same command, the same events."""
 
     command_id: str
@@ -112,8 +111,7 @@ trace_headers: ContextVar[Mapping[str, str]] = ContextVar(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Transacted(Generic[S, E]):
+class Transacted(NamedTuple, Generic[S, E]):
     """The state reached, what was recorded now (nothing for a repeat), and its position."""
 
     state: S
@@ -122,8 +120,7 @@ class Transacted(Generic[S, E]):
     revision: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Known(Generic[S]):
+class _Known(NamedTuple, Generic[S]):
     state: S
     revision: int
     position: int
@@ -137,8 +134,7 @@ class _Turn:
     waiting: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Asked(Generic[C]):
+class Asked(NamedTuple, Generic[C]):
     """A command on one aggregate, among others that are recorded with it."""
 
     id_: str
@@ -147,8 +143,7 @@ class Asked(Generic[C]):
     is_new: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Decided(Generic[S, E]):
+class Decided(NamedTuple, Generic[S, E]):
     """What was decided of one among many: its place among those asked, and on which state."""
 
     number: int
@@ -156,8 +151,7 @@ class Decided(Generic[S, E]):
     events: Sequence[E]
 
 
-@dataclass(frozen=True, slots=True)
-class _Attempt(Generic[S, E]):
+class _Attempt(NamedTuple, Generic[S, E]):
     """Events decided on what is known, still to be appended."""
 
     known: _Known[S]

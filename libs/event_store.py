@@ -2,26 +2,26 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
-from typing import Protocol, TypeAlias, cast
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import NamedTuple, Protocol, TypeAlias, cast
 from uuid import UUID
 
 NO_STREAM = -1
 
 
-@dataclass(frozen=True, slots=True)
-class NewEvent:
+# Made for each event, thousands of times a second: a tuple is made in a third of the time.
+class NewEvent(NamedTuple):
     """An event to append. Metadata values are text; data is JSON unless `is_json` is false."""
 
     id: UUID
     type: str
     data: bytes
-    metadata: Mapping[str, str] = field(default_factory=dict)
+    metadata: Mapping[str, str] = MappingProxyType({})
     is_json: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class StoredEvent:
+class StoredEvent(NamedTuple):
     """An event as stored. Positions rise over the store, sparse; revisions are dense from 0."""
 
     id: UUID
@@ -50,8 +50,7 @@ class CaughtUp:
 Followed: TypeAlias = StoredEvent | Checkpoint | CaughtUp
 
 
-@dataclass(frozen=True, slots=True)
-class Appended:
+class Appended(NamedTuple):
     """Durable, now or by an earlier send: the revision of the last event, and a position.
 
     The position is that of the last event, or of one stored with it in the same call: waiting for

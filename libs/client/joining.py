@@ -75,7 +75,7 @@ class Joiner(Generic[Item, Result]):
     def _ask(self, item: Item, loop: asyncio.AbstractEventLoop) -> asyncio.Future[Result]:
         if self._is_closed:
             raise Unanswered("SHUTTING_DOWN", "the client was closed")
-        asked = _Asked[Item, Result](item, loop.create_future())
+        asked: _Asked[Item, Result] = _Asked(item, loop.create_future())
         self._waiting.append(asked)
         self._flush_soon(loop)
         return asked.answer

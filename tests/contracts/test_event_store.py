@@ -3,7 +3,6 @@
 import asyncio
 import uuid
 from contextlib import aclosing
-from dataclasses import replace
 
 import pytest
 
@@ -185,7 +184,7 @@ async def test_one_type_alone_is_read_where_only_that_is_wanted(
     types = [f"{category}.Wanted", f"{category}.WantedNot", f"{category}.Other"] * 3
     for number, type_ in enumerate(types):
         stream = f"{category}{'ab'[number // 6]}-{number}"
-        await store.append(stream, [replace(event(number), type=type_)], NO_STREAM)
+        await store.append(stream, [event(number)._replace(type=type_)], NO_STREAM)
 
     found = [
         number_of(e) async for e in store.read_all((f"{category}a-",), only=f"{category}.Wanted")

@@ -5,7 +5,6 @@ import random
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
-from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -154,7 +153,7 @@ async def test_all_is_carried_in_order_each_naming_the_one_before() -> None:
 async def test_what_is_nobody_elses_business_stays_in_and_leaves_no_gap() -> None:
     store, bus = MemoryStore(), MemoryBus(idle_s=0.01)
     for number, kind in enumerate(["Told", "Own", "Told", "Own"]):
-        one = replace(event(number), type=f"test.{kind}")
+        one = event(number)._replace(type=f"test.{kind}")
         await store.append(f"payment-{number}", [one], NO_STREAM)
     relay = Relay(SOURCE, PREFIXES, store, bus, kept_in=frozenset({"Own"}))
 
@@ -423,7 +422,7 @@ def test_who_hears_one_type_hears_all_of_it_whatever_a_bus_does(seed: int) -> No
 
         async def fill_up(kind: str, names: Sequence[str]) -> None:
             for name in names:
-                one = replace(event(1), type=f"test.{kind}")
+                one = event(1)._replace(type=f"test.{kind}")
                 await store.append(f"payment-{kind}-{name}", [one], NO_STREAM)
 
         async def listen() -> None:
@@ -455,7 +454,7 @@ def test_who_hears_one_type_hears_all_of_it_whatever_a_bus_does(seed: int) -> No
 async def test_what_a_bus_lost_is_missed_though_another_relay_carries_what_follows() -> None:
     store, bus = MemoryStore(), MemoryBus(idle_s=0.01)
     for number in range(3):
-        one = replace(event(number), type="test.Wanted")
+        one = event(number)._replace(type="test.Wanted")
         done = await store.append(f"payment-{number}", [one], NO_STREAM)
         relay = Relay(SOURCE, PREFIXES, store, bus)
         async with running(relay.run):
@@ -476,7 +475,7 @@ async def test_who_hears_one_type_asks_neither_bus_nor_store_for_others() -> Non
     store, bus = MemoryStore(), MemoryBus(idle_s=0.01)
     kinds = ["Wanted", "Other", "Other", "Wanted", "Other", "Wanted"]
     for number, kind in enumerate(kinds):
-        one = replace(event(number), type=f"test.{kind}")
+        one = event(number)._replace(type=f"test.{kind}")
         await store.append(f"payment-{number}", [one], NO_STREAM)
     async with running(Relay(SOURCE, PREFIXES, store, bus).run):
         await until_on_bus(bus, len(kinds))

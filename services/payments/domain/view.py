@@ -1,7 +1,7 @@
 """A payment as others see it: public words only, internal stages never leave the service."""
 
-from dataclasses import dataclass
 from enum import Enum, auto
+from typing import NamedTuple
 
 from services.payments.domain.lifecycle import Begun, Stage
 from services.payments.domain.terms import Terms
@@ -26,8 +26,7 @@ class Settlement(Enum):
     SETTLED = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class View:
+class View(NamedTuple):
     """Everything there is to see. `change_us` (microseconds since 1970) is 0 where not known."""
 
     payment_id: str
