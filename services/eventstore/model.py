@@ -34,8 +34,7 @@ POSITION_STEP = 100
 _DIGEST_HEAD = struct.Struct(">QqQBIIII")
 
 
-@dataclass(frozen=True, slots=True)
-class NewEvent:
+class NewEvent(NamedTuple):
     """One event on its way in."""
 
     stream: str
