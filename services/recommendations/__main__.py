@@ -65,11 +65,11 @@ ROWS_WITHIN_S = 10.0
 # A thread that writes rows leaves the processor to the answers after so long at most; the
 # interpreter's own 5 ms are a quarter of what an answer may take.
 SWITCH_S = 0.001
-# Proposals kept in memory, some 30 kB and a hundred objects each: few are asked for again, and
-# those that stay are walked by the collector.
-PROPOSALS_KEPT = 500
-# The collector walks few objects at a time, for 1 ms; 50,000 took 10 of the 20 ms of a list.
-GC_THRESHOLDS = (10_000, 5, 50)
+# Proposals kept in memory, some 30 kB and two hundred objects each: few are asked for again. What
+# stays is walked by the collector, also where as much goes: then it comes seldom, to all of them.
+PROPOSALS_KEPT = 32
+# The collector walks few objects at a time; 50,000 took 10 of the 20 ms of a list.
+GC_THRESHOLDS = (5_000, 10, 50)
 
 
 @dataclass(frozen=True, slots=True)
