@@ -34,7 +34,7 @@ OTHER: list[Posting] = [
 ]
 
 
-@pytest.mark.parametrize("posting", [*PLAIN, *OTHER], ids=str)
+@pytest.mark.parametrize("posting", [*PLAIN, *OTHER])
 def test_a_posting_in_its_bytes_is_its_command(posting: Posting) -> None:
     assert bytes_of(posting) == command_bytes(command_of(posting))
 
