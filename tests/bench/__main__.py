@@ -3,9 +3,10 @@
 import argparse
 import os
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import grpc
@@ -22,6 +23,7 @@ from libs.supervisor import BankSpec, System, start
 from tests.bench import advice, echo, funds, postgres, stages
 from tests.bench.load import BANK, Wallets, funded, opened, poster
 from tests.bench.measuring import PACE, Measured, Processes, Shape, measure
+from tests.bench.resting import rows_caught_up
 from tests.bench.shapes import bulk, holds, payments, refused, replayed, transfers
 from tests.bench.telling import DOCUMENT, RESULTS, Found, print_table, write_document, write_results
 
@@ -30,8 +32,15 @@ SECONDS = 5.0
 WALLETS = 200
 
 
+async def _at_once() -> None:
+    """There is nothing to wait for."""
+
+
 class Bench:
-    """One run: what is wanted, and what was found so far."""
+    """One run: what is wanted, and what was found so far.
+
+    `rested` returns once what the shapes before have left behind is done.
+    """
 
     def __init__(
         self, wanted: frozenset[str], seconds: float, console: Console, *, is_full: bool = False
@@ -41,12 +50,14 @@ class Bench:
         self.is_full = is_full
         self.measured: list[Measured] = []
         self.missing: list[str] = []
+        self.rested: Callable[[], Awaitable[None]] = _at_once
         self._console = console
 
     async def take(self, shape: Shape, processes: Processes) -> None:
         """Measure one shape, if it is wanted."""
         if shape.key.partition("-")[0] in self.wanted:
             with self._console.status(shape.name):
+                await self.rested()
                 self.measured.append(await measure(shape, self.seconds, processes))
             self._tell()
 
@@ -78,6 +89,7 @@ async def of_system(bench: Bench, system: System, folder: Path) -> None:
             for name in ("wallet", "payments", "settlement")
         ]
         await register_partners(link, system)
+        bench.rested = partial(rows_caught_up, AccountsServiceStub(to_settlement))
         as_payments = await stack.enter_async_context(_client(to_payments))
         wallets = Wallets(await funded(link, as_payments, WALLETS))
         hot = Wallets(wallets.ids[: bulk.HOT])
@@ -99,6 +111,8 @@ async def of_system(bench: Bench, system: System, folder: Path) -> None:
         await bench.take(holds.shape(as_payments, wallets), processes)
         await bench.take(refused.shape(post, empty), processes)
         await bench.take(payments.shape(link, wallets), processes)
+        await bench.rested()
+        bench.rested = _at_once
         if "h" in bench.wanted:
             bench.keep(await replayed.measured(link.store, folder, os.getpid()))
 
