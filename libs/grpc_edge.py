@@ -178,9 +178,10 @@ class Edge(grpc.aio.ServerInterceptor):
                     end(message)
 
             call = LastingCall(lasting, context, take)
-            self._open.add(call)
             try:
                 self._admit(served, context, stands_for, is_streaming=True)
+                # One that was refused never ends: a stop would wait for it.
+                self._open.add(call)
                 await call.serve(lambda: self._name(served, context))
             except Exception as error:  # noqa: BLE001 - as above
                 await self._refuse(served, context, error)
