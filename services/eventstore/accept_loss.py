@@ -31,15 +31,15 @@ async def accept_loss(path: Path) -> str:
         head_file = HeadFile(path)
         known = head_file.read()
         verified = verify.verify(connection, None)
-        if known is None or known.position <= verified.head:
-            return f"nothing is missing: the log ends at {verified.head}"
+        if known is None or known.position <= verified.end.position:
+            return f"nothing is missing: the log ends at {verified.end.position}"
         writer = Writer(connection, head_file, path, 0, lambda _: None)
         writer.start()
-        outcome = await writer.submit(_record(known.position, verified.head))
+        outcome = await writer.submit(_record(known.position, verified.end.position))
         await writer.close()
         if not isinstance(outcome, Stored):
             raise StoreError("the loss could not be recorded")
-        return f"events after {verified.head} up to {known.position} are given up"
+        return f"events after {verified.end.position} up to {known.position} are given up"
     finally:
         folder.close()
 

@@ -3,6 +3,7 @@
 import time
 import uuid
 from collections.abc import Mapping
+from typing import assert_never
 
 from libs.telemetry import get_logger, meter
 from services.eventstore.log import Log, is_deleting
@@ -18,6 +19,7 @@ from services.eventstore.model import (
     NewEvent,
     Operation,
     Outcome,
+    Proven,
     Refused,
     Stored,
     StreamState,
@@ -35,9 +37,16 @@ def carry_out(operation: Operation, log: Log) -> Outcome:
     """Check everything, then write everything; a refused operation leaves nothing behind."""
     if operation.deadline < time.monotonic():
         return Unserved.EXPIRED
-    if isinstance(operation, Append):
-        return _append(operation, log)
-    return _delete(operation, log)
+    match operation:
+        case Append():
+            return _append(operation, log)
+        case Delete():
+            return _delete(operation, log)
+        case Proven(position):
+            log.mark_verified(position)
+            return Stored(position, {})
+        case _:
+            assert_never(operation)
 
 
 def _append(operation: Append, log: Log) -> Outcome:

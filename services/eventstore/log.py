@@ -19,7 +19,7 @@ from services.eventstore.model import (
     StreamState,
     digest_of,
 )
-from services.eventstore.storage import Connection
+from services.eventstore.storage import Connection, mark_verified
 from services.eventstore.stream_metadata import parse
 from services.eventstore.versions import History, Known
 
@@ -90,6 +90,10 @@ class Log:
         metadata["$tb"] = truncate_before
         data = json.dumps(metadata).encode()
         self.append(NewEvent(METADATA_PREFIX + name, event_id, METADATA_TYPE, IS_JSON, data, b""))
+
+    def mark_verified(self, position: int) -> None:
+        """Remember that everything up to a position was found whole."""
+        mark_verified(self._connection, position)
 
     def seal(self) -> list[Record]:
         """Write the group's row and hand over its records; the caller commits."""

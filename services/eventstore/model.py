@@ -1,6 +1,7 @@
 """What the store keeps and what it can be asked to do, as plain values."""
 
 import hashlib
+import math
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -125,7 +126,16 @@ class Delete:
     size: int = 64
 
 
-Operation: TypeAlias = Append | Delete
+@dataclass(frozen=True, slots=True)
+class Proven:
+    """Remember that everything up to a position was read again and found whole."""
+
+    position: int
+    deadline: float = math.inf
+    size: int = 64
+
+
+Operation: TypeAlias = Append | Delete | Proven
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from services.eventstore.api_v2 import StreamsV2
 from services.eventstore.gossip import Gossip
 from services.eventstore.settings import Settings
 from services.eventstore.store import Store, open_store
+from services.eventstore.verify import Bounds
 
 _DRAIN_S: Final = 5.0
 
@@ -45,7 +46,8 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         grpc_server, port = server.make_server(gate, certificate, key, settings.host, settings.port)
         await grpc_server.start()
         network.push_async_callback(grpc_server.stop, _DRAIN_S)
-        store = await open_store(settings.data_dir, settings.reserve_bytes)
+        bounds = Bounds(bytes_=settings.proven_first_bytes)
+        store = await open_store(settings.data_dir, settings.reserve_bytes, bounds)
         files.push_async_callback(store.close)
         network.callback(store.tail.close)
         writes = StreamsWrites(store.writer, settings.append_limit_bytes)

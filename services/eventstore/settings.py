@@ -6,6 +6,7 @@ from typing import Final
 from pydantic import Field
 
 from libs.settings import ServiceSettings
+from services.eventstore.verify import NEWEST_BYTES
 
 _MIB: Final = 1024 * 1024
 
@@ -24,3 +25,6 @@ class Settings(ServiceSettings):
     append_limit_bytes: int = Field(default=_MIB, ge=1_024, le=16 * _MIB)
     # Free disk space that is never written to.
     reserve_bytes: int = Field(default=256 * _MIB, ge=0)
+    # So many of the newest bytes are proven before the store serves, what is older beside its work;
+    # what was never proven is so before, whatever it is.
+    proven_first_bytes: int = Field(default=NEWEST_BYTES, ge=0)

@@ -14,11 +14,14 @@ from services.eventstore.model import StoreError
 Connection = apsw.Connection
 # What SQLite says when the disk fails or what is on it is not what was written.
 DAMAGE: Final = (apsw.CorruptError, apsw.IOError, apsw.NotADBError)
+# What it says when a check was given up by who asked for it.
+GIVEN_UP: Final = apsw.InterruptError
 
 FORMAT_VERSION: Final = 1
 PAGE_BYTES: Final = 4_096
 DATABASE_NAME: Final = "events.db"
 _LOCK_NAME = "lock"
+_VERIFIED_KEY: Final = "verified"
 
 # Older ones can corrupt a WAL when two connections write or checkpoint at once.
 _OLDEST_SQLITE = (3, 51, 3)
@@ -176,6 +179,20 @@ def store_id(connection: Connection) -> str:
     if row is None:
         raise StoreError("the database has lost its identity")
     return str(row[0])
+
+
+def verified_mark(connection: Connection) -> int | None:
+    """Position up to which everything was once read again and found whole."""
+    row = connection.execute("SELECT value FROM settings WHERE key=?", (_VERIFIED_KEY,)).fetchone()
+    return None if row is None else int(row[0])
+
+
+def mark_verified(connection: Connection, position: int) -> None:
+    """Set it."""
+    connection.execute(
+        "INSERT INTO settings VALUES(?, ?) ON CONFLICT(key) DO UPDATE SET value=excluded.value",
+        (_VERIFIED_KEY, position),
+    )
 
 
 def count_wal_pages(connection: Connection, tell: Callable[[int], None]) -> None:

@@ -2,27 +2,28 @@
 
 import asyncio
 import json
+import os
 import time
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from libs.cancelling import end
 from libs.telemetry import get_logger
 from services.eventstore import storage, verify
 from services.eventstore.head import HeadFile
 from services.eventstore.model import IS_JSON, NO_STREAM, Append, NewEvent, Stored, StoreError
+from services.eventstore.proving import Proof
 from services.eventstore.reader import Reader
 from services.eventstore.storage import Connection, Folder
 from services.eventstore.tail import Tail
-from services.eventstore.verify import Verified
+from services.eventstore.verify import BOUNDS, Bounds, Verified
 from services.eventstore.writer import Writer
 
 _SYSTEM_STREAM = "$store"
 _CREATED_TYPE = "$store-created"
-# A little at a time, so that who waits for a page hardly notices.
-_GROUPS_BESIDE_WORK: Final = 50
-_PAUSE_S: Final = 0.05
+_EXIT_UNPROVEN: Final = 70
 
 _log = get_logger()
 
@@ -38,23 +39,17 @@ class Store:
         self._folder = folder
         self._proof: asyncio.Task[None] | None = None
 
-    def prove_older(self, end: int) -> None:
-        """Read again, beside the work, what was proven at an earlier start: disks forget."""
-        if end >= 0:
-            self._proof = asyncio.create_task(self._prove_older(end))
-
-    async def _prove_older(self, end: int) -> None:
-        place = verify.BEGINNING
-        while place.position < end and not self.tail.is_closing:
-            place, _ = await self.reader.run(verify.fold, place, _GROUPS_BESIDE_WORK)
-            await asyncio.sleep(_PAUSE_S)
-        _log.info("older_events_verified", position=place.position)
+    def prove(self, verified: Verified) -> None:
+        """Go on proving beside the work, behind what was proven before it."""
+        proof = Proof(self.reader, self.writer, self.tail, verified)
+        self._proof = asyncio.create_task(proof.run())
+        self._proof.add_done_callback(_proof_ended)
 
     async def close(self) -> None:
         """End subscriptions, finish what is queued, move the log into the database, unlock."""
         self.tail.close()
         if self._proof is not None:
-            await self._proof
+            await end([self._proof])
         # Before the writer: a page being read would keep the log from being emptied.
         await self.reader.close()
         await self.writer.close()
@@ -70,9 +65,17 @@ class _Files:
     verified: Verified
 
 
-async def open_store(path: Path, reserve_bytes: int) -> Store:
+def _proof_ended(proof: asyncio.Task[None]) -> None:
+    error = None if proof.cancelled() else proof.exception()
+    if error is not None:
+        # What cannot be proven is not served on.
+        _log.critical("proof_failed", error=type(error).__name__, reason=str(error))
+        os._exit(_EXIT_UNPROVEN)
+
+
+async def open_store(path: Path, reserve_bytes: int, bounds: Bounds = BOUNDS) -> Store:
     """Lock, prove and open a folder; StoreError says why not, in one line."""
-    files = await asyncio.to_thread(_open_files, path)
+    files = await asyncio.to_thread(_open_files, path, bounds)
     tail = Tail()
     writer = Writer(files.connection, files.head_file, path, reserve_bytes, tail.publish)
     tail.begin(writer.head.position)
@@ -80,31 +83,32 @@ async def open_store(path: Path, reserve_bytes: int) -> Store:
     if writer.head.position < 0:
         await _create_first_event(writer, files.store_id)
     store = Store(files.folder, writer, tail, files.store_id)
-    store.prove_older(files.verified.start)
+    store.prove(files.verified)
     return store
 
 
-def _open_files(path: Path) -> _Files:
+def _open_files(path: Path, bounds: Bounds) -> _Files:
     folder = Folder(path)
     try:
         folder.forget_cached_pages()
         connection = storage.open_writer(folder.database)
         head_file = HeadFile(path)
-        verified = _prove(connection, head_file)
+        verified = _prove(connection, head_file, bounds)
         return _Files(folder, connection, head_file, storage.store_id(connection), verified)
     except BaseException:
         folder.close()
         raise
 
 
-def _prove(connection: Connection, head_file: HeadFile) -> Verified:
+def _prove(connection: Connection, head_file: HeadFile, bounds: Bounds) -> Verified:
     started = time.monotonic()
-    verified = verify.verify(connection, head_file.read())
-    verify.mark_verified(connection, verified.head)
+    verified = verify.verify(connection, head_file.read(), bounds)
+    storage.mark_verified(connection, verified.end.position)
     _log.info(
         "store_verified",
         events=verified.events,
-        head=verified.head,
+        after=verified.start,
+        head=verified.end.position,
         duration_ms=round(1_000 * (time.monotonic() - started)),
     )
     return verified

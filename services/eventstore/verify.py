@@ -1,7 +1,7 @@
 """Proof at start that what is on the disk is what was acknowledged, nothing more, nothing less."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, cast
 
@@ -13,8 +13,11 @@ from services.eventstore.storage import Connection
 from services.eventstore.stream_metadata import parse
 
 NEWEST_EVENTS: Final = 1_000_000
+NEWEST_BYTES: Final = 1 << 30
 GROUPS_AT_ONCE: Final = 1_000
-_VERIFIED_KEY: Final = "verified"
+_SMALL_TABLES: Final = ("settings", "streams", "groups")
+# Between two looks at whether a long check is still wanted, in steps of SQLite's machine.
+_STEPS_BETWEEN_LOOKS: Final = 1_000
 _SELECT = (
     "SELECT e.pos, s.name, e.revision, e.event_id, e.type, e.flags, e.created, e.data,"
     " e.metadata, e.digest FROM events e JOIN streams s ON s.id = e.stream_id"
@@ -32,31 +35,73 @@ BEGINNING: Final = Place(-1, bytes(32))
 
 
 @dataclass(frozen=True, slots=True)
+class Bounds:
+    """What of a log that was proven before is proven again before it serves: the lesser of these.
+
+    `bytes_`: also how large a file may be whose pages are all checked first.
+    """
+
+    events: int = NEWEST_EVENTS
+    bytes_: int = NEWEST_BYTES
+
+
+BOUNDS: Final = Bounds()
+
+
+@dataclass(frozen=True, slots=True)
 class Verified:
-    """What was looked at, from where on, and where the log ends."""
+    """What was looked at, from where on, and where the log ends.
+
+    `has_all_pages`: whether the pages of the file were checked, or only those of small tables.
+    """
 
     events: int
     streams: int
     start: int
-    head: int
+    end: Place
+    has_all_pages: bool
 
 
-def verify(connection: Connection, head: Head | None) -> Verified:
+def verify(connection: Connection, head: Head | None, bounds: Bounds = BOUNDS) -> Verified:
     """Check pages, digests, chain, revisions and the head file; StoreError names what is wrong."""
     try:
-        verdict = connection.pragma("integrity_check")
-        if verdict != "ok":
-            message = f"the database is damaged: {verdict}"
-            raise StoreError(message)
+        is_small = _size(connection) <= bounds.bytes_
+        verify_pages(connection, () if is_small else _SMALL_TABLES)
         last = _verify_head(connection, head)
-        start = _chain_start(connection)
-        events = _verify_chain(connection, start)
+        start = _chain_start(connection, last, bounds)
+        end, events = _verify_chain(connection, start)
         streams = _verify_streams(connection)
         _verify_metadata(connection)
     except storage.DAMAGE as error:
         message = f"the database is damaged: {error}"
         raise StoreError(message) from None
-    return Verified(events, streams, start.position, last)
+    return Verified(events, streams, start.position, end, is_small)
+
+
+def _size(connection: Connection) -> int:
+    pages, page_bytes = connection.pragma("page_count"), connection.pragma("page_size")
+    return cast("int", pages) * cast("int", page_bytes)
+
+
+def verify_pages(
+    connection: Connection,
+    tables: Sequence[str] = (),
+    is_unwanted: Callable[[], bool] = lambda: False,
+) -> bool:
+    """Check how pages and indexes of some tables, or of all, hang together; False: given up."""
+    checks = [f"PRAGMA integrity_check({table})" for table in tables] or ["PRAGMA integrity_check"]
+    connection.set_progress_handler(is_unwanted, _STEPS_BETWEEN_LOOKS)
+    try:
+        for check_ in checks:
+            (verdict,) = connection.execute(check_).fetchall()[0]
+            if verdict != "ok":
+                message = f"the database is damaged: {verdict}"
+                raise Corrupt(message)
+    except storage.GIVEN_UP:
+        return False
+    finally:
+        connection.set_progress_handler(None)
+    return True
 
 
 def _verify_head(connection: Connection, head: Head | None) -> int:
@@ -84,7 +129,7 @@ def _verify_head(connection: Connection, head: Head | None) -> int:
     return last
 
 
-def _verify_chain(connection: Connection, place: Place) -> int:
+def _verify_chain(connection: Connection, place: Place) -> tuple[Place, int]:
     """Fold the digests again, over at least the newest events, and find nothing left over."""
     events = 0
     while True:
@@ -98,11 +143,16 @@ def _verify_chain(connection: Connection, place: Place) -> int:
     if extra is not None:
         message = f"the event at position {extra[0]} belongs to no commit"
         raise Corrupt(message)
-    return events
+    return place, events
 
 
-def fold(connection: Connection, place: Place, groups_max: int) -> tuple[Place, int]:
-    """Prove some commits from a place on; how far that went, and how many events they hold."""
+def fold(
+    connection: Connection, place: Place, groups_max: int, bytes_max: int | None = None
+) -> tuple[Place, int]:
+    """Prove some commits from a place on; how far that went, and how many events they hold.
+
+    One at least, and no more beyond it than `bytes_max`.
+    """
     groups = cast(
         "list[tuple[int, int, bytes]]",
         connection.execute(
@@ -113,6 +163,10 @@ def fold(connection: Connection, place: Place, groups_max: int) -> tuple[Place, 
     )
     if not groups:
         return place, 0
+    if bytes_max is not None:
+        # Positions count bytes.
+        upto = max(groups[0][0], place.position + bytes_max)
+        groups = [group for group in groups if group[0] <= upto]
     records = _records(connection, place.position, groups[-1][0])
     for last, count, stored in groups:
         digests = hashlib.sha256(place.chain)
@@ -132,27 +186,21 @@ def fold(connection: Connection, place: Place, groups_max: int) -> tuple[Place, 
     return place, sum(count for _, count, _ in groups)
 
 
-def _chain_start(connection: Connection) -> Place:
+def _chain_start(connection: Connection, last: int, bounds: Bounds) -> Place:
     """The last commit that need not be read again before the store serves."""
     row = connection.execute(
-        "SELECT pos FROM events ORDER BY pos DESC LIMIT 1 OFFSET ?", (NEWEST_EVENTS,)
+        "SELECT pos FROM events ORDER BY pos DESC LIMIT 1 OFFSET ?", (bounds.events,)
     ).fetchone()
-    mark = connection.execute("SELECT value FROM settings WHERE key=?", (_VERIFIED_KEY,)).fetchone()
-    if row is None or mark is None:
+    mark = storage.verified_mark(connection)
+    if mark is None:
         return BEGINNING
+    # Positions count bytes. Of few events the bytes are the lesser bound, of small ones the events.
+    older = max(-1 if row is None else row[0], last - bounds.bytes_)
     found = connection.execute(
         "SELECT last_pos, chain FROM groups WHERE last_pos <= ? ORDER BY last_pos DESC LIMIT 1",
-        (min(row[0], mark[0]),),
+        (min(older, mark),),
     ).fetchone()
     return BEGINNING if found is None else Place(*found)
-
-
-def mark_verified(connection: Connection, position: int) -> None:
-    """Remember that everything up to a position was found whole."""
-    connection.execute(
-        "INSERT INTO settings VALUES(?, ?) ON CONFLICT(key) DO UPDATE SET value=excluded.value",
-        (_VERIFIED_KEY, position),
-    )
 
 
 def _records(connection: Connection, after: int, last: int) -> Iterator[Record]:

@@ -127,6 +127,11 @@ class ServerProcess:
         self._process.communicate(timeout=_EXIT_S)
         return self._process.returncode
 
+    def last_words(self) -> tuple[str, int]:
+        """Wait until it ends by itself; all that it said since it serves, and its exit code."""
+        said, _ = self._process.communicate(timeout=_EXIT_S)
+        return said, self._process.returncode
+
     def stop_unheard(self) -> int:
         """Ask it to end when nobody reads what it says any more; its exit code."""
         for pipe in (self._process.stdout, self._process.stderr):
