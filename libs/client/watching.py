@@ -68,7 +68,8 @@ class Watching:
         self._closing: asyncio.TimerHandle | None = None
         # Everything behind this position has passed here or will; None: nothing has.
         self._from: int | None = None
-        self._latest: OrderedDict[str, pb.Payment] = OrderedDict()
+        # In the order of their positions.
+        self._latest: OrderedDict[str, pb.PaymentChange] = OrderedDict()
         self._waiting: dict[str, set[Changes]] = defaultdict(set)
         self._task: asyncio.Task[None] | None = None
 
@@ -124,7 +125,8 @@ class Watching:
 
     def latest(self, payment_id: str) -> pb.Payment | None:
         """What came last of a payment."""
-        return self._latest.get(payment_id)
+        change = self._latest.get(payment_id)
+        return None if change is None else change.payment
 
     async def close(self) -> None:
         """Close the stream."""
@@ -164,9 +166,9 @@ class Watching:
 
     def _keep(self, change: pb.PaymentChange) -> None:
         id_ = change.payment.payment_id
-        self._latest[id_] = change.payment
+        self._latest[id_] = change
         self._latest.move_to_end(id_)
         if len(self._latest) > self._kept_max:
-            self._latest.popitem(last=False)
-            # What was let go of may be asked for: only what is newer than all that is certain.
-            self._from = change.position
+            _, dropped = self._latest.popitem(last=False)
+            # It may be asked for; what is newer than its last change is kept, all of it.
+            self._from = dropped.position

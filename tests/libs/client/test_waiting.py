@@ -150,6 +150,22 @@ async def test_what_was_let_go_of_is_asked_for(service: Service, client: Payment
     assert service.gets > 1
 
 
+async def test_letting_go_of_the_oldest_has_nobody_ask_for_the_newest(
+    service: Service, client: PaymentsClient
+) -> None:
+    stub: Any = service
+    client._watching = Watching(stub, kept_max=2)  # noqa: SLF001 - a small one
+    for _ in range(12):
+        one = await asked(client)
+        waiting = asyncio.create_task(client.wait(one))
+        await asyncio.sleep(0)
+        service.record(one, SUCCEEDED)
+        await asyncio.wait_for(waiting, 10)
+
+    assert service.watches == 1
+    assert service.gets == 1  # the first came before the stream
+
+
 async def test_a_payment_repeated_is_asked_for_and_a_refused_one_is_not_waited_for(
     service: Service, client: PaymentsClient
 ) -> None:
