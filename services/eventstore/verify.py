@@ -13,7 +13,7 @@ from services.eventstore.storage import Connection
 from services.eventstore.stream_metadata import parse
 
 NEWEST_EVENTS: Final = 1_000_000
-NEWEST_BYTES: Final = 1 << 30
+NEWEST_BYTES: Final = 512 << 20
 GROUPS_AT_ONCE: Final = 1_000
 _SMALL_TABLES: Final = ("settings", "streams", "groups")
 # Between two looks at whether a long check is still wanted, in steps of SQLite's machine.
