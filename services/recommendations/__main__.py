@@ -43,6 +43,7 @@ from services.recommendations.domain.feed import feed
 from services.recommendations.domain.investor import investor
 from services.recommendations.domain.proposal import PlaceOrder, next_step, proposal
 from services.recommendations.domain.release import release
+from services.recommendations.investors import Investors
 from services.recommendations.measuring import Measuring
 from services.recommendations.ranking.serving import Artifacts
 from services.recommendations.reactions import (
@@ -131,7 +132,6 @@ def build(  # noqa: PLR0913 - all that it stands on
     has_news: Callable[[], bool] = no_news,
     watch_every_s: float = 2.0,
 ) -> Recommendations:
-    investors = Streams(store, "investor", investor, investor_codec)
     proposals = Streams(store, "proposal", proposal, proposal_codec, PROPOSALS_KEPT)
     releases = Releases(Streams(store, "release", release, release_codec))
     keys = SubjectKeys(keys_database)
@@ -142,6 +142,7 @@ def build(  # noqa: PLR0913 - all that it stands on
         store,
         is_busy=lambda: advice.is_busy,
     )
+    investors = Investors(Streams(store, "investor", investor, investor_codec), own)
     heard = Projection(funds_rows.model, database, store, bus=bus)
     paid = Projection(payments_rows.model, database, store, bus=bus)
     shelf = Shelf(

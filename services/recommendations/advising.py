@@ -14,7 +14,6 @@ from libs.read_model import Database
 from libs.suitability import InvestorClass, highest_level
 from services.recommendations import known_facts, known_funds, queries
 from services.recommendations.asking import AskedList, AskedPortfolio, Reason
-from services.recommendations.domain import investor as who
 from services.recommendations.domain import investor_lifecycle as life
 from services.recommendations.domain import proposal as what
 from services.recommendations.domain.catalogue import Catalogue, FundSet
@@ -67,10 +66,10 @@ from services.recommendations.domain.together import (
     together,
 )
 from services.recommendations.explaining import digest_of, item_hash, of_listed
+from services.recommendations.investors import Investors, of_rows
 from services.recommendations.releases import Releases
 from services.recommendations.shelf import Shelf
 
-InvestorStreams: TypeAlias = Streams[who.Command, life.State, life.Event]
 ProposalStreams: TypeAlias = Streams[what.Command, what.State, what.Event]
 Issuing: TypeAlias = Transacted[what.State, what.Event]
 
@@ -116,7 +115,7 @@ def anybodys(_: life.Investor) -> bool:
 class Advice:
     """Lists of funds; and what lists and portfolios have in common."""
 
-    investors: InvestorStreams
+    investors: Investors
     proposals: ProposalStreams
     database: Database
     own: Projection
@@ -201,15 +200,12 @@ class Advice:
         upto = known_facts.Upto(
             self.own.position, self.shelf.funds_position, self.payments.position, now_us
         )
-        # The store and the rows are asked at once: neither needs what the other says.
-        loaded, (facts, moves) = await asyncio.gather(
-            self.investors.load(investor_id), self.shelf.facts_of(investor_id, upto, catalogue)
-        )
-        if isinstance(loaded.state, life.Unknown) or not is_theirs(loaded.state):
+        state, revision, facts, moves = await self._asked_of(investor_id, upto, catalogue)
+        if isinstance(state, life.Unknown) or not is_theirs(state):
             raise Rejected(Reason.INVESTOR_NOT_FOUND)
-        if refusal := whole_refusal(loaded.state, now_us):
+        if refusal := whole_refusal(state, now_us):
             raise Rejected(Reason[refusal])
-        found = life.class_at(loaded.state, now_us)
+        found = life.class_at(state, now_us)
         if found is None:
             raise AssertionError("an investor without a class was refused before")
         shares = shares_of(known(facts, now_us))
@@ -221,8 +217,8 @@ class Advice:
         )
         features = investor_features(facts, now_us, prices, levels, moves)
         return Known(
-            loaded.state,
-            loaded.revision,
+            state,
+            revision,
             found,
             facts,
             held,
@@ -232,6 +228,24 @@ class Advice:
             prices,
             portfolio_moves(held.value_minor, moves),
         )
+
+    async def _asked_of(
+        self, investor_id: str, upto: known_facts.Upto, catalogue: Catalogue
+    ) -> tuple[life.State, int, Sequence[Fact], Mapping[str, Moves]]:
+        """State and revision of an investor, facts, and moves of what is held.
+
+        Mostly the rows tell all. Else the store and the rows are asked at once.
+        """
+        rows = self.shelf.known_of(investor_id, upto, catalogue)
+        if self.investors.are_in_rows(investor_id):
+            found, moves = await rows
+            state, revision = of_rows(found.events)
+            if not isinstance(state, life.Unknown):
+                return state, revision, found.facts, moves
+            loaded = await self.investors.load(investor_id)
+        else:
+            loaded, (found, moves) = await asyncio.gather(self.investors.load(investor_id), rows)
+        return loaded.state, loaded.revision, found.facts, moves
 
     async def draft(self, about: Known, judged: Judged, codes: Sequence[str]) -> Issued:
         """What every recommendation says; the rest is replaced by who issues it."""

@@ -1,9 +1,9 @@
 """What is known of an investor up to a position, from all that is heard: the facts of features."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from sqlalchemy import (
     Column,
@@ -20,7 +20,6 @@ from sqlalchemy import (
     union_all,
 )
 from sqlalchemy.engine import Dialect
-from sqlalchemy.sql.compiler import SQLCompiler
 
 from services.recommendations.domain.facts import Fact, Kind
 from services.recommendations.rows import fund_money as m
@@ -28,7 +27,9 @@ from services.recommendations.rows import funds as f
 from services.recommendations.rows import own as o
 from services.recommendations.rows import payments as p
 
-Told: TypeAlias = "Select[Any]"
+Part: TypeAlias = "Select[Any]"
+# Revision, stored type and data of an event; without data it says nothing that advice asks for.
+Happened: TypeAlias = tuple[int, str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,35 +42,66 @@ class Upto:
     at_us: int
 
 
+class Known(NamedTuple):
+    """Facts of one investor, and what happened to the investor as such."""
+
+    facts: Sequence[Fact]
+    events: Sequence[Happened]
+
+
 def facts_of(connection: Connection, investor_id: str, upto: Upto) -> Sequence[Fact]:
-    """All that is known of one investor: one statement, asked for every answer."""
-    compiled = _compiled(connection.dialect)
-    asked: dict[str, Any] = {
+    """All facts of one investor up to a position."""
+    return known_of(connection, investor_id, upto).facts
+
+
+def known_of(connection: Connection, investor_id: str, upto: Upto) -> Known:
+    """All that is known of one investor: one statement, asked for every answer.
+
+    What happened to the investor is told to the newest row, whatever the position.
+    """
+    asked = {
         "investor_id": investor_id,
         "own": upto.own,
         "funds": upto.funds,
         "payments": upto.payments,
     }
-    found = compiled.construct_params(asked)
-    order = compiled.positiontup
-    values: Any = found if order is None else tuple(found[name] for name in order)
     facts: list[Fact] = []
     plans: list[_PlanRow] = []
-    for row in connection.exec_driver_sql(compiled.string, values):
+    events: list[Happened] = []
+    for row in _statement(connection.dialect).ask(connection, asked):
         kind, event_id, code, amount, business_us, recorded_us, told = row
-        if kind in _PLAN_EVENTS:
+        if kind == _HAPPENED:
+            events.append((amount, event_id, told))
+        elif kind in _PLAN_EVENTS:
             plans.append((told, amount, event_id, kind, code, recorded_us))
         else:
             facts.append(
                 Fact(recorded_us, event_id, kind, business_us, investor_id, code, amount, told)
             )
-    return [*facts, *_planned(plans, investor_id)]
+    return Known([*facts, *_planned(plans, investor_id)], events)
+
+
+@dataclass(frozen=True, slots=True)
+class _Statement:
+    """Put together once a database: that takes longer than the answer."""
+
+    sql: str
+    # Values by name; and the names in the order of the marks, where the database takes marks.
+    values: Mapping[str, Any]
+    order: Sequence[str] | None
+
+    def ask(self, connection: Connection, asked: Mapping[str, Any]) -> Iterable[Any]:
+        values: Any = {**self.values, **asked}
+        if self.order is not None:
+            values = tuple(map(values.__getitem__, self.order))
+        return connection.exec_driver_sql(self.sql, values)
 
 
 @lru_cache(maxsize=8)
-def _compiled(dialect: Dialect) -> SQLCompiler:
-    """Put together once a database: it takes longer than the answer."""
-    return _ALL.compile(dialect=dialect)
+def _statement(dialect: Dialect) -> _Statement:
+    compiled = _ALL.compile(dialect=dialect)
+    given = dict.fromkeys(("investor_id", "own", "funds", "payments"))
+    return _Statement(compiled.string, compiled.construct_params(given), compiled.positiontup)
 
 
 # ---- plans
@@ -103,6 +135,8 @@ _OWN: Final[ColumnElement[int]] = bindparam("own")
 _FUNDS: Final[ColumnElement[int]] = bindparam("funds")
 _PAYMENTS: Final[ColumnElement[int]] = bindparam("payments")
 _ONE: Final[ColumnElement[int]] = literal_column("1")
+# The kind of row that is no fact.
+_HAPPENED: Final = "HAPPENED"
 _NOTHING: Final[ColumnElement[str]] = literal_column("''")
 
 
@@ -135,14 +169,14 @@ def _kind(kind: Kind) -> ColumnElement[str]:
     return literal_column(f"'{kind.value}'")
 
 
-def _of_funds() -> Told:
+def _of_funds() -> Part:
     t = f.facts.c
     theme = _theme(t.code, _is(t.kind, Kind.BOUGHT, Kind.SOLD))
     columns = (t.kind, t.event_id, t.code, t.amount, t.business_us, t.recorded_us, theme)
     return select(*columns).where(t.investor_id == _WHO, t.position <= _FUNDS)
 
 
-def _of_advice() -> Sequence[Told]:
+def _of_advice() -> Sequence[Part]:
     """Warnings are told of an investor, all else of a proposal."""
     t, n = o.own_facts.c, o.proposals.c
     theme = _theme(t.code, _is(t.kind, Kind.OPENED))
@@ -154,7 +188,15 @@ def _of_advice() -> Sequence[Told]:
     ]
 
 
-def _turned_down() -> Told:
+def _of_investor() -> Part:
+    """What happened to the investor as such."""
+    t = o.histories.c
+    kind: ColumnElement[str] = literal_column(f"'{_HAPPENED}'")
+    columns = (kind, t.type, _NOTHING, t.revision, _ONE, _ONE, t.data)
+    return select(*columns).where(t.investor_id == _WHO)
+
+
+def _turned_down() -> Part:
     """Each fund of a proposal that was dismissed."""
     t, d, n = o.proposal_items.c, o.own_facts.c, o.proposals.c
     mine = select(n.proposal_id).where(n.investor_id == _WHO)
@@ -168,14 +210,14 @@ def _turned_down() -> Told:
     )
 
 
-def _of_plans() -> Told:
+def _of_plans() -> Part:
     t = f.plans.c
     mine = select(t.plan_id).where(t.investor_id == _WHO)
     columns = (t.event, t.event_id, t.code, t.position, t.recorded_us, t.recorded_us, t.plan_id)
     return select(*columns).where(t.plan_id.in_(mine), t.position <= _FUNDS)
 
 
-def _of_payments() -> Sequence[Told]:
+def _of_payments() -> Sequence[Part]:
     """What went out of an investor's wallets and came in, and what of it was given back."""
     t, n, w = p.cash.c, p.refunds.c, o.wallets.c
     found = []
@@ -199,7 +241,7 @@ def _of_payments() -> Sequence[Told]:
     return found
 
 
-def _of_orders() -> Sequence[Told]:
+def _of_orders() -> Sequence[Part]:
     """What orders of funds took from wallets, gave back, and cost."""
     t, n = m.owners.c, m.moved.c
     taken = (-t.amount_minor, t.funded_us, t.funded_us, _NOTHING)
@@ -229,6 +271,7 @@ def _of_orders() -> Sequence[Told]:
 _ALL: Final = union_all(
     _of_funds(),
     *_of_advice(),
+    _of_investor(),
     _turned_down(),
     _of_plans(),
     *_of_payments(),

@@ -21,7 +21,7 @@ from libs.subject_keys import SubjectKeys
 from libs.suitability import InvestorClass
 from libs.transient import Unavailable, is_transient
 from services.recommendations import known_funds, watching
-from services.recommendations.advising import InvestorStreams, ProposalStreams
+from services.recommendations.advising import ProposalStreams
 from services.recommendations.clients import Funds, Order, Refused
 from services.recommendations.codec import any_codec
 from services.recommendations.domain import investor_lifecycle as life
@@ -34,6 +34,7 @@ from services.recommendations.domain.proposal import (
     OrderLinked,
     PlaceOrder,
 )
+from services.recommendations.investors import Investors
 from services.recommendations.measuring import Measuring
 from services.recommendations.rows.own import INVESTOR
 from services.recommendations.shelf import Shelf
@@ -82,7 +83,7 @@ class Expiring:
 class HearingOwn:
     """Our own facts of investors: their open proposals end, and funds are told of the class."""
 
-    investors: InvestorStreams
+    investors: Investors
     expiring: Expiring
     own: Projection
     database: Database
@@ -232,7 +233,7 @@ class Ordering:
 class Sweeping:
     """What happens because time passes: reviews, ends of proposals, outcomes of those followed."""
 
-    investors: InvestorStreams
+    investors: Investors
     expiring: Expiring
     measuring: Measuring
     database: Database

@@ -18,7 +18,7 @@ from services.recommendations import known_facts, known_funds, queries
 from services.recommendations.construction.problem import Quotes
 from services.recommendations.construction.quoting import packed
 from services.recommendations.domain.catalogue import Catalogue
-from services.recommendations.domain.facts import DAY_US, Fact, Features, Kind
+from services.recommendations.domain.facts import DAY_US, Features, Kind
 from services.recommendations.domain.features import fund_features
 from services.recommendations.domain.ranking import Crowd, CrowdRanker, Ranker, neighbours_of
 from services.recommendations.domain.together import Moves
@@ -152,16 +152,16 @@ class Shelf:
         self.diversifiers = await asyncio.to_thread(Diversifiers.of, found)
         self._diverse = made_of
 
-    async def facts_of(
+    async def known_of(
         self, investor_id: str, upto: known_facts.Upto, catalogue: Catalogue
-    ) -> tuple[Sequence[Fact], Mapping[str, Moves]]:
+    ) -> tuple[known_facts.Known, Mapping[str, Moves]]:
         """What is known of an investor, and how all moved that is or was held: read at once."""
 
-        def work(c: Connection) -> tuple[Sequence[Fact], Mapping[str, Moves]]:
-            facts = known_facts.facts_of(c, investor_id, upto)
-            codes = sorted({fact.fund_code for fact in facts if fact.kind == Kind.SHARES.value})
-            kept, missing = _sorted_out(self._moves, codes, catalogue)
-            return facts, {**kept, **self._moves_read(c, missing)}
+        def work(c: Connection) -> tuple[known_facts.Known, Mapping[str, Moves]]:
+            found = known_facts.known_of(c, investor_id, upto)
+            held = (fact.fund_code for fact in found.facts if fact.kind == Kind.SHARES.value)
+            kept, missing = _sorted_out(self._moves, sorted(set(held)), catalogue)
+            return found, {**kept, **self._moves_read(c, missing)} if missing else kept
 
         return await self.database.read(work)
 

@@ -172,7 +172,7 @@ async def _introduce(parts: Recommendations, names: Sequence[str]) -> None:
             life.ClassAssigned(found, (), until_us, "2026-1", now_us),
             life.ConsentGiven("c", life.ADVICE, now_us),
         ]
-        streams = parts.advice.investors
+        streams = parts.advice.investors.streams
         cause = Cause(name)
         await streams._append(name, events, -1, cause, is_guess=False)  # noqa: SLF001 - history, not a command
 
@@ -247,7 +247,7 @@ async def serving(folder: Path, uri: str, askers: Sequence[str]) -> None:
             stack.callback(asyncio.create_task(each).cancel)
         await worker.warm()
         await _heard(parts, await store.head())
-        parts.advice.investors._known.clear()  # noqa: SLF001 - of a million few are in memory
+        parts.advice.investors.streams._known.clear()  # noqa: SLF001 - of a million few are in memory
         bindings = [parts.api.binding(), parts.feeds.binding()]
         verifier = Verifier(run_dir / "authority" / "token.pub")
         identity = run_dir / "identities" / "recommendations"

@@ -427,8 +427,8 @@ class RecommendationsApi(recommendations_pb2_grpc.RecommendationsServiceServicer
         """Items answered otherwise than at the try before."""
         last: dict[str, str] = {}
         try:
-            async for stored in self._advice.investors.store.read(f"investor-{id_}"):
-                event = self._advice.investors.codec.decode(stored.type, stored.data)
+            async for stored in self._advice.investors.streams.store.read(f"investor-{id_}"):
+                event = self._advice.investors.streams.codec.decode(stored.type, stored.data)
                 if isinstance(event, life.Submitted):
                     last = orjson.loads(await self._keys.open(id_, event.sealed_answers))
         except (KeyDestroyed, SealBroken):

@@ -30,6 +30,17 @@ investors = Table(
     Column("position", BigInteger, nullable=False),
 )
 Index("investors_by_review", investors.c.review_us)
+# What happened to each, so that an answer need not ask the store: as stored where it says who may
+# have which advice; of all else that it happened.
+histories = Table(
+    "investor_events",
+    metadata,
+    Column("investor_id", Text, primary_key=True),
+    Column("revision", BigInteger, primary_key=True),
+    Column("type", Text, nullable=False),
+    Column("data", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
 wallets = Table(
     "investor_wallets",
     metadata,
@@ -178,6 +189,7 @@ def project(stored: StoredEvent) -> Iterator[Write]:
         return
     event = any_codec.decode(stored.type, stored.data)
     if stored.stream.startswith(INVESTOR):
+        yield _history(stored, event)
         yield from _investor(stored, event)
     elif stored.stream.startswith(PROPOSAL):
         yield from _proposal(stored, event)
@@ -185,6 +197,20 @@ def project(stored: StoredEvent) -> Iterator[Write]:
         yield from _feed(stored, event)
     elif isinstance(event, release.ShadowSet) and event.version:
         yield Put(shadows, {"version": event.version, "answered": 0, "overlap_millionths": 0})
+
+
+def _history(stored: StoredEvent, event: object) -> Write:
+    row = {
+        "investor_id": stored.stream.removeprefix(INVESTOR),
+        "revision": stored.revision,
+        "type": stored.type,
+        "data": "" if isinstance(event, _SAYS_NOTHING) else stored.data.decode(),
+    }
+    return Put(histories, row)
+
+
+# Sealed answers are long, and neither they nor warnings decide about advice.
+_SAYS_NOTHING: Final = (investor.Submitted, investor.WarningShown, investor.WarningAcknowledged)
 
 
 def _investor(stored: StoredEvent, event: object) -> Iterator[Write]:
@@ -347,4 +373,4 @@ def _feed(stored: StoredEvent, event: object) -> Iterator[Write]:
         yield Put(quarantined, {**apart, **at})
 
 
-model = ReadModel("advice", 6, "recommendations", PREFIXES, metadata, project)
+model = ReadModel("advice", 7, "recommendations", PREFIXES, metadata, project)
