@@ -1,9 +1,9 @@
 """Runs one read model: follows its source into rows; rows and position commit together."""
 
 import asyncio
-from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing, suppress
+from functools import partial
 from typing import cast
 
 import structlog
@@ -16,7 +16,8 @@ from libs.event_store import EventStore, StoredEvent, StoreUnavailable
 from libs.feed import BATCH_EVENTS_MAX, Batch, batches, between
 from libs.hearing import hear
 from libs.positions import positions as table
-from libs.read_model import Database, Erase, Put, ReadModel, apply
+from libs.read_model import Database, Erase, ReadModel, apply
+from libs.rows import Lot, follower_of, keep_position, make_rows
 from libs.transient import is_transient
 
 # A position without rows is kept in memory for so long before it is worth a commit.
@@ -45,10 +46,17 @@ class Behind(Exception):
         self.wanted = wanted
 
 
+class RowsMoved(Exception):
+    """Somebody else makes these rows too: what is known of them here is not true any more."""
+
+    def __init__(self, name: str, after: int) -> None:
+        super().__init__(f"the rows of {name} are not at {after}, where they were left")
+
+
 class Projection:
     """With a bus the source is another service, heard in order; without, our store is followed."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it follows, into where, and who goes first
         self,
         model: ReadModel,
         database: Database,
@@ -57,13 +65,15 @@ class Projection:
         bus: Bus | None = None,
         is_busy: Callable[[], bool] | None = None,
         give_way_times: float = GIVE_WAY_TIMES,
+        apart: Callable[[Lot], frozenset[str] | None] | None = None,
     ) -> None:
         """`is_busy`: whether work is under way in this process that must not wait for rows.
 
-        Then the rows take a part of the time only, unless somebody waits for them.
+        Then the rows take a part of the time only, unless somebody waits for them. `apart`: does
+        `make_rows` for this model in another process.
         """
         self.model = model
-        self.name = f"projection:{model.name}"
+        self.name = follower_of(model)
         self.position = 0
         self.is_caught_up = False
         self._database = database
@@ -77,6 +87,9 @@ class Projection:
         self._is_prepared = False
         self._is_busy = is_busy
         self._give_way_times = give_way_times
+        self._apart = apart
+        # Where the rows are; `position` may be ahead of it, where there was nothing to write.
+        self._kept = 0
         self._awaited = 0
         self._wanted = asyncio.Event()
 
@@ -105,6 +118,7 @@ class Projection:
                 reason="its rows are made again from the store it is pointed at",
             )
             self.position = await self._database.write(self._emptied)
+        self._kept = self.position
         self._is_prepared = True
         for stream in sorted(self._parked):
             await self._take_up(stream)
@@ -233,6 +247,8 @@ class Projection:
         self._kept_at_s = now
         try:
             await self._retried(events, batch.position)
+        except RowsMoved:
+            raise
         except Exception as error:  # noqa: BLE001 - found again, event by event
             logger.warning("projection_batch_failed", follower=self.name, reason=str(error))
             for event in events:
@@ -243,6 +259,8 @@ class Projection:
     async def _take_one(self, event: StoredEvent) -> None:
         try:
             await self._retried([event], event.position)
+        except RowsMoved:
+            raise
         except Exception as error:
             reason = f"{type(error).__name__}: {error}"
             logger.critical(
@@ -255,16 +273,17 @@ class Projection:
 
             def park(connection: Connection) -> None:
                 positions.park(connection, self.name, event, reason)
-                self._keep(connection, event.position)
+                keep_position(connection, self.model, event.position)
 
             await self._database.write(park)
             self._parked.add(event.stream)
+            self._kept = event.position
 
     async def _retried(self, events: Sequence[StoredEvent], position: int) -> None:
         """Commit; a database that does not answer is asked until it does."""
         while True:
             try:
-                await self._database.write(lambda c: self._commit(c, events, position))
+                await self._commit(events, position)
             except Exception as error:
                 if not is_transient(error):
                     raise
@@ -273,28 +292,16 @@ class Projection:
             else:
                 return
 
-    def _commit(self, connection: Connection, events: Sequence[StoredEvent], position: int) -> None:
-        if self._parked:  # a replay may have released some
-            self._parked = set(positions.parked_streams(connection, self.name))
-        waiting = Counter(event.stream for event in events if event.stream in self._parked)
-        apply(
-            connection,
-            (
-                write
-                for event in events
-                if event.stream not in self._parked
-                for write in self.model.project(event)
-            ),
-        )
-        if waiting:
-            positions.wait_behind(connection, self.name, waiting)
-        if events:
-            positions.keep_newest(connection, self.model.name, events[-1])
-        self._keep(connection, position)
-
-    def _keep(self, connection: Connection, position: int) -> None:
-        row = {"name": self.model.name, "version": self.model.version, "position": position}
-        apply(connection, [Put(table, row)])
+    async def _commit(self, events: Sequence[StoredEvent], position: int) -> None:
+        lot = Lot(self._kept, events, position, frozenset(self._parked))
+        if self._apart is None:
+            parked = await self._database.write(lambda c: make_rows(c, self.model, lot))
+        else:
+            made = partial(self._apart, lot)
+            parked = await self._database.in_turn(made)
+        if parked is None:
+            raise RowsMoved(self.name, lot.after)
+        self._parked, self._kept = set(parked), position
 
     def _prepared(self, connection: Connection) -> int:
         positions.create(connection)
@@ -313,7 +320,7 @@ class Projection:
             positions.release(connection, self.name, stream)
         self._parked = set()
         apply(connection, [Erase(positions.newest, {"name": self.model.name})])
-        self._keep(connection, 0)
+        keep_position(connection, self.model, 0)
         return 0
 
     async def _take_up(self, stream: str) -> None:

@@ -40,7 +40,7 @@ READERS_MAX = 8
 BUSY_TIMEOUT_MS = 10_000
 # Earlier versions may corrupt a write-ahead log when two connections write or checkpoint at once.
 SQLITE_LEAST = (3, 51, 3)
-_EX_IOERR = 74
+EXIT_BROKEN = 74  # sysexits.h, EX_IOERR
 _OUTSIDE = "hefu_outside_transaction"
 # IOERR, CORRUPT, FULL, NOTADB: after these SQLite may accept commits that do not last.
 _BROKEN = frozenset({10, 11, 13, 26})
@@ -87,7 +87,7 @@ def refuse_old_sqlite(version: Sequence[int]) -> None:
 
 
 def _leave() -> None:
-    os._exit(_EX_IOERR)
+    os._exit(EXIT_BROKEN)
 
 
 class Database:
@@ -141,6 +141,14 @@ class Database:
         """Run `work` in one transaction, alone. It goes on if the caller is cancelled meanwhile."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._writing, self._in_transaction, self._writer, work)
+
+    def write_here(self, work: Callable[[Connection], T]) -> T:
+        """As `write`, on this thread: for a process that has nothing else to do."""
+        return self._in_transaction(self._writer, work)
+
+    async def in_turn(self, work: Callable[[], T]) -> T:
+        """Run `work`, which writes by a way of its own, when it is the next write's turn."""
+        return await asyncio.get_running_loop().run_in_executor(self._writing, work)
 
     async def administer(self, work: Callable[[Connection], T]) -> T:
         """Run `work` alone but in no transaction: for statements that cannot be in one."""

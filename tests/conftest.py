@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.servers import children_of
+
 # Wall-clock deadlines say more about the machine than about the code. `HYPOTHESIS_PROFILE=deep`
 # looks harder than a pull request can wait for.
 settings.register_profile("hefu", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -22,28 +24,13 @@ def root() -> Path:
     return ROOT
 
 
-def _children() -> set[int]:
-    tasks = Path("/proc/self/task")
-    if not tasks.exists():  # only Linux lists a process's children
-        return set()
-    return {int(pid) for task in tasks.iterdir() for pid in _read(task / "children").split()}
-
-
-def _read(path: Path) -> str:
-    # A thread may end between the listing and the reading.
-    try:
-        return path.read_text()
-    except OSError:
-        return ""
-
-
 @pytest.fixture(scope="session", autouse=True)
 def _no_process_is_left_behind() -> Iterator[None]:
-    before = _children()
+    before = children_of("self")
     yield
     left = {
         pid: Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        for pid in _children() - before
+        for pid in children_of("self") - before
         if Path(f"/proc/{pid}/cmdline").exists()
     }
     # Python's own helper of processes ends with us; until then it may still have to tidy up.

@@ -197,3 +197,19 @@ def new_database(server: str, name: str = "") -> str:
         connection.execute(text(f"CREATE DATABASE {name} TEMPLATE template0 LC_COLLATE 'C'"))
     engine.dispose()
     return address.set(database=name).render_as_string(hide_password=False)
+
+
+def children_of(pid: int | str) -> set[int]:
+    """Processes that this one started; none where the system does not list them."""
+    tasks = Path(f"/proc/{pid}/task")
+    if not tasks.exists():
+        return set()
+    return {int(pid) for task in tasks.iterdir() for pid in _read(task / "children").split()}
+
+
+def _read(path: Path) -> str:
+    # A thread may end between the listing and the reading.
+    try:
+        return path.read_text()
+    except OSError:
+        return ""

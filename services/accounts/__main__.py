@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, closing
 from pathlib import Path
 from typing import TypeAlias
 
+from libs.apart import Apart
 from libs.clock import system_clock
 from libs.event_store import EventStore
 from libs.failure import StartFailed
@@ -22,10 +23,10 @@ from services.accounts.api_audit import AuditApi
 from services.accounts.api_statements import StatementsApi, statement_streams
 from services.accounts.codec.pages import journal_of, snapshots_of
 from services.accounts.heads import Heads
-from services.accounts.id_index import IdIndex
+from services.accounts.id_index import IdIndex, index_pages
 from services.accounts.placing import as_many_as_before
 from services.accounts.policy import AUDIT_POLICY, POLICY, STATEMENTS_POLICY
-from services.accounts.projections import ACCOUNTS_ENTRIES
+from services.accounts.projections import ACCOUNTS_ENTRIES, make_rows_apart
 from services.accounts.reading import Rows
 from services.accounts.recovery import recover
 from services.accounts.settings import AccountsSettings
@@ -41,6 +42,8 @@ GATHER_PAGES_S = 0.2
 # Rows are made on a thread beside the writer, who asks for Python's lock many times a page: it gets
 # it within this time, not within five times as long.
 SWITCH_S = 0.001
+# Of the process beside us: the lane of the rows, then one for each journal's index.
+ROWS_LANE = 0
 _Work: TypeAlias = Writer | Snapshots | IdIndex | Shards
 
 
@@ -49,7 +52,10 @@ async def main(settings: AccountsSettings) -> None:
         sys.setswitchinterval(SWITCH_S)
         # A million accounts live as long as we do: the collector need not walk them, nor now.
         gc.disable()
-        writers, indexes, works = await _journals(settings, on.store, tidy)
+        apart = _apart(settings)
+        tidy.callback(apart.close)
+        apart.start()
+        writers, indexes, works = await _journals(settings, on.store, apart, tidy)
         await as_many_as_before(writers, on.store)
         gc.freeze()
         # What an entry makes is never part of a cycle: looked for less often, they cost less.
@@ -62,6 +68,7 @@ async def main(settings: AccountsSettings) -> None:
             on.database,
             on.store,
             is_busy=lambda: any(each.is_busy for each in writers),
+            apart=apart.of(ROWS_LANE, make_rows_apart),
         )
         relay = Relay(
             ACCOUNTS_ENTRIES.source,
@@ -104,7 +111,7 @@ async def main(settings: AccountsSettings) -> None:
 
 
 async def _journals(
-    settings: AccountsSettings, store: EventStore, tidy: AsyncExitStack
+    settings: AccountsSettings, store: EventStore, apart: Apart, tidy: AsyncExitStack
 ) -> tuple[list[Writer], list[IdIndex], list[_Work]]:
     """Every shard's writer and index, recovered, and all that has to run for them."""
     writers: list[Writer] = []
@@ -114,7 +121,8 @@ async def _journals(
     for shard in range(settings.shards):
         journal, stream = journal_of(shard), snapshots_of(shard)
         rows = tidy.enter_context(closing(Database.open(settings.id_index_url(shard))))
-        index = IdIndex(rows, store, journal)
+        elsewhere = apart.of(ROWS_LANE + 1 + shard, index_pages)
+        index = IdIndex(rows, store, journal, apart=elsewhere)
         found = await recover(store, index, keep=keep, journal=journal, snapshots=stream)
         snapshots = Snapshots(store, found, settings.snapshot_every_pages, index, stream)
         writers.append(
@@ -123,6 +131,12 @@ async def _journals(
         indexes.append(index)
         works += [writers[-1], snapshots, index]
     return writers, indexes, works
+
+
+def _apart(settings: AccountsSettings) -> Apart:
+    """Rows and indexes are written by a process beside this one, each to a database of its own."""
+    indexes = [settings.id_index_url(shard) for shard in range(settings.shards)]
+    return Apart(settings.service, [settings.database, *indexes], settings.log_level)
 
 
 def _signer(identity_dir: Path) -> Signer:

@@ -7,7 +7,8 @@ the meantime what is old is answered `ID_INDEX_BEHIND`, never guessed.
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache, partial
 from typing import NamedTuple, TypeAlias
 
 from sqlalchemy import BigInteger, Column, Connection, LargeBinary, MetaData, Table, delete, select
@@ -42,10 +43,20 @@ class IndexBehind(Exception):
     """The index does not answer for all that has left memory."""
 
 
-class _Indexed(NamedTuple):
+class IndexMoved(Exception):
+    """Somebody else writes this index too: what is known of it here is not true any more."""
+
+
+class Indexed(NamedTuple):
+    """What happens for the only time with a page."""
+
     page_number: int
     page_hash: bytes
     once: Sequence[Once]
+
+
+# `index_pages`, done elsewhere.
+IndexPages: TypeAlias = Callable[[str, int, Sequence[Indexed]], bool]
 
 
 class IdIndex:
@@ -57,34 +68,16 @@ class IdIndex:
         store: EventStore,
         journal: str,
         commit_every_s: float = COMMIT_EVERY_S,
+        apart: IndexPages | None = None,
     ) -> None:
+        """`apart`: does `index_pages` in another process, where it stands in nobody's way."""
         self._database = database
         self._store = store
         self._journal = journal
         self._commit_every_s = commit_every_s
-        metadata = MetaData()
-        shard = journal.rpartition("-")[2]
-        self._rows = Table(
-            f"once_{shard}",
-            metadata,
-            # Kind, then what is ordered by time: new rows come at the end of their kind.
-            Column("name", LargeBinary, primary_key=True, autoincrement=False),
-            Column("place", BigInteger, nullable=False),
-            Column("value", LargeBinary, nullable=False),
-            sqlite_with_rowid=False,
-        )
-        self._positions = Table(
-            f"once_{shard}_position",
-            metadata,
-            Column("page_number", BigInteger, primary_key=True, autoincrement=False),
-            Column("page_hash", LargeBinary, nullable=False),
-        )
-        self._metadata = metadata
-        mark = "?" if database.dialect == "sqlite" else "%s"
-        columns = f"INTO {self._rows.name} (name, place, value)"
-        self._insert = f"INSERT {columns} VALUES ({mark}, {mark}, {mark})"  # noqa: S608 - marks alone
-        self._mark = mark
-        self._waiting: deque[_Indexed] = deque()
+        self._apart = apart
+        self._tables = _tables(journal)
+        self._waiting: deque[Indexed] = deque()
         self.waiting_keys = 0
         self._head = -1
         self._wake = asyncio.Event()
@@ -93,9 +86,9 @@ class IdIndex:
 
     async def prepare(self) -> None:
         """Make the tables where there are none; begin anew where they are another journal's."""
-        await self._database.write(self._metadata.create_all)
+        await self._database.write(self._tables.metadata.create_all)
         found = await self._database.read(
-            lambda connection: connection.execute(select(self._positions)).one_or_none()
+            lambda connection: connection.execute(select(self._tables.positions)).one_or_none()
         )
         if found is None:
             return
@@ -106,8 +99,8 @@ class IdIndex:
         await self._database.write(self._clear)
 
     def _clear(self, connection: Connection) -> None:
-        connection.execute(delete(self._rows))
-        connection.execute(delete(self._positions))
+        connection.execute(delete(self._tables.rows))
+        connection.execute(delete(self._tables.positions))
 
     async def _page_hash(self, number: int) -> bytes:
         stored = await self._store.read_one(self._journal, number)
@@ -124,7 +117,7 @@ class IdIndex:
         if self.waiting_keys < WAITING_MAX:
             follows = not self._waiting or self._waiting[-1].page_number == page_number - 1
             if follows:
-                self._waiting.append(_Indexed(page_number, page_hash, once))
+                self._waiting.append(Indexed(page_number, page_hash, once))
                 self.waiting_keys += len(once)
 
     def expect(self, page_number: int) -> None:
@@ -151,9 +144,15 @@ class IdIndex:
         pages = await self._next_pages()
         if not pages:
             return
-        last = pages[-1]
-        await self._database.write(lambda connection: self._store_pages(connection, pages))
-        self.position = last.page_number
+        if self._apart is None:
+            index, journal, after = index_pages, self._journal, self.position
+            is_ours = await self._database.write(lambda c: index(c, journal, after, pages))
+        else:
+            done = partial(self._apart, self._journal, self.position, pages)
+            is_ours = await self._database.in_turn(done)
+        if not is_ours:
+            raise IndexMoved(f"the index of {self._journal} is not at page {self.position}")
+        self.position = pages[-1].page_number
         moved, self._moved = self._moved, asyncio.Event()
         moved.set()
 
@@ -182,24 +181,19 @@ class IdIndex:
 
     def _find(self, connection: Connection, names: Sequence[bytes]) -> list[_Row]:
         rows: list[_Row] = []
+        mark, table = _mark(connection), self._tables.rows.name
         for at in range(0, len(names), _KEYS_PER_QUERY):
             some = tuple(names[at : at + _KEYS_PER_QUERY])
-            marks = ",".join([self._mark] * len(some))
-            query = f"SELECT name, place, value FROM {self._rows.name} WHERE name IN ({marks})"  # noqa: S608 - marks alone
+            marks = ",".join([mark] * len(some))
+            query = f"SELECT name, place, value FROM {table} WHERE name IN ({marks})"  # noqa: S608 - marks alone
             rows += [tuple(row) for row in connection.exec_driver_sql(query, some)]
         return rows
 
-    def _insert_rows(self, connection: Connection, rows: Sequence[_Row]) -> None:
-        if self._database.dialect == "sqlite":
-            put_many(connection, self._insert, _COLUMNS, for_driver(rows, _BINARY))
-        else:
-            connection.exec_driver_sql(self._insert, list(rows))
-
-    async def _next_pages(self) -> list[_Indexed]:
+    async def _next_pages(self) -> list[Indexed]:
         """The pages after our position, from memory, else from the store: up to `ROWS_MAX`."""
         while self._waiting and self._waiting[0].page_number <= self.position:
             self.waiting_keys -= len(self._waiting.popleft().once)
-        pages: list[_Indexed] = []
+        pages: list[Indexed] = []
         rows = 0
         if self._waiting and self._waiting[0].page_number == self.position + 1:
             while self._waiting and rows < ROWS_MAX:
@@ -215,23 +209,75 @@ class IdIndex:
                 break
             read = decode_for_replay(stored.data)
             once = [one for n, entry in enumerate(read.entries) for one in once_of(entry, n)]
-            pages.append(_Indexed(page_number, read.page_hash, once))
+            pages.append(Indexed(page_number, read.page_hash, once))
             rows += len(once)
         return pages
 
-    def _store_pages(self, connection: Connection, pages: Sequence[_Indexed]) -> None:
-        rows = [
-            (_name(kind, scope, name), page.page_number << ORDINAL_BITS | ordinal, value)
-            for page in pages
-            for kind, scope, name, value, ordinal in page.once
-        ]
-        rows.sort()
-        if rows:
-            self._insert_rows(connection, rows)
-        last = pages[-1]
-        connection.execute(delete(self._positions))
-        position = {"page_number": last.page_number, "page_hash": last.page_hash}
-        connection.execute(self._positions.insert(), position)
+
+def index_pages(connection: Connection, journal: str, after: int, pages: Sequence[Indexed]) -> bool:
+    """Index the pages that follow `after`, in one transaction; no page: -1.
+
+    False, and nothing is written, where the index is neither there nor at the last of them already:
+    somebody else writes it too.
+    """
+    tables, last = _tables(journal), pages[-1]
+    at = connection.execute(select(tables.positions.c.page_number)).scalar()
+    if (-1 if at is None else at) != after:
+        return bool(at == last.page_number)
+    rows = [
+        (_name(kind, scope, name), page.page_number << ORDINAL_BITS | ordinal, value)
+        for page in pages
+        for kind, scope, name, value, ordinal in page.once
+    ]
+    rows.sort()
+    if rows:
+        _insert_rows(connection, tables.rows, rows)
+    connection.execute(delete(tables.positions))
+    position = {"page_number": last.page_number, "page_hash": last.page_hash}
+    connection.execute(tables.positions.insert(), position)
+    return True
+
+
+def _insert_rows(connection: Connection, table: Table, rows: Sequence[_Row]) -> None:
+    mark = _mark(connection)
+    insert = f"INSERT INTO {table.name} (name, place, value) VALUES ({mark}, {mark}, {mark})"  # noqa: S608 - marks alone
+    if connection.dialect.name == "sqlite":
+        put_many(connection, insert, _COLUMNS, for_driver(rows, _BINARY))
+    else:
+        connection.exec_driver_sql(insert, list(rows))
+
+
+def _mark(connection: Connection) -> str:
+    """What stands for a value in a statement."""
+    return "?" if connection.dialect.name == "sqlite" else "%s"
+
+
+class _Tables(NamedTuple):
+    metadata: MetaData
+    rows: Table
+    positions: Table
+
+
+@cache
+def _tables(journal: str) -> _Tables:
+    """The tables of one journal's index: those of several shards may be in one database."""
+    metadata, shard = MetaData(), journal.rpartition("-")[2]
+    rows = Table(
+        f"once_{shard}",
+        metadata,
+        # Kind, then what is ordered by time: new rows come at the end of their kind.
+        Column("name", LargeBinary, primary_key=True, autoincrement=False),
+        Column("place", BigInteger, nullable=False),
+        Column("value", LargeBinary, nullable=False),
+        sqlite_with_rowid=False,
+    )
+    positions = Table(
+        f"once_{shard}_position",
+        metadata,
+        Column("page_number", BigInteger, primary_key=True, autoincrement=False),
+        Column("page_hash", LargeBinary, nullable=False),
+    )
+    return _Tables(metadata, rows, positions)
 
 
 def _name(kind: str, scope: str, name: str) -> bytes:

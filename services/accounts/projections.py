@@ -26,6 +26,7 @@ from sqlalchemy import (
 
 from libs.event_store import StoredEvent
 from libs.read_model import Patch, PatchRows, Put, PutRows, ReadModel, Write
+from libs.rows import Lot, make_rows
 from services.accounts.codec.pages import PAGE_TYPE, shard_of_stream
 from services.accounts.codec.rows import (
     Bounds,
@@ -147,6 +148,11 @@ def project(event: StoredEvent) -> Iterable[Write]:
 
 
 ACCOUNTS_ENTRIES = ReadModel("accounts_entries", 4, "accounts", ("journal-",), metadata, project)
+
+
+def make_rows_apart(connection: Connection, lot: Lot) -> frozenset[str] | None:
+    """`make_rows` of this model, by a name that another process finds it under."""
+    return make_rows(connection, ACCOUNTS_ENTRIES, lot)
 
 
 def _rows(found: PageRows) -> Iterator[Write]:

@@ -9,7 +9,7 @@ import asyncio
 import gc
 import resource
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -50,18 +50,33 @@ class Processes:
     """What some processes have used so far, by name."""
 
     def __init__(self, pids: Mapping[str, int]) -> None:
-        self._pids = pids
+        self._pids = {name: (pid, *_children_of(pid)) for name, pid in pids.items()}
         self.peak_mib = 0.0
 
     def cpu_s(self) -> dict[str, float]:
-        """User and system time of each, with that of its children that have ended."""
-        return {name: cpu_s_of(pid) for name, pid in self._pids.items()}
+        """User and system time of each, with that of its children."""
+        return {name: sum(map(cpu_s_of, pids)) for name, pids in self._pids.items()}
 
     async def watch(self) -> None:
         """Keep the highest sum of resident memory that is seen."""
         while True:
-            self.peak_mib = max(self.peak_mib, sum(map(_resident_mib, self._pids.values())))
+            self.peak_mib = max(self.peak_mib, self._resident_mib())
             await asyncio.sleep(_SAMPLE_S)
+
+    def _resident_mib(self) -> float:
+        return sum(_resident_mib(pid) for pids in self._pids.values() for pid in pids)
+
+
+def _children_of(pid: int) -> Iterator[int]:
+    """Processes that this one has started."""
+    for told in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            # Counted behind the name, which may hold anything: state, parent.
+            parent = int(told.read_text().rpartition(")")[2].split()[1])
+        except OSError:
+            continue
+        if parent == pid:
+            yield int(told.parent.name)
 
 
 def cpu_s_of(pid: int) -> float:

@@ -1,6 +1,8 @@
 """The accounts service as a process over a real store and bus: kills, a rival, an orderly stop."""
 
 import asyncio
+import os
+import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -19,7 +21,7 @@ from libs.client.accounts import AccountsClient
 from libs.grpc_client import open_channel
 from libs.ids import new_id
 from services.accounts.domain.sharding import hashed
-from tests.servers import EventStoreServer, NatsServer, Server, free_port, identities
+from tests.servers import EventStoreServer, NatsServer, Server, children_of, free_port, identities
 
 if TYPE_CHECKING:
     from hefu.accounts.v1.accounts_pb2_grpc import AccountsServiceAsyncStub
@@ -281,6 +283,30 @@ async def _wallet(stub: "AccountsServiceAsyncStub", shard: int) -> str:
     moved = _transfer(fees.open_account.account_id, account_id, FUNDS)
     assert not (await _decided(stub, moved)).HasField("refusal")
     return account_id
+
+
+async def test_rows_are_all_there_although_the_process_that_makes_them_was_killed(
+    run_dir: Path, servers: tuple[EventStoreServer, NatsServer]
+) -> None:
+    accounts = Accounts(run_dir, *servers)
+    try:
+        accounts.start()
+        async with _stub(accounts, run_dir) as stub:
+            payer, payee = await _two_accounts(stub)
+            for kill in range(KILLS):
+                (maker,) = children_of(accounts.pid)
+                sent = [_decided(stub, _transfer(payer, payee, 1)) for _ in range(CALLERS)]
+                under_way = asyncio.gather(*sent)
+                os.kill(maker, signal.SIGKILL)
+                decided = await under_way
+                assert not any(result.HasField("refusal") for result in decided)
+
+                last = max(result.position for result in decided)
+                listed = await _listed(stub, payee, last)
+                received = [placed.entry.transfer_posted for placed in listed]
+                assert len([each for each in received if each.legs]) == CALLERS * (kill + 1)
+    finally:
+        accounts.kill()
 
 
 async def test_a_second_writer_stops_with_one_clear_line(
