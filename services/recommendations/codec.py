@@ -6,9 +6,9 @@ of ours and writes the same.
 
 import base64
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from enum import Enum
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from operator import attrgetter
 from types import NoneType, UnionType
 from typing import (
@@ -78,7 +78,7 @@ _RELEASE: Final[dict[type, str]] = {
 }
 _NAMES: Final = {**_INVESTOR, **_PROPOSAL, **_FEED, **_RELEASE}
 _CLASSES: Final = {_PACKAGE + name: type_ for type_, name in _NAMES.items()}
-_PREFIXES: Final[Mapping[type[Enum], str]] = {
+PREFIXES: Final[Mapping[type[Enum], str]] = {
     InvestorClass: "INVESTOR_CLASS_",
     RiskLevel: "RISK_LEVEL_",
     Purpose: "PURPOSE_",
@@ -92,13 +92,14 @@ _SHORT: Final = frozenset(
     }
 )
 # Pairs are messages of two fields.
-_PAIRS: Final[Mapping[tuple[str, str], tuple[str, str]]] = {
+PAIRS: Final[Mapping[tuple[str, str], tuple[str, str]]] = {
     ("Reasoned", "evidence"): ("name", "value"),
     ("Candidate", "sources"): ("source", "score_millionths"),
     ("Issued", "features"): ("name", "value_millionths"),
 }
+_REASONS_KEPT: Final = 4_096
 _SINGLES: Final[Mapping[tuple[str, str], str]] = {("Submitted", "changed"): "item"}
-_POSITIONS: Final = ("own", "funds", "payments")
+POSITIONS: Final = ("own", "funds", "payments")
 
 E = TypeVar("E")
 
@@ -133,9 +134,11 @@ def as_message(value: object) -> dict[str, Any]:
 
 
 @cache
-def _hints(type_: Any) -> tuple[tuple[str, Any], ...]:  # noqa: ANN401 - a dataclass
+def hints_of(type_: Any) -> tuple[tuple[str, Any], ...]:  # noqa: ANN401 - a dataclass, or a named tuple
+    """Fields of a class in their order, each with its type."""
     hints = get_type_hints(type_)
-    return tuple((each.name, hints[each.name]) for each in fields(type_))
+    names = [each.name for each in fields(type_)] if is_dataclass(type_) else type_._fields
+    return tuple((name, hints[name]) for name in names)
 
 
 def _out(value: object, *, is_json: bool) -> dict[str, Any]:
@@ -157,17 +160,17 @@ _Write: TypeAlias = Callable[[Any], Any]
 def _writers(type_: Any, is_json: bool) -> tuple[tuple[str, Callable[[Any], Any], _Write], ...]:  # noqa: ANN401, FBT001 - a dataclass; a key of the cache
     """How each field of a class is written, worked out once."""
     found: list[tuple[str, Callable[[Any], Any], _Write]] = []
-    for name, hint in _hints(type_):
+    for name, hint in hints_of(type_):
         get = attrgetter(name)
         if hint is proposal.Positions:
-            for part in _POSITIONS:
+            for part in POSITIONS:
                 write = _writer(int, f"{part}_position", is_json=is_json)
                 found.append((f"{part}_position", attrgetter(f"{name}.{part}"), write))
         elif name == "runner_up":
             found.append((name, get, _runner_up(is_json=is_json)))
         elif (type_.__name__, name) == ("Issued", "refused"):
             found.append((name, get, refused_to_json if is_json else refused_to_message))
-        elif pair := _PAIRS.get((type_.__name__, name)):
+        elif pair := PAIRS.get((type_.__name__, name)):
             found.append((name, get, _pairs(pair, hint, is_json=is_json)))
         elif single := _SINGLES.get((type_.__name__, name)):
             found.append((name, get, lambda each, key=single: [{key: o} for o in each] or None))  # type: ignore[misc]
@@ -186,7 +189,9 @@ def _writer(hint: Any, name: str, *, is_json: bool) -> _Write:  # noqa: ANN401 -
         kind = get_args(hint)[0]
         if kind is str:
             return _told
-        one = partial(_out, is_json=is_json)
+        one: _Write = partial(_out, is_json=is_json)
+        if kind is proposal.Reasoned:
+            one = lru_cache(_REASONS_KEPT)(one)  # mostly the very same for many investors
         return lambda values: [one(each) for each in values] or None
     if hint is int and is_json and name not in _SHORT:
         return lambda value: str(value) if value else None
@@ -197,7 +202,7 @@ def _writer(hint: Any, name: str, *, is_json: bool) -> _Write:  # noqa: ANN401 -
     if hint is Money:
         return lambda value: _money(value, is_json=is_json)
     if issubclass(hint, Enum):
-        return {member: _PREFIXES[hint] + member.name for member in hint}.__getitem__
+        return {member: PREFIXES[hint] + member.name for member in hint}.__getitem__
     return partial(_out, is_json=is_json)
 
 
@@ -243,9 +248,9 @@ def _in(type_: Any, body: Mapping[str, Any]) -> object:  # noqa: ANN401 - a data
     if type_ is Money:
         return Money(body.get("currency_code", ""), int(body.get("minor_units", 0)))
     found: dict[str, Any] = {}
-    for name, hint in _hints(type_):
+    for name, hint in hints_of(type_):
         if hint is proposal.Positions:
-            parts = (int(body.get(f"{part}_position", 0)) for part in _POSITIONS)
+            parts = (int(body.get(f"{part}_position", 0)) for part in POSITIONS)
             found[name] = proposal.Positions(*parts)
         elif name == "runner_up":
             told = body.get(name)
@@ -255,7 +260,7 @@ def _in(type_: Any, body: Mapping[str, Any]) -> object:  # noqa: ANN401 - a data
             )
         elif (type_.__name__, name) == ("Issued", "refused"):
             found[name] = tuple(map(refused_from_json, body.get(name, ())))
-        elif pair := _PAIRS.get((type_.__name__, name)):
+        elif pair := PAIRS.get((type_.__name__, name)):
             kinds = get_args(get_args(hint)[0])
             found[name] = tuple(
                 tuple(_read(kind, each, key) for kind, key in zip(kinds, pair, strict=True))
@@ -280,7 +285,7 @@ def _read(hint: Any, body: Mapping[str, Any], name: str) -> Any:  # noqa: ANN401
     if hint in _SCALARS:
         return _SCALARS[hint](body.get(name))
     if issubclass(hint, Enum):
-        prefix = _PREFIXES[hint]
+        prefix = PREFIXES[hint]
         return hint[str(body[name]).removeprefix(prefix)]
     return _in(hint, body.get(name, {}))
 

@@ -8,8 +8,9 @@ import base64
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
-from itertools import pairwise
 from typing import Any, Final, TypeAlias
+
+import numpy as np
 
 Refused: TypeAlias = Sequence[tuple[str, tuple[str, ...]]]
 
@@ -18,6 +19,7 @@ _KEPT: Final = 256
 _PACKED_FROM: Final = 32
 _DIGITS: Final = 6
 _MORE: Final = 0x80
+_PLACES: Final = 10 ** np.arange(_DIGITS - 1, -1, -1)
 
 
 def refused_to_json(found: Refused) -> list[dict[str, Any]] | None:
@@ -46,14 +48,23 @@ def _plain(code: str, funds: tuple[str, ...]) -> dict[str, Any]:
 @lru_cache(maxsize=_KEPT)
 def _packed(codes: tuple[str, ...]) -> str:
     """Base64, because it is stored as JSON; empty where these codes cannot be packed."""
-    if not all(len(code) == _DIGITS and code.isascii() and code.isdigit() for code in codes):
+    if not are_six_digits(codes):
         return ""
-    numbers = [-1, *map(int, codes)]
-    gaps = [after - before for before, after in pairwise(numbers)]
-    if min(gaps) <= 0:
+    digits = np.frombuffer("".join(codes).encode(), np.uint8).reshape(-1, _DIGITS) - ord("0")
+    gaps = np.diff(digits @ _PLACES, prepend=-1)
+    if gaps.min() <= 0:
         return ""
-    body = bytes(byte for gap in gaps for byte in _varint(gap))
+    if gaps.max() < _MORE:
+        body = gaps.astype(np.uint8).tobytes()
+    else:
+        body = bytes(byte for gap in gaps.tolist() for byte in _varint(gap))
     return base64.b64encode(zlib.compress(body, 9)).decode()
+
+
+def are_six_digits(codes: Sequence[str]) -> bool:
+    """Whether all codes, some at least, are of six digits."""
+    joined = "".join(codes)
+    return joined.isascii() and joined.isdigit() and set(map(len, codes)) == {_DIGITS}
 
 
 def _varint(number: int) -> Iterator[int]:

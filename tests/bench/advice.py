@@ -75,6 +75,8 @@ PRICED_DAYS = 760
 PRICED = 60
 PORTFOLIO_OF = 50
 NEIGHBOURS = 20
+# The service's method that answers lists.
+LISTED = "list_in_bytes"
 KINDS = ("EQUITY", "MIXED", "INDEX", "BOND", "ETF", "MONEY_MARKET")
 LEVELS = {"EQUITY": 4, "MIXED": 3, "INDEX": 3, "BOND": 2, "ETF": 3, "MONEY_MARKET": 1}
 _BATCH = 50_000
@@ -194,10 +196,10 @@ class Timing:
         """Time a call of an API from now on."""
         call = getattr(api, name)
 
-        async def timed(request: object, context: object) -> object:
+        async def timed(*asked: object) -> object:
             begun = time.perf_counter()
             try:
-                return await call(request, context)
+                return await call(*asked)
             finally:
                 taken_us = int((time.perf_counter() - begun) * 1_000_000)
                 self.taken[name].record_value(max(1, taken_us))
@@ -235,7 +237,7 @@ async def serving(folder: Path, uri: str, askers: Sequence[str]) -> None:
         await parts.prepare()
         await _introduce(parts, askers)
         filled_s = time.perf_counter() - begun
-        for name in ("ListRecommendations", "ProposePortfolio"):
+        for name in (LISTED, "ProposePortfolio"):
             timing.around(parts.api, name)
         # As the service's own beginning does.
         sys.setswitchinterval(SWITCH_S)
@@ -350,7 +352,7 @@ class Caller:
             asked.append(asyncio.create_task(self.list_funds()))
         await asyncio.gather(*asked)
         lasted = time.perf_counter() - begun
-        p50, p99, p999 = (await self.told())["ListRecommendations"]
+        p50, p99, p999 = (await self.told())[LISTED]
         name = f"list asked for {per_second:.0f} times a second whether answered, at the service"
         return Measured("advice-list-paced", name, count / lasted, p50, p99, p999, items=count)
 
@@ -429,7 +431,7 @@ async def measured(folder: Path, told: Callable[[str], None] = lambda _: None) -
         caller = Caller(grpc_pb.RecommendationsServiceStub(channel), process, askers, rng)
         of = f"{INVESTORS:,} investors, {FUNDS:,} funds"
         lists = await caller.timed(
-            "advice-list", f"list for one of {of}", "ListRecommendations", caller.list_funds, LISTS
+            "advice-list", f"list for one of {of}", LISTED, caller.list_funds, LISTS
         )
         paced = await caller.paced(LISTS, PACE * lists[0].per_second)
         portfolios = await caller.timed(

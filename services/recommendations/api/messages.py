@@ -1,14 +1,15 @@
 """Advice as messages: investors, proposals with their reasons in words, feeds as asked."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from functools import lru_cache
 from typing import Any, Final, TypeVar
+
+from google.protobuf.message import Message
 
 from hefu.recommendations.v1 import events_pb2
 from hefu.recommendations.v1 import recommendations_pb2 as pb
 from libs.decider import Transacted
 from libs.suitability import InvestorClass
+from libs.wire_bytes import BYTES, message, number, text
 from services.recommendations.codec import as_message
 from services.recommendations.construction.problem import Strategy
 from services.recommendations.domain import feed
@@ -18,10 +19,9 @@ from services.recommendations.domain.preferences import Preferences
 from services.recommendations.domain.questionnaire import Questionnaire
 from services.recommendations.domain.questionnaire_2026 import QUESTIONNAIRE
 from services.recommendations.domain.reasons import in_words
+from services.recommendations.wire_form import form_of, tag
 
 _CLASS: Final = "INVESTOR_CLASS_"
-# Lists of refused funds whose message is kept.
-_REFUSED_KEPT: Final = 256
 
 A = TypeVar("A", pb.ListRecommendationsResponse, pb.ProposePortfolioResponse)
 
@@ -100,23 +100,22 @@ def preferences_from_wire(message: events_pb2.InvestorPreferences) -> Preference
 
 
 def proposal_to_wire(state: what.State) -> pb.Proposal:
-    known = _known(state)
-    proposal = pb.Proposal(**_fields(known))
-    proposal.issued.MergeFromString(_refused(known.issued.refused))
-    return proposal
+    return pb.Proposal.FromString(_proposal(_known(state)).encode(BYTES))
 
 
 def answer_to_wire(reply: type[A], done: Transacted[what.State, what.Event]) -> A:
-    """The reply to a question for advice, made in one piece: it is not copied into itself."""
-    state = _known(done.state)
-    fields: dict[str, Any] = {
-        "proposal": _fields(state),
-        "position": done.position,
-        "is_replayed": not done.events,
-    }
-    told = reply(**fields)
-    told.proposal.issued.MergeFromString(_refused(state.issued.refused))
-    return told
+    """The reply to a question for advice."""
+    return reply.FromString(answer_in_bytes(done))
+
+
+def answer_in_bytes(done: Transacted[what.State, what.Event]) -> bytes:
+    """The reply, of a list or of a portfolio, as it is sent: most of it is not made anew."""
+    told = (
+        message(_REPLY["proposal"], _proposal(_known(done.state))),
+        number(_REPLY["position"], done.position),
+        number(_REPLY["is_replayed"], not done.events),
+    )
+    return "".join(told).encode(BYTES)
 
 
 def _known(state: what.State) -> what.Proposal:
@@ -125,31 +124,38 @@ def _known(state: what.State) -> what.Proposal:
     return state
 
 
-def _fields(state: what.Proposal) -> dict[str, Any]:
-    """All but the refused funds."""
+def _proposal(state: what.Proposal) -> str:
+    """A proposal in wire form."""
     issued = state.issued
-    texts = []
-    for item in issued.items:
-        zh, en = in_words(item.reasons)
-        texts.append({"fund_code": item.fund_code, "text_zh": zh, "text_en": en})
+    texts = [(item.fund_code, *in_words(item.reasons)) for item in issued.items]
     accepted = () if state.accepted is None else state.accepted.items
-    return {
-        "issued": as_message(replace(issued, refused=())),
-        "status": f"PROPOSAL_STATUS_{state.status.name}",
-        "cause": state.cause,
-        "accepted": [as_message(item) for item in accepted],
-        "orders": [as_message(order) for order in state.orders.values()],
-        "texts": texts,
-        "issued_us": issued.as_of_us,
-        "outcomes": [as_message(outcome) for outcome in state.outcomes],
-    }
+    told = (
+        message(_OF["issued"], _ISSUED(issued)),
+        number(_OF["status"], pb.ProposalStatus.Value(f"PROPOSAL_STATUS_{state.status.name}")),
+        text(_OF["cause"], state.cause),
+        *(message(_OF["accepted"], _ACCEPTED(item)) for item in accepted),
+        *(message(_OF["orders"], _LINKED(order)) for order in state.orders.values()),
+        *(message(_OF["texts"], _words(*each)) for each in texts),
+        number(_OF["issued_us"], issued.as_of_us),
+        *(message(_OF["outcomes"], _MEASURED(outcome)) for outcome in state.outcomes),
+    )
+    return "".join(told)
 
 
-@lru_cache(maxsize=_REFUSED_KEPT)
-def _refused(found: tuple[tuple[str, tuple[str, ...]], ...]) -> bytes:
-    """Mostly the very same for all investors of a class: put together once."""
-    refused = [events_pb2.RefusedFunds(code=code, fund_codes=codes) for code, codes in found]
-    return events_pb2.RecommendationIssued(refused=refused).SerializeToString()
+def _words(code: str, zh: str, en: str) -> str:
+    return text("\x0a", code) + text("\x12", zh) + text("\x1a", en)
+
+
+def _tags(kind: type[Message]) -> Mapping[str, str]:
+    return {field.name: tag(field) for field in kind.DESCRIPTOR.fields}
+
+
+_REPLY: Final = _tags(pb.ListRecommendationsResponse)
+_OF: Final = _tags(pb.Proposal)
+_ISSUED: Final = form_of(what.Issued, events_pb2.RecommendationIssued.DESCRIPTOR)
+_ACCEPTED: Final = form_of(what.AcceptedItem, events_pb2.AcceptedItem.DESCRIPTOR)
+_LINKED: Final = form_of(what.OrderLinked, events_pb2.ProposalOrderLinked.DESCRIPTOR)
+_MEASURED: Final = form_of(what.OutcomeMeasured, events_pb2.ProposalOutcomeMeasured.DESCRIPTOR)
 
 
 def strategy_from_wire(value: int) -> Strategy | None:

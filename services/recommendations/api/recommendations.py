@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import orjson
+from google.protobuf.message import DecodeError
 
 from hefu.recommendations.v1 import recommendations_pb2 as pb
 from hefu.recommendations.v1 import recommendations_pb2_grpc
@@ -11,6 +12,7 @@ from hefu.type.v1.suitability_pb2 import InvestorClass as InvestorClassPb
 from libs.auth import Caller, current_caller
 from libs.clock import Clock
 from libs.decider import Cause, FieldViolation, Rejected, Transacted
+from libs.grpc_edge import Quick, fault_of
 from libs.grpc_errors import Refused
 from libs.grpc_server import Binding
 from libs.ids import named_id
@@ -62,7 +64,10 @@ class RecommendationsApi(recommendations_pb2_grpc.RecommendationsServiceServicer
 
     def binding(self) -> Binding:
         add = recommendations_pb2_grpc.add_RecommendationsServiceServicer_to_server
-        return Binding(add, self, "hefu.recommendations.v1.RecommendationsService")
+        name = "hefu.recommendations.v1.RecommendationsService"
+        # A list is most of what is asked, and its reply most of what that costs.
+        quick = {"ListRecommendations": Quick(_list_asked, self.list_in_bytes)}
+        return Binding(add, self, name, quick)
 
     # ---- investors
 
@@ -230,12 +235,16 @@ class RecommendationsApi(recommendations_pb2_grpc.RecommendationsServiceServicer
     async def ListRecommendations(
         self, request: pb.ListRecommendationsRequest, _context: "Context"
     ) -> pb.ListRecommendationsResponse:
+        return pb.ListRecommendationsResponse.FromString(await self.list_in_bytes(request))
+
+    async def list_in_bytes(self, request: pb.ListRecommendationsRequest) -> bytes:
+        """The reply to a question for a list, as it is sent."""
         amount = money_from_wire(request.amount) if request.HasField("amount") else None
         caller = current_caller()
         id_ = request.investor_id
         asked = AskedList(request.proposal_id, id_, caller.name, request.size, amount)
         done = await self._advice.list_funds(asked, lambda found: _is_theirs(found, caller))
-        return messages.answer_to_wire(pb.ListRecommendationsResponse, done)
+        return messages.answer_in_bytes(done)
 
     async def ProposePortfolio(
         self, request: pb.ProposePortfolioRequest, _context: "Context"
@@ -471,6 +480,15 @@ class RecommendationsApi(recommendations_pb2_grpc.RecommendationsServiceServicer
 
     def _shown(self, done: Done) -> pb.Investor:
         return messages.investor_to_wire(done.state, self._clock())
+
+
+def _list_asked(raw: bytes) -> pb.ListRecommendationsRequest | None:
+    """Where it is well-formed; what is wrong with it the general way says."""
+    try:
+        request = pb.ListRecommendationsRequest.FromString(raw)
+    except DecodeError:
+        return None
+    return request if fault_of(request) is None else None
 
 
 def _is_theirs(found: life.Investor, caller: Caller) -> bool:

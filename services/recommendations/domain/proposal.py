@@ -4,7 +4,7 @@ from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
-from typing import TypeAlias, assert_never
+from typing import NamedTuple, TypeAlias, assert_never
 
 from libs.decider import Decider, FieldViolation, Rejected
 from libs.money import Money
@@ -19,8 +19,7 @@ class Purpose(Enum):
     PLAN_TOP_UP = "PLAN_TOP_UP"
 
 
-@dataclass(frozen=True, slots=True)
-class Reasoned:
+class Reasoned(NamedTuple):
     """A code of the reasons' table with the numbers it was decided by, as text by name."""
 
     code: str

@@ -2,6 +2,7 @@
 
 # ruff: noqa: RUF001 - Chinese text has Chinese punctuation
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Final
 
 from services.recommendations.domain.proposal import Reasoned
@@ -20,6 +21,7 @@ RISK_SHARE: Final[str] = "RISK_SHARE"
 VIEW_HELD: Final[str] = "VIEW_HELD"
 AT_LIMIT: Final[str] = "AT_LIMIT"
 MODEL_SAYS: Final[str] = "MODEL_SAYS"
+_SENTENCES_KEPT: Final = 4_096
 # Numbers by these names are millionths and read as percent.
 _PERCENT: Final = frozenset(
     {
@@ -101,13 +103,16 @@ _WARNING: Final = (
 
 def in_words(reasons: Sequence[Reasoned]) -> tuple[str, str]:
     """Chinese and English, one sentence a reason. A code without a template says only itself."""
-    zh, en = [], []
-    for reason in reasons:
-        texts = _TEXTS.get(reason.code, (reason.code, reason.code))
-        values = {name: _shown(name, value) for name, value in reason.evidence}
-        zh.append(texts[0].format_map(_Values(values)))
-        en.append(texts[1].format_map(_Values(values)))
-    return "".join(zh), " ".join(en)
+    told = [_sentences(reason) for reason in reasons]
+    return "".join([zh for zh, _ in told]), " ".join([en for _, en in told])
+
+
+@lru_cache(maxsize=_SENTENCES_KEPT)
+def _sentences(reason: Reasoned) -> tuple[str, str]:
+    """Mostly the very same for many investors."""
+    zh, en = _TEXTS.get(reason.code, (reason.code, reason.code))
+    values = _Values({name: _shown(name, value) for name, value in reason.evidence})
+    return zh.format_map(values), en.format_map(values)
 
 
 def warning(class_name: str, level_name: str) -> tuple[str, str]:
