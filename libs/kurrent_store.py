@@ -19,7 +19,8 @@ from kurrentdbclient.common import handle_rpc_error
 from kurrentdbclient.events import ContentType
 from kurrentdbclient.protos.v2.streams import streams_pb2 as v2
 
-from libs.append_call import AppendCall, CallBroken
+from libs.append_call import AppendCall
+from libs.appends_call import AppendsCall
 from libs.asking import asked, pause, unless_ours
 from libs.cancelling import heed_cancellation
 from libs.event_store import (
@@ -40,6 +41,7 @@ from libs.event_store import (
     TooLarge,
 )
 from libs.joined_appends import Append, CannotJoin, Conflicts, JoinedAppends
+from libs.long_call import CallBroken
 from libs.lots import ASKED, parted
 from libs.tail import LOT_MAX, Missed, Tail
 from libs.watched import Silent, watched
@@ -77,6 +79,7 @@ class KurrentStore(EventStore):
         self._uri = _with_keep_alive(uri)
         self._attempts_max = attempts_max
         self._client = _client(self._uri)
+        self._many = AppendsCall(self._client)
         self._call = AppendCall(self._client)
         self._joins = True
         self._joined = JoinedAppends(self._send)
@@ -96,6 +99,7 @@ class KurrentStore(EventStore):
             yield store
         finally:
             await store._joined.close()
+            await store._many.close()
             await store._call.close()
             await _close(store._client)
 
@@ -300,6 +304,9 @@ class KurrentStore(EventStore):
         """One call, all or nothing, its failures in our terms."""
         try:
             async with asyncio.timeout(ASKED_TIMEOUT_S):
+                if self._many.is_known:
+                    with suppress(CallBroken):
+                        return await self._many.append(group)
                 if len(group) == 1:
                     with suppress(CallBroken):
                         return [await self._call.append(group[0])]

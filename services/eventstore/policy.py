@@ -18,6 +18,7 @@ POLICY: Final[Mapping[str, Role | None]] = {
     f"{_STREAMS}/Tombstone": Role.OPERATOR,
     f"{_STREAMS_V2}/AppendSession": Role.WRITER,
     f"{_STREAMS_V2}/AppendRecords": Role.WRITER,
+    "/hefu.eventstore.v1.AppendsService/AppendContinuously": Role.WRITER,
     "/event_store.client.gossip.Gossip/Read": Role.READER,
     "/event_store.client.server_features.ServerFeatures/GetSupportedMethods": Role.READER,
     "/grpc.health.v1.Health/Check": None,

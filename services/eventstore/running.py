@@ -9,6 +9,7 @@ from grpc_health.v1 import health_pb2
 
 from libs.telemetry import get_logger
 from services.eventstore import server, users
+from services.eventstore.api_appends import Appends
 from services.eventstore.api_read import StreamsRead
 from services.eventstore.api_streams import StreamsWrites
 from services.eventstore.api_v2 import StreamsV2
@@ -52,12 +53,15 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         network.callback(store.tail.close)
         writes = StreamsWrites(store.writer, settings.append_limit_bytes)
         network.callback(writes.close)
+        appends = Appends(store.writer, settings.append_limit_bytes)
+        network.callback(appends.close)
         network.push_async_callback(health.enter_graceful_shutdown)
         gate.open(
             server.store_calls(
                 StreamsRead(store.reader, store.tail),
                 writes,
                 StreamsV2(store.writer, settings.append_limit_bytes),
+                appends,
                 Gossip(store.store_id, settings.advertised_host, port),
             )
         )

@@ -12,7 +12,8 @@ from grpc_health.v1 import health_pb2
 from grpc_health.v1._async import HealthServicer
 
 from libs.telemetry import get_logger
-from services.eventstore import errors, policy
+from services.eventstore import api_appends, errors, policy
+from services.eventstore.api_appends import Appends
 from services.eventstore.api_read import StreamsRead
 from services.eventstore.api_streams import StreamsWrites
 from services.eventstore.api_v2 import StreamsV2
@@ -76,7 +77,7 @@ def health_calls(health: HealthServicer) -> dict[str, Call]:
 
 
 def store_calls(
-    read: StreamsRead, writes: StreamsWrites, second: StreamsV2, gossip: Gossip
+    read: StreamsRead, writes: StreamsWrites, second: StreamsV2, appends: Appends, gossip: Gossip
 ) -> dict[str, Call]:
     """What is served once the store is proven, by full name."""
     encode = _encode
@@ -99,6 +100,13 @@ def store_calls(
         ),
         f"{v2_service}/AppendRecords": Call(
             one, one, v2.AppendRecordsRequest.FromString, second.append_records, encode
+        ),
+        api_appends.METHOD: Call(
+            many,
+            many,
+            api_appends.read_request,
+            appends.append_continuously,
+            encode,
         ),
         "/event_store.client.gossip.Gossip/Read": Call(one, one, empty, gossip.read, encode),
         features: Call(one, one, empty, supported_methods, encode),

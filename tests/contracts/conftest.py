@@ -46,13 +46,16 @@ def nats_server(
     server.stop()
 
 
-@pytest_asyncio.fixture(params=["memory", "embedded"])
+@pytest_asyncio.fixture(params=["memory", "embedded", "embedded as a cluster"])
 async def store(request: pytest.FixtureRequest) -> AsyncIterator[EventStore]:
     if request.param == "memory":
         yield MemoryStore()
         return
     server: EventStoreServer = request.getfixturevalue("event_store_server")
     async with KurrentStore.open(server.uri) as opened:
+        if request.param != "embedded":
+            # What a server does that knows nothing but the protocol.
+            opened._many._call.is_known = False  # noqa: SLF001 - as if it had said so
         yield opened
 
 

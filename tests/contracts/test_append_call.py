@@ -7,9 +7,10 @@ import kurrentdbclient as kurrent
 import pytest
 import pytest_asyncio
 
-from libs.append_call import AppendCall, CallBroken
+from libs.append_call import AppendCall
 from libs.event_store import NO_STREAM, Appended
 from libs.joined_appends import Append, Conflicts
+from libs.long_call import CallBroken
 from tests.events import event
 from tests.servers import EventStoreServer
 

@@ -212,9 +212,11 @@ async def test_a_consumer_that_is_set_up_otherwise_is_made_anew(
         earlier = api.ConsumerConfig(durable_name="one", ack_policy=api.AckPolicy.ALL)
         server = bus._stream_api  # noqa: SLF001 - what an earlier program left behind
         await server.add_consumer(f"HEFU_{source.upper()}", earlier)
+        taken: list[int] = []
         async for batch in bus.consume(source, "one", reached=lambda: 6):
-            taken = [int(each.message.headers[POSITION]) for each in batch]
-            break
+            taken += [int(each.message.headers[POSITION]) for each in batch]
+            if len(taken) >= len([7, 8, 9]):
+                break
 
         found = await server.consumer_info(f"HEFU_{source.upper()}", "one")
 
