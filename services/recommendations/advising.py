@@ -37,7 +37,8 @@ from services.recommendations.domain.facts import (
 )
 from services.recommendations.domain.features import (
     FEATURE_SET,
-    digest,
+    digest_of_forms,
+    in_form,
     investor_features,
     pair_features,
 )
@@ -76,6 +77,8 @@ Issuing: TypeAlias = Transacted[what.State, what.Event]
 MILLION: Final = 1_000_000
 VALID_FOR_US: Final = DAY_US
 HOUSE: Final = "house@1"
+# Features of an investor and a fund that have nothing to do with each other.
+STRANGERS: Final = in_form(pair_features((), 0, ""))
 # Answers in the shadow that may be under way at once; more are not given.
 SHADOWS_MAX: Final = 64
 
@@ -249,12 +252,17 @@ class Advice:
 
     async def draft(self, about: Known, judged: Judged, codes: Sequence[str]) -> Issued:
         """What every recommendation says; the rest is replaced by who issues it."""
-        subjects: dict[str, Features] = {"investor": about.features}
+        forms = {"investor": in_form(about.features)}
         moves = await self.shelf.moves_of(codes, about.catalogue) if about.moves.days else {}
+        told = {fact.fund_code for fact in about.facts}
         for code, features in (await self.shelf.features_of(codes, about.catalogue)).items():
             alike = together(about.moves, moves[code]).correlation if code in moves else None
-            subjects[f"fund:{code}"] = features
-            subjects[f"pair:{code}"] = pair_features(about.facts, about.now_us, code, alike)
+            forms[f"fund:{code}"] = self.shelf.form_of(code, features)
+            forms[f"pair:{code}"] = (
+                STRANGERS
+                if alike is None and code not in told
+                else in_form(pair_features(about.facts, about.now_us, code, alike))
+            )
         valid_us = min(about.now_us + VALID_FOR_US, life.valid_until_us(about.investor))
         profile = about.investor.profile
         return Issued(
@@ -272,7 +280,7 @@ class Advice:
             strategy_version="",
             constraint_set=CONSTRAINTS.version,
             fallbacks=(),
-            feature_hash=digest(subjects),
+            feature_hash=digest_of_forms(forms),
             feature_set=FEATURE_SET,
             features=tuple(sorted(about.features.items())),
             suitability=Snapshot(
@@ -387,14 +395,15 @@ def question_of(about: Known, less_alike: Mapping[str, Together]) -> Question:
 
 
 def listed(catalogue: Catalogue, ranker: Ranker, question: Question, each: Ranked) -> Item:
-    fund = catalogue.funds[catalogue.index[each.code]]
+    place = catalogue.index[each.code]
+    fund = catalogue.funds[place]
     return Item(
         each.code,
         fund.name,
         fund.level,
         score_millionths=round(each.score * MILLION),
         propensity_millionths=round(each.propensity * MILLION),
-        yearly_fee_millionths=fund.fee_millionths(question.horizon_days),
+        yearly_fee_millionths=catalogue.fee_millionths(place, question.horizon_days),
         reasons=of_listed(catalogue, ranker, question, each),
     )
 

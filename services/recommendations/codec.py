@@ -5,11 +5,10 @@ of ours and writes the same.
 """
 
 import base64
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from enum import Enum
 from functools import cache, lru_cache, partial
-from operator import attrgetter
 from types import NoneType, UnionType
 from typing import (
     Any,
@@ -142,14 +141,8 @@ def hints_of(type_: Any) -> tuple[tuple[str, Any], ...]:  # noqa: ANN401 - a dat
 
 
 def _out(value: object, *, is_json: bool) -> dict[str, Any]:
-    # Protobuf JSON: what is at its default is left out, and 64-bit integers are text.
-    body: dict[str, Any] = {}
     type_: Any = type(value)
-    for key, get, write in _writers(type_, is_json):
-        found = write(get(value))
-        if found is not None:
-            body[key] = found
-    return body
+    return _way(type_, is_json)(value)
 
 
 # What stands in the stored form for a field's value; None: it is left out.
@@ -157,26 +150,43 @@ _Write: TypeAlias = Callable[[Any], Any]
 
 
 @cache
-def _writers(type_: Any, is_json: bool) -> tuple[tuple[str, Callable[[Any], Any], _Write], ...]:  # noqa: ANN401, FBT001 - a dataclass; a key of the cache
-    """How each field of a class is written, worked out once."""
-    found: list[tuple[str, Callable[[Any], Any], _Write]] = []
+def _way(type_: Any, is_json: bool) -> Callable[[Any], dict[str, Any]]:  # noqa: ANN401, FBT001 - a dataclass; a key of the cache
+    """How a class is written. Its source is put together, as `dataclasses` does it.
+
+    Protobuf JSON: what is at its default is left out, and 64-bit integers are text.
+    """
+    scope: dict[str, Any] = {}
+    lines = ["def write(value):", "    body = {}"]
+    for key, path, write in _writers(type_, is_json=is_json):
+        if write in (_told, _as_text):
+            told = "it" if write is _told else "str(it)"
+            lines.append(f"    if it := value.{path}: body[{key!r}] = {told}")
+            continue
+        scope[f"_{key}"] = write
+        lines.append(f"    if (it := _{key}(value.{path})) is not None: body[{key!r}] = it")
+    lines.append("    return body")
+    exec("\n".join(lines), scope)  # noqa: S102 - of our own classes' names alone
+    found: Callable[[Any], dict[str, Any]] = scope["write"]
+    return found
+
+
+def _writers(type_: Any, *, is_json: bool) -> Iterator[tuple[str, str, _Write]]:  # noqa: ANN401 - a dataclass
+    """Name, place and form of each field."""
     for name, hint in hints_of(type_):
-        get = attrgetter(name)
         if hint is proposal.Positions:
             for part in POSITIONS:
                 write = _writer(int, f"{part}_position", is_json=is_json)
-                found.append((f"{part}_position", attrgetter(f"{name}.{part}"), write))
+                yield f"{part}_position", f"{name}.{part}", write
         elif name == "runner_up":
-            found.append((name, get, _runner_up(is_json=is_json)))
+            yield name, name, _runner_up(is_json=is_json)
         elif (type_.__name__, name) == ("Issued", "refused"):
-            found.append((name, get, refused_to_json if is_json else refused_to_message))
+            yield name, name, refused_to_json if is_json else refused_to_message
         elif pair := PAIRS.get((type_.__name__, name)):
-            found.append((name, get, _pairs(pair, hint, is_json=is_json)))
+            yield name, name, _pairs(pair, hint, is_json=is_json)
         elif single := _SINGLES.get((type_.__name__, name)):
-            found.append((name, get, lambda each, key=single: [{key: o} for o in each] or None))  # type: ignore[misc]
+            yield name, name, partial(_singles, single)
         else:
-            found.append((name, get, _writer(hint, name, is_json=is_json)))
-    return tuple(found)
+            yield name, name, _writer(hint, name, is_json=is_json)
 
 
 def _writer(hint: Any, name: str, *, is_json: bool) -> _Write:  # noqa: ANN401 - of the type hinted
@@ -194,7 +204,7 @@ def _writer(hint: Any, name: str, *, is_json: bool) -> _Write:  # noqa: ANN401 -
             one = lru_cache(_REASONS_KEPT)(one)  # mostly the very same for many investors
         return lambda values: [one(each) for each in values] or None
     if hint is int and is_json and name not in _SHORT:
-        return lambda value: str(value) if value else None
+        return _as_text
     if hint in (str, bool, int):
         return _told
     if hint is bytes:
@@ -210,23 +220,31 @@ def _told(value: Any) -> Any:  # noqa: ANN401 - text, a number, a tuple of texts
     return value or None
 
 
+def _as_text(value: int) -> str | None:
+    return str(value) if value else None
+
+
 def _pairs(names: tuple[str, str], hint: Any, *, is_json: bool) -> _Write:  # noqa: ANN401 - of the field
     (one, other), (one_hint, other_hint) = names, get_args(get_args(hint)[0])
     left = _writer(one_hint, one, is_json=is_json)
     right = _writer(other_hint, other, is_json=is_json)
 
+    def whole(this: Any, that: Any) -> dict[str, Any]:  # noqa: ANN401 - as above
+        body = {one: left(this), other: right(that)}
+        return {name: value for name, value in body.items() if value is not None}
+
     def write(pairs: Sequence[tuple[Any, Any]]) -> list[dict[str, Any]] | None:
-        found = []
-        for this, that in pairs:
-            body = {}
-            if (first := left(this)) is not None:
-                body[one] = first
-            if (second := right(that)) is not None:
-                body[other] = second
-            found.append(body)
-        return found or None
+        if right is _as_text:
+            told = [{one: a, other: str(b)} if a and b else whole(a, b) for a, b in pairs]
+        else:
+            told = [{one: a, other: b} if a and b else whole(a, b) for a, b in pairs]
+        return told or None
 
     return write
+
+
+def _singles(name: str, values: Sequence[str]) -> list[dict[str, str]] | None:
+    return [{name: value} for value in values] or None
 
 
 def _runner_up(*, is_json: bool) -> _Write:

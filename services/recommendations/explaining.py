@@ -2,10 +2,11 @@
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 
 import orjson
 
-from libs.suitability import InvestorClass
+from libs.suitability import InvestorClass, RiskLevel
 from services.recommendations.construction.problem import Problem, Solution
 from services.recommendations.domain import reasons
 from services.recommendations.domain.catalogue import Catalogue, Fund
@@ -29,7 +30,12 @@ LEAST_POPULAR = 0.005
 
 
 def fits(fund: Fund, found: InvestorClass) -> Reasoned:
-    return Reasoned(reasons.FITS_RISK_BAND, (("class", found.name), ("level", fund.level.name)))
+    return _fits(fund.level, found)
+
+
+@cache
+def _fits(level: RiskLevel, found: InvestorClass) -> Reasoned:
+    return Reasoned(reasons.FITS_RISK_BAND, (("class", found.name), ("level", level.name)))
 
 
 def of_listed(
@@ -44,7 +50,7 @@ def _listed(
     catalogue: Catalogue, ranker: Ranker, question: Question, each: Ranked
 ) -> Iterator[Reasoned]:
     fund = catalogue.funds[catalogue.index[each.code]]
-    told = dict(ranker.evidence(question, each.code))
+    told = ranker.evidence(question, each.code)
     if each.sources.get(CO_PURCHASE) and "investors" in told:
         evidence = (("investors", told["investors"]), ("similarity", told["similarity"]))
         yield Reasoned(reasons.HELD_PEERS_BOUGHT, evidence)
@@ -79,12 +85,13 @@ def _cheaper(catalogue: Catalogue, question: Question, fund: Fund) -> Iterator[R
     """The same fund is held in a share class that costs more over this horizon."""
     if not fund.family:
         return
-    own = fund.fee_millionths(question.horizon_days)
+    days = question.horizon_days
+    own = fund.fee_millionths(days)
     for code in question.held:
         other = catalogue.find(code)
         if other is None or other.code == fund.code or other.family != fund.family:
             continue
-        theirs = other.fee_millionths(question.horizon_days)
+        theirs = other.fee_millionths(days)
         if theirs - own >= FEE_GAIN_LEAST:
             evidence = (("fee_this", str(own)), ("fee_other", str(theirs)), ("other", code))
             yield Reasoned(reasons.LOWER_FEE_ALTERNATIVE, evidence)

@@ -19,7 +19,7 @@ from services.recommendations.construction.problem import Quotes
 from services.recommendations.construction.quoting import packed
 from services.recommendations.domain.catalogue import Catalogue
 from services.recommendations.domain.facts import DAY_US, Features, Kind
-from services.recommendations.domain.features import fund_features
+from services.recommendations.domain.features import fund_features, in_form
 from services.recommendations.domain.ranking import Crowd, CrowdRanker, Ranker, neighbours_of
 from services.recommendations.domain.together import Moves
 from services.recommendations.ranking.diversifying import Diversifiers, widely_bought
@@ -78,6 +78,7 @@ class Shelf:
     diversifiers: Diversifiers = field(default_factory=Diversifiers, repr=False)
     # By fund, and the position of the price they are as of.
     _features: dict[str, tuple[int, Features]] = field(default_factory=dict, repr=False)
+    _forms: dict[str, tuple[Features, str]] = field(default_factory=dict, repr=False)
     _moves: dict[str, tuple[int, Moves]] = field(default_factory=dict, repr=False)
     # The catalogue whose prices were read ahead.
     _read_for: Catalogue | None = field(default=None, repr=False)
@@ -198,6 +199,15 @@ class Shelf:
             self._features |= {code: (missing[code], each) for code, each in found.items()}
             kept |= found
         return kept
+
+    def form_of(self, code: str, features: Features) -> str:
+        """Their canonical form, made once a price."""
+        kept = self._forms.get(code)
+        if kept is None or kept[0] is not features:
+            if len(self._forms) > FEATURES_KEPT:
+                self._forms.clear()
+            kept = self._forms[code] = (features, in_form(features))
+        return kept[1]
 
     async def read_ahead(self) -> None:
         """Some of the funds that were shown and have new prices: no list waits for those."""

@@ -14,9 +14,10 @@ FundSet = int
 MILLION = 1_000_000
 # Sets whose codes are kept, some 10 kB each where they hold a thousand funds.
 SETS_KEPT = 512
-# Yearly fees that are kept, by fund and days held.
-FEES_KEPT = 100_000
+# Horizons whose yearly fees are kept, one a fund that was asked for.
+HORIZONS_KEPT = 64
 _BITS = bytes.maketrans(b"01", b"\x00\x01")
+_DIGITS = bytes.maketrans(b"\x00\x01", b"01")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,9 @@ class Catalogue:
     _sets: dict[tuple[str, object], FundSet] = field(init=False, default_factory=dict, repr=False)
     _codes: dict[FundSet, tuple[str, ...]] = field(init=False, default_factory=dict, repr=False)
     _flags: dict[FundSet, bytes] = field(init=False, default_factory=dict, repr=False)
-    _fees: dict[tuple[int, int], int] = field(init=False, default_factory=dict, repr=False)
+    _fees: dict[int, dict[int, int]] = field(init=False, default_factory=dict, repr=False)
+    _managers: Mapping[str, FundSet] = field(init=False, repr=False)
+    _themes: Mapping[str, FundSet] = field(init=False, repr=False)
     _minima: Sequence[tuple[int, FundSet]] = field(init=False, repr=False)
     _caps: Sequence[tuple[int, FundSet]] = field(init=False, repr=False)
 
@@ -103,6 +106,8 @@ class Catalogue:
         object.__setattr__(self, "families", families)
         minima = ((n, fund.first_minor) for n, fund in enumerate(ordered))
         caps = ((n, fund.daily_minor) for n, fund in enumerate(ordered) if fund.daily_minor)
+        object.__setattr__(self, "_managers", _by_name(fund.manager for fund in ordered))
+        object.__setattr__(self, "_themes", _by_name(fund.theme for fund in ordered))
         object.__setattr__(self, "_minima", _up_to(minima))
         object.__setattr__(self, "_caps", _up_to(caps))
 
@@ -118,8 +123,14 @@ class Catalogue:
         """The funds of which something holds; kept under its name and value."""
         key = (name, value)
         if key not in self._sets:
-            self._sets[key] = sum(1 << n for n, fund in enumerate(self.funds) if holds(fund))
+            self._sets[key] = _set_of(map(holds, self.funds))
         return self._sets[key]
+
+    def of_manager(self, manager: str) -> FundSet:
+        return self._managers.get(manager, 0)
+
+    def of_theme(self, theme: str) -> FundSet:
+        return self._themes.get(theme, 0)
 
     def above(self, level: RiskLevel) -> FundSet:
         return self.where("above", level, lambda fund: fund.level > level)
@@ -142,8 +153,7 @@ class Catalogue:
         if funds not in self._codes:
             if len(self._codes) >= SETS_KEPT:
                 self._codes.clear()
-            bits = bin(funds)[:1:-1]
-            self._codes[funds] = tuple(compress(self.codes, map("1".__eq__, bits)))
+            self._codes[funds] = tuple(compress(self.codes, _flags(funds)))
         return self._codes[funds]
 
     def flags(self, funds: FundSet) -> bytes:
@@ -151,22 +161,52 @@ class Catalogue:
         if funds not in self._flags:
             if len(self._flags) >= SETS_KEPT:
                 self._flags.clear()
-            bits = bin(funds)[:1:-1].encode().translate(_BITS)
-            self._flags[funds] = bits.ljust(len(self.funds), b"\x00")
+            self._flags[funds] = _flags(funds).ljust(len(self.funds), b"\x00")
         return self._flags[funds]
 
     def fee_millionths(self, place: int, days: int) -> int:
         """`Fund.fee_millionths` of the fund at a place; worked out once."""
-        fee = self._fees.get((place, days))
-        if fee is None:
-            if len(self._fees) >= FEES_KEPT:
-                self._fees.clear()
-            fee = self._fees[place, days] = self.funds[place].fee_millionths(days)
+        (fee,) = self.fees_millionths((place,), days)
         return fee
+
+    def fees_millionths(self, places: Iterable[int], days: int) -> Sequence[int]:
+        """Those of funds at many places."""
+        kept = self._fees.get(days)
+        if kept is None:
+            if len(self._fees) >= HORIZONS_KEPT:
+                self._fees.clear()
+            kept = self._fees[days] = {}
+        found = []
+        for place in places:
+            fee = kept.get(place)
+            if fee is None:
+                fee = kept[place] = self.funds[place].fee_millionths(days)
+            found.append(fee)
+        return found
 
     def has(self, funds: FundSet, code: str) -> bool:
         place = self.index.get(code)
         return place is not None and bool(funds >> place & 1)
+
+
+def _set_of(held: Iterable[bool]) -> FundSet:
+    """Whether of each fund in the order of codes."""
+    bits = bytes(held).translate(_DIGITS).decode()
+    return int(bits[::-1] or "0", 2)
+
+
+def _flags(funds: FundSet) -> bytes:
+    """1 or 0 for each fund up to the last in the set."""
+    return bin(funds)[:1:-1].encode().translate(_BITS)
+
+
+def _by_name(names: Iterable[str]) -> Mapping[str, FundSet]:
+    """The funds of each name, given in the order of codes; of the empty one none."""
+    found: dict[str, FundSet] = {}
+    for place, name in enumerate(names):
+        if name:
+            found[name] = found.get(name, 0) | 1 << place
+    return found
 
 
 def _up_to(numbers: Iterable[tuple[int, int]]) -> Sequence[tuple[int, FundSet]]:

@@ -192,9 +192,9 @@ def _of_both(
     yield CONCENTRATION, _concentrated(catalogue, holdings, added, limits)
     excluded = catalogue.only(wanted.excluded_funds)
     for manager in wanted.excluded_managers:
-        excluded |= where("manager", manager, lambda f, m=manager: f.manager == m)  # type: ignore[misc]
+        excluded |= catalogue.of_manager(manager)
     for theme in wanted.excluded_themes:
-        excluded |= where("theme", theme, lambda f, t=theme: f.theme == t)  # type: ignore[misc]
+        excluded |= catalogue.of_theme(theme)
     yield INVESTOR_EXCLUDED, excluded
 
 
@@ -233,8 +233,8 @@ def _concentrated(
     money = catalogue.where("money", (), lambda fund: fund.is_money)
     for manager, value in managers.items():
         if (value + amount_minor) * 1_000_000 > limits.per_manager * total:
-            over |= catalogue.where("manager", manager, lambda f, m=manager: f.manager == m)  # type: ignore[misc]
+            over |= catalogue.of_manager(manager)
     for theme, value in themes.items():
         if (value + amount_minor) * 1_000_000 > limits.per_theme * total:
-            over |= catalogue.where("theme", theme, lambda f, t=theme: f.theme == t)  # type: ignore[misc]
+            over |= catalogue.of_theme(theme)
     return over & ~money

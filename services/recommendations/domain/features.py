@@ -235,12 +235,27 @@ def of_set(features: Features, feature_set: str) -> Features:
 
 def canonical(features: Mapping[str, Features]) -> bytes:
     """Features by subject as bytes: the same features, the same bytes."""
-    return _CANONICAL.encode(features).encode()
+    return _joined({subject: in_form(each) for subject, each in features.items()})
+
+
+def in_form(features: Features) -> str:
+    """Those of one subject in the canonical form, for who keeps them."""
+    return _CANONICAL.encode(features)
 
 
 _CANONICAL: Final = json.JSONEncoder(separators=(",", ":"), sort_keys=True)
 
 
+def _joined(forms: Mapping[str, str]) -> bytes:
+    told = [f"{_CANONICAL.encode(subject)}:{forms[subject]}" for subject in sorted(forms)]
+    return f"{{{','.join(told)}}}".encode()
+
+
 def digest(features: Mapping[str, Features]) -> str:
     """SHA-256 of the canonical form."""
     return hashlib.sha256(canonical(features)).hexdigest()
+
+
+def digest_of_forms(forms: Mapping[str, str]) -> str:
+    """The same, of subjects that are in their form already."""
+    return hashlib.sha256(_joined(forms)).hexdigest()

@@ -26,8 +26,7 @@ class Reasoned(NamedTuple):
     evidence: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(NamedTuple):
     fund_code: str
     score_millionths: int
     sources: tuple[tuple[str, int], ...] = ()

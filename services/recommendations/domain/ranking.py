@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import compress, islice
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from services.recommendations.domain.catalogue import Catalogue, FundSet
 from services.recommendations.domain.measures import JOINT_BUYERS_MIN, co_purchase
@@ -24,6 +24,8 @@ PRICE_MODEL: Final = "price_model"
 LESS_ALIKE: Final = "lower_correlation"
 # What a theme that was asked for adds to a blended score.
 WANTED_GAIN: Final = 0.1
+# Scores that are further apart differ in the ninth decimal, too.
+_NEARLY: Final = 1e-8
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,8 +228,7 @@ _LADDERS: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Ranked:
+class Ranked(NamedTuple):
     """A fund on the list: the blended score, each source's own, and its chance of being shown."""
 
     code: str
@@ -264,10 +265,14 @@ def rank(
     weights = {**OWN_WEIGHTS, **ranker.weights()}
     blended = _blend(catalogue, sources, weights, question, eligible, rules)
 
-    def ranked(each: tuple[float, str, float]) -> Ranked:
-        _, code, score = each
-        own = {name: scores[code] for name, scores in sources.items() if code in scores}
-        return Ranked(code, score, own)
+    made: dict[str, Ranked] = {}
+
+    def ranked(each: tuple[str, float]) -> Ranked:
+        code, score = each
+        if code not in made:
+            own = {name: scores[code] for name, scores in sources.items() if code in scores}
+            made[code] = Ranked(code, score, own)
+        return made[code]
 
     spread = [ranked(each) for each in _spread(catalogue, blended, rules)]
     candidates = [ranked(each) for each in blended[: rules.kept]]
@@ -281,47 +286,63 @@ def _blend(
     question: Question,
     eligible: FundSet,
     rules: ListRules,
-) -> Sequence[tuple[float, str, float]]:
-    """(order, code, score) of the eligible funds, the best first; equal scores by code."""
-    total: dict[str, float] = {}
-    mine = frozenset(question.wanted_themes)
-    index, flags, days = catalogue.index, catalogue.flags(eligible), question.horizon_days
+) -> Sequence[tuple[str, float]]:
+    """Codes and scores of the eligible funds, the best first; equal scores by code."""
+    total: dict[int, float] = {}
+    index, flags = catalogue.index, catalogue.flags(eligible)
     for name, scores in sorted(sources.items()):
         weight = weights.get(name, 0.0)
-        allowed = [code for code in scores if code in index and flags[index[code]]]
-        for code, place in _rank_normalised(allowed, scores).items():
-            total[code] = total.get(code, 0.0) + weight * place
-    ranked = []
-    for code, score in total.items():
-        place = index[code]
-        blended = score - rules.fee_penalty * (catalogue.fee_millionths(place, days) / 10_000)
-        if mine and catalogue.funds[place].theme in mine:
-            blended += WANTED_GAIN
-        ranked.append((-round(blended, 9), code, blended))
-    ranked.sort()
-    return ranked
+        known = [(index[code], score) for code, score in scores.items() if code in index]
+        allowed = [each for each in known if flags[each[0]]]
+        values = sorted({score for _, score in allowed})
+        # 1 for the best, falling evenly to 0; equal scores get the same.
+        last = len(values) - 1
+        worth = {value: weight * (n / last if last else 1.0) for n, value in enumerate(values)}
+        for place, score in allowed:
+            total[place] = total.get(place, 0.0) + worth[score]
+    penalty, codes = rules.fee_penalty, catalogue.codes
+    fees = catalogue.fees_millionths(total, question.horizon_days)
+    blended = [
+        (score - penalty * (fee / 10_000), codes[place])
+        for (place, score), fee in zip(total.items(), fees, strict=True)
+    ]
+    if mine := frozenset(question.wanted_themes):
+        wanted = (catalogue.funds[place].theme in mine for place in total)
+        blended = [
+            (score + WANTED_GAIN if is_wanted else score, code)
+            for (score, code), is_wanted in zip(blended, wanted, strict=True)
+        ]
+    return _in_order(blended)
 
 
-def _rank_normalised(codes: Sequence[str], scores: Mapping[str, float]) -> Mapping[str, float]:
-    """1 for the best, falling evenly to 0; equal scores get the same."""
-    values = sorted({scores[code] for code in codes})
-    if len(values) <= 1:
-        return dict.fromkeys(codes, 1.0)
-    last = len(values) - 1
-    place = {value: n / last for n, value in enumerate(values)}
-    return {code: place[scores[code]] for code in codes}
+def _in_order(scored: Sequence[tuple[float, str]]) -> Sequence[tuple[str, float]]:
+    """The best first; those that are equal to nine decimals by code.
+
+    Rounding takes longer than all else, so that only what is nearly equal is rounded.
+    """
+    ranked = sorted([(-score, code) for score, code in scored])
+    near = [n for n in range(1, len(ranked)) if ranked[n][0] - ranked[n - 1][0] < _NEARLY]
+    if near:
+        start = 0
+        for n in range(1, len(ranked) + 1):
+            if n == len(ranked) or ranked[n][0] - ranked[n - 1][0] >= _NEARLY:
+                ranked[start:n] = sorted(
+                    ranked[start:n], key=lambda each: (round(each[0], 9), each[1])
+                )
+                start = n
+    return [(code, -score) for score, code in ranked]
 
 
 def _spread(
-    catalogue: Catalogue, ranked: Sequence[tuple[float, str, float]], rules: ListRules
-) -> Sequence[tuple[float, str, float]]:
+    catalogue: Catalogue, ranked: Sequence[tuple[str, float]], rules: ListRules
+) -> Sequence[tuple[str, float]]:
     """At most two of a manager and of a theme, one share class of a fund; twice the size."""
     managers: Counter[str] = Counter()
     themes: Counter[str] = Counter()
     families: set[str] = set()
-    found: list[tuple[float, str, float]] = []
+    found: list[tuple[str, float]] = []
     for each in ranked:
-        fund = catalogue.funds[catalogue.index[each[1]]]
+        fund = catalogue.funds[catalogue.index[each[0]]]
         family = fund.family or fund.code
         is_crowded = managers[fund.manager] >= rules.per_manager or (
             bool(fund.theme) and themes[fund.theme] >= rules.per_theme
