@@ -13,13 +13,14 @@ _WORD = 1 << 64
 _DIGITS_BITS = 14
 _DIGITS = 1 << _DIGITS_BITS
 _DIGITS_MASK = _DIGITS - 1
+SHORT_END = _DIGITS
 # Bytes as characters: one each.
 BYTES = "latin-1"
 
 
 # Lengths and small numbers are nearly all there is: a number that ends here, and two digits of one
-# that goes on.
-_LAST = tuple(
+# that goes on. Who knows that a number is below `SHORT_END` may look it up without a call.
+SHORT = tuple(
     chr(value) if value <= _SEVEN_BITS else chr(value & _SEVEN_BITS | _MORE) + chr(value >> 7)
     for value in range(_DIGITS)
 )
@@ -31,14 +32,14 @@ _MORE_TO_COME = tuple(
 def varint(value: int) -> str:
     """A number of up to 64 bits; a negative one takes ten bytes."""
     if 0 <= value < _DIGITS:
-        return _LAST[value]
+        return SHORT[value]
     if value < 0:
         value += _WORD
     digits = ""
     while value >= _DIGITS:
         digits += _MORE_TO_COME[value & _DIGITS_MASK]
         value >>= _DIGITS_BITS
-    return digits + _LAST[value]
+    return digits + SHORT[value]
 
 
 def number(tag: str, value: int) -> str:

@@ -4,7 +4,8 @@ Nearly all that the journal does all day is this, so nothing is made on the way 
 or answered. The rules are in `shape.py`, `terms.py`, `transfers.py`, the form of an entry is in
 `facts.py`, what it does to the book in `Book.evolve`. Here it is only seen that no rule has
 anything to say, or the last one, of bounds, alone, which is asked what; where another might, this
-stops, and they decide. Tests hold both against each other.
+stops, and they decide. Tests hold both against each other. All parts of such an entry are bounded,
+so their lengths are looked up.
 """
 
 import struct
@@ -12,7 +13,7 @@ from collections.abc import Callable, Sequence
 from hashlib import sha256
 from zlib import crc32
 
-from libs.wire_bytes import BYTES, number, text, varint
+from libs.wire_bytes import BYTES, SHORT, number, text, varint
 from services.accounts.calls import Call
 from services.accounts.codec.plain_calls import CREDIT, DEBIT, PlainTransfer
 from services.accounts.domain.book import ORDINAL_BITS, Account, Book, Known
@@ -25,6 +26,8 @@ from services.accounts.draft import FIELD_BYTES, Draft
 
 # Where nothing comes near it, no balance overflows.
 _FAR_FROM_OVERFLOW = 1 << 62
+# A named tuple in a third of the time that its own call takes.
+_made = tuple.__new__
 # Digits of an id that tell its version and variant, as `shape.py` wants them.
 _VERSION_AT, _VERSION = 14, "7"
 _VARIANT_AT, _VARIANTS = 19, "89ab"
@@ -122,7 +125,7 @@ def post(  # noqa: C901, PLR0912, PLR0915 - one pass, each reason to stop in its
                 f"\x1f{terms}\x1f{amount.money}"
             )
         terms_hash = sha256(terms.encode()).digest()
-        ids[transfer_id] = Known(place, terms_hash)
+        ids[transfer_id] = _made(Known, (place, terms_hash))
         once.append((ID, name, transfer_id, terms_hash, ordinal))
         head = (
             f"{number(chr(8), ordinal)}\x12${transfer_id}{asked}{correlated}"
@@ -144,21 +147,21 @@ def post(  # noqa: C901, PLR0912, PLR0915 - one pass, each reason to stop in its
             other.seq += 1
             balance = f"\n${first}\x10{varint(one.seq)}{_figures(one)}"
             other_balance = f"\n${second}\x10{varint(other.seq)}{_figures(other)}"
-            balance = f"{varint(len(balance))}{balance}"
-            other_balance = f"{varint(len(other_balance))}{other_balance}"
-            entry = f"{head}J{balance}J{other_balance}\xc2\x01{varint(len(legs))}{legs}"
+            balance = f"{SHORT[len(balance)]}{balance}"
+            other_balance = f"{SHORT[len(other_balance)]}{other_balance}"
+            entry = f"{head}J{balance}J{other_balance}\xc2\x01{SHORT[len(legs)]}{legs}"
             result = f"\n${transfer_id}{position}2{balance}2{other_balance}"
         else:
             told = text("\n", refused.reason.name) + text("\x12", refused.field)
             told += text("\x1a", refused.description)
             fact = f'{told}"\x08transfer'
-            entry = f"{head}R@{_checks(transfers[n])}\xea\x01{varint(len(fact))}{fact}"
-            result = f'\n${transfer_id}{position}"{varint(len(told))}{told}'
+            entry = f"{head}R@{_checks(transfers[n])}\xea\x01{SHORT[len(fact)]}{fact}"
+            result = f'\n${transfer_id}{position}"{SHORT[len(told)]}{told}'
         encoded.append(entry.encode(BYTES))
         size += len(entry) + FIELD_BYTES
         ordinal += 1
         place += 1
-        results.append(f"\n{varint(len(result))}{result}")
+        results.append(f"\n{SHORT[len(result)]}{result}")
     count = ordinal - first_ordinal
     if count:
         book.ids[name] = ids

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from hefu.accounts.v1 import events_pb2 as pb
 from libs.merkle import root_over
 from libs.wire import time_from_wire, time_to_wire
-from libs.wire_bytes import BYTES, varint
+from libs.wire_bytes import BYTES, SHORT, SHORT_END, varint
 from services.accounts.codec.facts import entry_from_wire
 from services.accounts.domain.entries import Page
 from services.accounts.domain.pages import seal, verified_hash
@@ -20,6 +20,7 @@ OF_NO_WINDOW: Mapping[str, str] = {"actor": "accounts", "windows": "none"}
 JOURNAL = "journal-0"
 SNAPSHOTS = "journal_snapshot-0"
 _ENTRIES_TAG = b"\x2a"  # field 5, length-delimited
+_SHORT_ENTRIES = [_ENTRIES_TAG + size.encode(BYTES) for size in SHORT]
 _ROOT_TAG = b"\x72\x20"  # field 14, 32 bytes
 
 
@@ -54,9 +55,15 @@ def encode_page(
     )
     parts = [head.SerializeToString(deterministic=True)]
     for entry in encoded_entries:
-        parts += (_ENTRIES_TAG, varint(len(entry)).encode(BYTES), entry)
+        size = len(entry)
+        parts += (_SHORT_ENTRIES[size] if size < SHORT_END else _before(size), entry)
     parts += (_ROOT_TAG, root_over(encoded_entries))
     return seal(b"".join(parts))
+
+
+def _before(size: int) -> bytes:
+    """What stands before an entry of so many bytes."""
+    return _ENTRIES_TAG + varint(size).encode(BYTES)
 
 
 def decode_page(stored: bytes) -> Page:

@@ -41,6 +41,8 @@ _DIGITS_AT: Final = 8
 _ASKED: Final = '"'
 _POSTED: Final = "\x1a"
 DEBIT, CREDIT = chr(Direction.DEBIT), chr(Direction.CREDIT)
+# A named tuple in a third of the time that its own call takes.
+_made = tuple.__new__
 # Amounts seen lately: most are seen again.
 _AMOUNTS_MAX: Final = 4_096
 
@@ -148,7 +150,7 @@ def _read(raw: bytes, pattern: re.Pattern[str]) -> PlainTransfers | None:
             texts = _texts_of(words)
             if texts is None:
                 return None
-        found.append(PlainTransfer(id_, first, side, second, known, texts))
+        found.append(_made(PlainTransfer, (id_, first, side, second, known, texts)))
     return PlainTransfers(found) if size == len(raw) and 0 < len(found) <= ITEMS_MAX else None
 
 

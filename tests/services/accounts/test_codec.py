@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from hefu.accounts.v1 import events_pb2
-from services.accounts.codec.pages import decode_page
+from libs.journal_pages import split
+from services.accounts.codec.pages import decode_page, encode_page
 from services.accounts.codec.snapshots import decode_blocks, encode_block, encode_rows
 from services.accounts.domain.book import Book
 from services.accounts.domain.entries import Page
@@ -122,6 +123,16 @@ def test_any_changed_byte_is_noticed(desk: Desk) -> None:
         changed = stored[:at] + bytes([stored[at] ^ 0x10]) + stored[at + 1 :]
         with pytest.raises(PageDamaged):
             decode_page(changed)
+
+
+@pytest.mark.parametrize("size", [1, 127, 128, 16_383, 16_384, 100_000, 3_000_000])
+def test_entries_of_all_sizes_come_back_from_their_page(size: int) -> None:
+    entries = (b"a" * size, b"b", b"c" * size)
+    stored, page_hash = encode_page(7, NO_HASH, 1, "2026-09-20", entries)
+
+    page = split(stored)
+
+    assert (page.entries, page.stated_hash, page.is_sealed) == (entries, page_hash, True)
 
 
 @pytest.mark.parametrize("story", [every_kind_of_entry, transfers_over_shards])
