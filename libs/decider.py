@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from enum import Enum
+from itertools import count
 from types import MappingProxyType
 from typing import Generic, NamedTuple, Protocol, TypeVar
 from uuid import UUID
@@ -33,6 +34,9 @@ ATTEMPTS_MAX = 10
 UNKNOWN_ATTEMPTS_MAX = 60
 CACHED_MAX = 20_000
 _EVENT_IDS = UUID("a2a3c1c0-6f7b-5f0a-9a5e-3d1b8f6f2c11")
+# Together unlike those of any other attempt, here or in another process.
+_LIFE = new_id()
+_guesses = count()
 
 
 @dataclass(frozen=True, slots=True)
@@ -426,7 +430,7 @@ class Streams(Generic[C, S, E]):
         stream = self.stream(id_)
         # The store would answer an append of an earlier life as it did then, and what followed it
         # would not be seen. Where nothing was read, ids of this attempt alone make that a conflict.
-        key = f"{cause.command_id}\x00{new_id()}" if is_guess else cause.command_id
+        key = f"{cause.command_id}\x00{_LIFE}{next(_guesses)}" if is_guess else cause.command_id
         metadata = _metadata(cause)
         return tuple(
             NewEvent(_event_id(stream, key, n, type_, data), type_, data, metadata)

@@ -20,13 +20,7 @@ from libs.projection import Projection
 from libs.read_model import Database
 from libs.wire import money_from_wire
 from services.payments import projections
-from services.payments.codec import (
-    NOT_PUBLIC,
-    REQUESTED,
-    codec,
-    terms_from_wire,
-    view_to_wire,
-)
+from services.payments.codec import NOT_PUBLIC, REQUESTED, codec, terms_from_wire
 from services.payments.domain.lifecycle import Absent, Begun, Event, Payment
 from services.payments.domain.payment import (
     Cancel,
@@ -40,6 +34,14 @@ from services.payments.domain.payment import (
 from services.payments.domain.terms import Refund, Terms
 from services.payments.domain.view import Settlement, Status, view_of
 from services.payments.reactions import PaymentStreams, refund_request
+from services.payments.shown import (
+    change_shown,
+    changes_in_bytes,
+    refusal_shown,
+    result_shown,
+    results_in_bytes,
+    view_to_wire,
+)
 
 if TYPE_CHECKING:
     import grpc
@@ -99,18 +101,16 @@ class PaymentsApi(payments_pb2_grpc.PaymentsServiceServicer):
             payment=_shown(done), position=done.position, is_replayed=not done.events
         )
 
-    async def CreatePayments(
-        self, request: pb.CreatePaymentsRequest, _context: "Context"
-    ) -> pb.CreatePaymentsResponse:
+    async def CreatePayments(self, request: pb.CreatePaymentsRequest, _context: "Context") -> Any:  # noqa: ANN401 - the response in its bytes
         _check_control_sums(request)
         asked = [(item, terms_from_wire(item.terms)) for item in request.payments]
         done = await self._create_each(asked)
-        return pb.CreatePaymentsResponse(
-            results=[
+        return results_in_bytes(
+            [
                 _result(item.payment_id, each)
                 for item, each in zip(request.payments, done, strict=True)
             ],
-            position=max(0 if isinstance(each, Exception) else each.position for each in done),
+            max(0 if isinstance(each, Exception) else each.position for each in done),
         )
 
     async def GetPayment(
@@ -177,7 +177,7 @@ class PaymentsApi(payments_pb2_grpc.PaymentsServiceServicer):
 
     async def WatchPayments(
         self, request: pb.WatchPaymentsRequest, _context: "Context"
-    ) -> AsyncIterator[pb.WatchPaymentsResponse]:
+    ) -> AsyncIterator[Any]:  # responses in their bytes
         if self._watchers >= WATCHERS_MAX:
             raise Refused("QUEUE_FULL", f"{WATCHERS_MAX} watch already")
         self._watchers += 1
@@ -188,7 +188,7 @@ class PaymentsApi(payments_pb2_grpc.PaymentsServiceServicer):
                 async for batch in feed:
                     begun = loop.time()
                     changes = await self._changes(batch.events, request)
-                    for response in _responses(changes, request.changes_max):
+                    for response in changes_in_bytes(changes, request.changes_max):
                         yield response
                     if changes and request.changes_max:
                         await asyncio.sleep(begun + GATHER_S - loop.time())
@@ -197,7 +197,7 @@ class PaymentsApi(payments_pb2_grpc.PaymentsServiceServicer):
 
     async def _changes(
         self, events: Sequence[StoredEvent], request: pb.WatchPaymentsRequest
-    ) -> Sequence[pb.PaymentChange]:
+    ) -> Sequence[str]:
         wanted = frozenset(request.payment_ids)
         left_out = NOT_PUBLIC if request.public_changes_only else frozenset()
         if request.without_requests:
@@ -208,18 +208,18 @@ class PaymentsApi(payments_pb2_grpc.PaymentsServiceServicer):
             if (name := _name(stored)) not in left_out
             and ((id_ := stored.stream.removeprefix(projections.PREFIX)) in wanted or not wanted)
         ]
-        return [change for change in found if change is not None]
+        return [change for change in found if change]
 
-    async def _change(self, stored: StoredEvent, name: str, id_: str) -> pb.PaymentChange | None:
+    async def _change(self, stored: StoredEvent, name: str, id_: str) -> str:
         known = await self._streams.load(id_)
         state, revision = known.state, known.revision
         if revision < stored.revision:
             # The store told us before the append that wrote it was answered.
             state, revision = await self._after(state, revision, stored), stored.revision
         if isinstance(state, Absent) or not _may_see(state.caller):
-            return None
+            return ""
         view = view_of(state, stored.recorded_us if revision == stored.revision else 0)
-        return pb.PaymentChange(payment=view_to_wire(view), event=name, position=stored.position)
+        return change_shown(view, name, stored.position)
 
     async def _after(self, state: Payment, revision: int, stored: StoredEvent) -> Payment:
         """The payment after an event that lies behind what we know of it."""
@@ -306,34 +306,23 @@ def _first_command(request: Request) -> Asked[Command]:
     return Asked(id_, request, cause, is_new=True)
 
 
-def _result(payment_id: str, done: Done | Exception) -> pb.CreatePaymentResult:
+def _result(payment_id: str, done: Done | Exception) -> str:
     if isinstance(done, Exception):
         refused = to_error(done)
         if refused is None:
             raise done
-        return pb.CreatePaymentResult(payment_id=payment_id, refusal=_refusal(refused))
-    return pb.CreatePaymentResult(
-        payment_id=payment_id, payment=_shown(done), is_replayed=not done.events
-    )
+        return refusal_shown(payment_id, _refusal(refused))
+    return result_shown(payment_id, view_of(_begun(done)), is_replayed=not done.events)
 
 
 def _shown(done: Done) -> pb.Payment:
+    return view_to_wire(view_of(_begun(done)))
+
+
+def _begun(done: Done) -> Begun:
     if isinstance(done.state, Absent):
         raise AssertionError("a command that was taken leaves a payment")  # noqa: TRY004 - a bug
-    return view_to_wire(view_of(done.state))
-
-
-def _responses(
-    changes: Sequence[pb.PaymentChange], changes_max: int
-) -> Iterator[pb.WatchPaymentsResponse]:
-    if changes_max:
-        for start in range(0, len(changes), changes_max):
-            yield pb.WatchPaymentsResponse(changes=changes[start : start + changes_max])
-        return
-    for each in changes:
-        yield pb.WatchPaymentsResponse(
-            payment=each.payment, event=each.event, position=each.position
-        )
+    return done.state
 
 
 def _name(stored: StoredEvent) -> str:

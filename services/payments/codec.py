@@ -1,4 +1,4 @@
-"""Payment events as stored bytes, settlement's facts as our commands, and what the API says.
+"""Payment events as stored bytes, settlement's facts as our commands, and what the API is asked.
 
 Stored is protobuf JSON with the proto's field names, written by hand: `json_format` takes thirty
 times as long. A test proves that protobuf reads every event of ours and writes the same.
@@ -10,14 +10,13 @@ from typing import Any, Final
 
 import orjson
 
-from hefu.payments.v1 import events_pb2, payments_pb2
+from hefu.payments.v1 import events_pb2
 from libs.event_store import StoredEvent
 from libs.money import Money
-from libs.wire import money_from_wire, time_to_wire
+from libs.wire import money_from_wire
 from services.payments.domain import lifecycle as life
 from services.payments.domain.payment import Command, HearDone, HearRefused, Record
 from services.payments.domain.terms import KIND_NAMES, Kind, Terms
-from services.payments.domain.view import Settlement, Status, View
 
 _PACKAGE: Final = "hefu.payments.v1."
 # The stored names of events: contract, whatever the classes are called.
@@ -62,7 +61,8 @@ def _shape(type_: type) -> tuple[tuple[str, type], ...]:
     )
 
 
-_SHAPES: Final = {type_: _shape(type_) for type_ in (*_NAMES, *KIND_NAMES)}
+# By class: names of fields, and what each is.
+SHAPES: Final = {type_: _shape(type_) for type_ in (*_NAMES, *KIND_NAMES)}
 
 
 class PaymentCodec:
@@ -125,7 +125,7 @@ def terms_from_json(body: Mapping[str, Any]) -> Terms:
 def _to_json(value: object) -> dict[str, Any]:
     # Protobuf JSON: what is at its default is left out, and 64-bit integers are text.
     body: dict[str, Any] = {}
-    for name, type_ in _SHAPES[type(value)]:
+    for name, type_ in SHAPES[type(value)]:
         each = getattr(value, name)
         if each:
             body[name] = str(each) if type_ is int else each
@@ -133,7 +133,7 @@ def _to_json(value: object) -> dict[str, Any]:
 
 
 def _from_json(type_: type, body: Mapping[str, Any]) -> Any:  # noqa: ANN401 - of the type given
-    return type_(*[kind(body.get(name, kind())) for name, kind in _SHAPES[type_]])
+    return type_(*[kind(body.get(name, kind())) for name, kind in SHAPES[type_]])
 
 
 # ---- what settlement tells
@@ -184,7 +184,7 @@ _TOLD: Final[Mapping[str, Callable[[Mapping[str, Any]], Iterator[tuple[str, Comm
 }
 
 
-# ---- what the API says
+# ---- what the API is asked
 
 
 def terms_from_wire(message: events_pb2.PaymentTerms) -> Terms:
@@ -193,52 +193,5 @@ def terms_from_wire(message: events_pb2.PaymentTerms) -> Terms:
     if name is None:
         raise AssertionError("the proto requires a kind")
     type_, asked = _KINDS[name], getattr(message, name)
-    kind: Kind = type_(*(getattr(asked, field) for field, _ in _SHAPES[type_]))
+    kind: Kind = type_(*(getattr(asked, field) for field, _ in SHAPES[type_]))
     return Terms(money_from_wire(message.amount), kind, message.note)
-
-
-# Given to a message's class at once, and only what is not empty: a field set later costs as much as
-# the message.
-_STATUSES: Final = {
-    each: payments_pb2.PaymentStatus.Value(f"PAYMENT_STATUS_{each.name}") for each in Status
-}
-_SETTLEMENTS: Final = {
-    each: payments_pb2.SettlementStatus.Value(f"SETTLEMENT_STATUS_{each.name}")
-    for each in Settlement
-}
-_SHOWN_WHERE_SET: Final = (
-    "failure_reason",
-    "failure_description",
-    "is_in_doubt",
-    "window_id",
-    "times_carried",
-    "settlement_id",
-    "refunded_minor",
-)
-
-
-def _terms_to_wire(terms: Terms) -> events_pb2.PaymentTerms:
-    kind, amount = terms.kind, terms.amount
-    asked: dict[str, Any] = {name: getattr(kind, name) for name, _ in _SHAPES[type(kind)]}
-    fields: dict[str, Any] = {
-        "amount": {"currency_code": amount.currency, "minor_units": amount.minor},
-        KIND_NAMES[type(kind)]: asked,
-    }
-    return events_pb2.PaymentTerms(note=terms.note, **fields)
-
-
-def view_to_wire(view: View) -> payments_pb2.Payment:
-    """A payment as the API shows it."""
-    shown: dict[str, Any] = {
-        name: value for name in _SHOWN_WHERE_SET if (value := getattr(view, name))
-    }
-    if view.change_us:
-        shown["change_time"] = time_to_wire(view.change_us)
-    return payments_pb2.Payment(
-        payment_id=view.payment_id,
-        terms=_terms_to_wire(view.terms),
-        status=_STATUSES[view.status],
-        settlement=_SETTLEMENTS[view.settlement],
-        request_time=time_to_wire(view.request_ms * 1_000),
-        **shown,
-    )

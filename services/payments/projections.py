@@ -24,7 +24,7 @@ from sqlalchemy import (
 
 from libs.event_store import StoredEvent
 from libs.money import Money
-from libs.read_model import Added, Patch, Put, ReadModel, Write
+from libs.read_model import Added, Patch, PatchRows, Put, ReadModel, Write
 from services.payments.codec import codec
 from services.payments.domain import lifecycle as life
 from services.payments.domain.terms import (
@@ -96,9 +96,13 @@ def project(stored: StoredEvent) -> Iterator[Write]:
     at = {"revision": stored.revision, "change_us": stored.recorded_us}
     if isinstance(event, life.Requested):
         yield Put(payments, {**_first_row(event), **at, "request_position": stored.position})
+        return
+    payment_id = stored.stream.removeprefix(PREFIX)
+    values = {**_changes(event), **at}
+    if type(event) in _OF_PLAIN_VALUES:
+        yield PatchRows(payments, tuple(values), [(*values.values(), payment_id)])
     else:
-        key = {"payment_id": stored.stream.removeprefix(PREFIX)}
-        yield Patch(payments, key, {**_changes(event), **at})
+        yield Patch(payments, {"payment_id": payment_id}, values)
 
 
 def _first_row(event: life.Requested) -> dict[str, object]:
@@ -204,6 +208,14 @@ _CHANGES: Final[Mapping[type, Callable[[Any], dict[str, object]]]] = {
     life.RefundReserved: lambda _: {"refunds_open": Added(1)},
     life.RefundCompleted: _refunded,
     life.RefundGivenUp: lambda _: {"refunds_open": Added(-1)},
+}
+
+# Nothing is counted by them: these changes go to the database as they are.
+_OF_PLAIN_VALUES: Final = frozenset(_CHANGES) - {
+    life.Carried,
+    life.RefundReserved,
+    life.RefundCompleted,
+    life.RefundGivenUp,
 }
 
 model = ReadModel("payments", 1, "payments", (PREFIX,), metadata, project)

@@ -10,11 +10,12 @@ from hypothesis import given
 
 from hefu.payments.v1 import events_pb2
 from libs.money import Money
-from services.payments.codec import UnknownEvent, codec, terms_from_wire, view_to_wire
+from services.payments.codec import UnknownEvent, codec, terms_from_wire
 from services.payments.domain import lifecycle as life
 from services.payments.domain.payment import Command
 from services.payments.domain.terms import Refund, Terms
 from services.payments.domain.view import view_of
+from services.payments.shown import view_to_wire
 from tests.services.payments.domain.stories import (
     AT_MS,
     CARRIED,
