@@ -1,6 +1,8 @@
 """What advice asks of its rows: the catalogue, prices for construction, and the crowd."""
 
-from collections.abc import Mapping, Sequence
+import sys
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any, Final
@@ -18,6 +20,8 @@ _EPOCH: Final = date(1970, 1, 1)
 # A market whose newest price is older than this is not followed any more.
 MARKET_SILENT_DAYS: Final = 10
 CALENDARS_KNOWN_MAX: Final = 8
+# Changed funds that are read by themselves; of more all are read.
+CHANGED_MOST: Final = 500
 
 
 def day_of(text: str) -> int:
@@ -48,21 +52,80 @@ def marks(connection: Connection) -> Marks:
     return Marks(newest or 0, fed.get("FactsTaken", 0), fed.get("PricesTaken", 0))
 
 
-def catalogue(connection: Connection, now_us: int, *, follows_market: bool) -> Catalogue:
-    """All funds as they stand. With `follows_market` today is the market's newest day."""
-    days = list(connection.execute(select(f.sessions.c.day).order_by(f.sessions.c.day)).scalars())
-    newest = day_of(days[-1]) if days else None
-    today = newest if follows_market and newest is not None else now_us // DAY_US
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A catalogue, and what it was read at."""
+
+    catalogue: Catalogue
+    marks: Marks
+    # How many sessions of the market there were, and the newest.
+    sessions: int
+    newest: str
+
+
+def catalogue(
+    connection: Connection, now_us: int, *, follows_market: bool, before: Read | None = None
+) -> Read:
+    """All funds as they stand. With `follows_market` today is the market's newest day.
+
+    What was read `before` is read again only where it may be another: mostly of some funds.
+    """
+    t = f.sessions.c
+    sessions, newest = connection.execute(select(func.count(), func.max(t.day))).one()
+    day = day_of(newest) if newest else None
+    today = day if follows_market and day is not None else now_us // DAY_US
+    found = marks(connection)
+    if before is not None and _lasts(before, found, sessions, newest or "", today):
+        query = _funds_with_prices().where(f.funds.c.position > before.marks.funds)
+        rows = connection.execute(query.limit(CHANGED_MOST + 1)).all()
+        if len(rows) <= CHANGED_MOST:
+            told = _told(connection, [row.code for row in rows])
+            changed = _funds(connection, rows, told, day, today)
+            return Read(before.catalogue.changed(changed), found, sessions, newest or "")
+    rows = connection.execute(_funds_with_prices()).all()
+    funds = _funds(connection, rows, _told(connection, None), day, today)
+    return Read(Catalogue(funds, today), found, sessions, newest or "")
+
+
+def _lasts(before: Read, found: Marks, sessions: int, newest: str, today: int) -> bool:
+    """Whether at most some funds have changed: not the market, the day, or what feeds told."""
+    return (
+        (before.sessions, before.newest) == (sessions, newest)
+        and before.catalogue.today == today
+        and before.marks.facts == found.facts
+        and before.marks.funds <= found.funds
+    )
+
+
+def _told(connection: Connection, codes: Sequence[str] | None) -> Mapping[str, Row[Any]]:
+    """What feeds told of some funds, or of all."""
+    query = select(o.fund_facts)
+    if codes is not None:
+        query = query.where(o.fund_facts.c.instrument.in_(codes))
+    return {row.instrument: row for row in connection.execute(query)}
+
+
+def _funds(
+    connection: Connection,
+    rows: Sequence[Row[Any]],
+    told: Mapping[str, Row[Any]],
+    newest: int | None,
+    today: int,
+) -> Sequence[Fund]:
     is_silent = newest is None or today - newest > MARKET_SILENT_DAYS
-    told = {row.instrument: row for row in connection.execute(select(o.fund_facts))}
-    place = {day: n for n, day in enumerate(days)}
+    t = f.sessions.c
+    days = connection.execute(select(t.day).where(t.day > min(_priced(rows), default="")))
+    later = sorted(days.scalars())
     found = []
-    for row in connection.execute(_funds_with_prices()):
-        if row.terms is None:
-            continue
-        behind = len(days) - 1 - place[row.nav_date] if row.nav_date else 0
-        found.append(_fund(row, told.get(row.code), behind + (1_000 if is_silent else 0)))
-    return Catalogue(found, today)
+    for row in rows:
+        if row.terms is not None:
+            behind = len(later) - bisect_right(later, row.nav_date) if row.nav_date else 0
+            found.append(_fund(row, told.get(row.code), behind + (1_000 if is_silent else 0)))
+    return found
+
+
+def _priced(rows: Sequence[Row[Any]]) -> Iterable[str]:
+    return (row.nav_date for row in rows if row.nav_date)
 
 
 def _funds_with_prices() -> Select[Any]:
@@ -92,7 +155,8 @@ def _fund(row: Row[Any], told: Row[Any] | None, behind: int) -> Fund:
     inception = told.inception_date if told is not None and told.inception_date else ""
     first = inception or row.first_nav_date
     return Fund(
-        row.code,
+        # The same text in every catalogue: what is made of many codes is found by them.
+        sys.intern(row.code),
         terms["name"],
         RiskLevel(row.level),
         terms["currency"],

@@ -18,6 +18,7 @@ from services.recommendations import known_facts, known_funds, queries
 from services.recommendations.construction.problem import Quotes
 from services.recommendations.construction.quoting import packed
 from services.recommendations.domain.catalogue import Catalogue
+from services.recommendations.domain.eligibility import prepare
 from services.recommendations.domain.facts import DAY_US, Features, Kind
 from services.recommendations.domain.features import fund_features, in_form
 from services.recommendations.domain.ranking import Crowd, CrowdRanker, Ranker, neighbours_of
@@ -75,6 +76,8 @@ class Shelf:
     own_position: int = -1
     marks: queries.Marks = field(default_factory=lambda: queries.Marks(-1, -1, -1))
     _day: int = -1
+    _house: CrowdRanker | None = field(default=None, repr=False)
+    _read: queries.Read | None = field(default=None, repr=False)
     diversifiers: Diversifiers = field(default_factory=Diversifiers, repr=False)
     # By fund, and the position of the price they are as of.
     _features: dict[str, tuple[int, Features]] = field(default_factory=dict, repr=False)
@@ -103,7 +106,7 @@ class Shelf:
             await asyncio.sleep(LOOK_EVERY_S)
 
     async def refresh(self) -> None:
-        """Read the catalogue anew where it may have changed."""
+        """Read of the catalogue what may have changed."""
         async with self._turn:
             day = self.clock() // DAY_US
             at = self.funds.position, self.own.position, day
@@ -117,16 +120,15 @@ class Shelf:
             self.funds_position, self.own_position, self._day = funds_position, at[1], day
 
     async def _reload(self) -> None:
-        now_us = self.clock()
-        marks, catalogue = await self.database.read(
-            lambda c: (
-                queries.marks(c),
-                queries.catalogue(c, now_us, follows_market=self.follows_market),
+        now_us, before = self.clock(), self._read
+        self._read = await self.database.read(
+            lambda c: queries.catalogue(
+                c, now_us, follows_market=self.follows_market, before=before
             )
         )
-        await self._put_up(catalogue, self.crowd)
-        self.marks = marks
-        if catalogue.funds:
+        await self._put_up(self._read.catalogue, self.crowd)
+        self.marks = self._read.marks
+        if self.catalogue.funds:
             self.has_funds.set()
 
     async def count(self) -> None:
@@ -249,7 +251,17 @@ class Shelf:
         self.catalogue, self.crowd, self.rankers = catalogue, crowd, rankers
 
     def _rankers_of(self, catalogue: Catalogue, crowd: Crowd) -> Mapping[str, Ranker]:
-        house = CrowdRanker(catalogue, crowd)
+        before, house = self._house, CrowdRanker(catalogue, crowd)
+        if (
+            before is not None
+            and crowd is before.crowd
+            and catalogue.differs_in_prices_alone(before.catalogue)
+        ):
+            house = CrowdRanker(catalogue, crowd, orders=before.orders)
+        else:
+            prepare(catalogue)
+            house.prepare()
+        self._house = house
         return {ranker.version: ranker for ranker in (house, *self.load(catalogue, crowd))}
 
 

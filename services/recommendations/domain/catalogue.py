@@ -5,7 +5,8 @@ A set of funds is one whole number: bit i stands for the i-th fund in the order 
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from copy import copy
+from dataclasses import dataclass, field, replace
 from itertools import compress
 
 from libs.suitability import RiskLevel
@@ -115,6 +116,26 @@ class Catalogue:
     def everything(self) -> FundSet:
         return (1 << len(self.funds)) - 1
 
+    def changed(self, funds: Iterable[Fund]) -> "Catalogue":
+        """With some funds as they are now. Where only prices moved, no set is made anew.
+
+        What both keep may be asked on two threads at once.
+        """
+        found, is_alike = dict(zip(self.codes, self.funds, strict=True)), True
+        for fund in funds:
+            old = found.get(fund.code)
+            is_alike = is_alike and old is not None and _are_alike(old, fund)
+            found[fund.code] = fund
+        if not is_alike:
+            return Catalogue(tuple(found.values()), self.today)
+        same = copy(self)
+        object.__setattr__(same, "funds", tuple(found.values()))
+        return same
+
+    def differs_in_prices_alone(self, other: "Catalogue") -> bool:
+        """Whether one came of the other, and is the same for all that no price decides."""
+        return self._sets is other._sets  # noqa: SLF001 - of the same class
+
     def find(self, code: str) -> Fund | None:
         place = self.index.get(code)
         return None if place is None else self.funds[place]
@@ -122,9 +143,10 @@ class Catalogue:
     def where(self, name: str, value: object, holds: Callable[[Fund], bool]) -> FundSet:
         """The funds of which something holds; kept under its name and value."""
         key = (name, value)
-        if key not in self._sets:
-            self._sets[key] = _set_of(map(holds, self.funds))
-        return self._sets[key]
+        found = self._sets.get(key)
+        if found is None:
+            found = self._sets[key] = _set_of(map(holds, self.funds))
+        return found
 
     def of_manager(self, manager: str) -> FundSet:
         return self._managers.get(manager, 0)
@@ -150,19 +172,21 @@ class Catalogue:
         """In the order of codes. Most sets are those of many investors: they are kept."""
         if not funds:
             return ()
-        if funds not in self._codes:
+        found = self._codes.get(funds)
+        if found is None:
             if len(self._codes) >= SETS_KEPT:
                 self._codes.clear()
-            self._codes[funds] = tuple(compress(self.codes, _flags(funds)))
-        return self._codes[funds]
+            found = self._codes[funds] = tuple(compress(self.codes, _flags(funds)))
+        return found
 
     def flags(self, funds: FundSet) -> bytes:
         """1 or 0 for each fund in the order of codes: asking many is quicker than by bits."""
-        if funds not in self._flags:
+        found = self._flags.get(funds)
+        if found is None:
             if len(self._flags) >= SETS_KEPT:
                 self._flags.clear()
-            self._flags[funds] = _flags(funds).ljust(len(self.funds), b"\x00")
-        return self._flags[funds]
+            found = self._flags[funds] = _flags(funds).ljust(len(self.funds), b"\x00")
+        return found
 
     def fee_millionths(self, place: int, days: int) -> int:
         """`Fund.fee_millionths` of the fund at a place; worked out once."""
@@ -187,6 +211,18 @@ class Catalogue:
     def has(self, funds: FundSet, code: str) -> bool:
         place = self.index.get(code)
         return place is not None and bool(funds >> place & 1)
+
+
+def _are_alike(old: Fund, new: Fund) -> bool:
+    """Whether two states of a fund are in the same sets, whatever is checked, and cost the same."""
+    priced = replace(
+        new,
+        nav=old.nav,
+        nav_position=old.nav_position,
+        nav_day=old.nav_day,
+        revision=old.revision,
+    )
+    return old == priced and (old.nav_day is None) == (new.nav_day is None)
 
 
 def _set_of(held: Iterable[bool]) -> FundSet:

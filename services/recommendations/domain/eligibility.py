@@ -131,6 +131,15 @@ def judge(
     return Judged(catalogue.everything & ~against, ordered)
 
 
+def prepare(catalogue: Catalogue, limits: Limits = LIMITS) -> None:
+    """Make the sets that most investors ask for, before one does."""
+    for found in InvestorClass:
+        for _, funds in _of_funds(catalogue, found, Asked(), limits):
+            catalogue.codes_of(funds)
+    for _ in _of_both(catalogue, Preferences(), Holdings(), Asked(), limits):
+        pass
+
+
 def _of_investor(state: State, now_us: int) -> Iterator[str]:
     if not isinstance(state, Investor) or state.is_forgotten:
         yield PROFILE_MISSING

@@ -155,7 +155,7 @@ class CrowdRanker:
     artifact_hash: str = ""
     shortlist: int = 100
     # Places of all funds in the order of a band's popularity, or of a horizon's ladder (below 0).
-    _orders: dict[int, Sequence[int]] = field(default_factory=dict)
+    orders: dict[int, Sequence[int]] = field(default_factory=dict)
 
     def weights(self) -> Mapping[str, float]:
         return {POPULARITY: 1.0, CO_PURCHASE: 1.5, LADDER: 0.2}
@@ -186,19 +186,35 @@ class CrowdRanker:
         best = max(peers, key=lambda each: (each.similarity, each.joint))
         return {"investors": str(best.joint), "similarity": str(round(best.similarity * MILLION))}
 
+    def prepare(self) -> None:
+        """Put all funds in order, before anybody asks."""
+        for band in self.crowd.popularity:
+            self._by_popularity(band)
+        for years in range(len(_LADDERS)):
+            self._by_ladder(years)
+
     def _popular(self, band: int, eligible: FundSet) -> Mapping[str, float]:
         counted = self.crowd.popularity.get(band, {})
-        if band not in self._orders:
-            known = (code for code in counted if code in self.catalogue.index)
-            ranked = sorted(known, key=lambda code: (-counted[code], code))
-            self._orders[band] = [self.catalogue.index[code] for code in ranked]
-        return {code: counted[code] for code in self._first(band, eligible)}
+        return {code: counted[code] for code in self._first(self._by_popularity(band), eligible)}
+
+    def _by_popularity(self, band: int) -> Sequence[int]:
+        if band not in self.orders:
+            counted, index = self.crowd.popularity.get(band, {}), self.catalogue.index
+            ranked = sorted(
+                (code for code in counted if code in index), key=lambda code: (-counted[code], code)
+            )
+            self.orders[band] = [index[code] for code in ranked]
+        return self.orders[band]
 
     def _ladder(self, question: Question, eligible: FundSet) -> Mapping[str, float]:
         """Without anybody's purchases: money first for short horizons, else the class's own."""
         years = min(question.horizon_days // 365, len(_LADDERS) - 1)
+        found = self._first(self._by_ladder(years), eligible)
+        return {code: float(len(found) - n) for n, code in enumerate(found)}
+
+    def _by_ladder(self, years: int) -> Sequence[int]:
         key = -1 - years
-        if key not in self._orders:
+        if key not in self.orders:
             order = {kind: place for place, kind in enumerate(_LADDERS[years])}
             days = max(years * 365, 180)
             ranked = sorted(
@@ -209,13 +225,11 @@ class CrowdRanker:
                     f.code,
                 ),
             )
-            self._orders[key] = [self.catalogue.index[fund.code] for fund in ranked]
-        found = self._first(key, eligible)
-        return {code: float(len(found) - n) for n, code in enumerate(found)}
+            self.orders[key] = [self.catalogue.index[fund.code] for fund in ranked]
+        return self.orders[key]
 
-    def _first(self, key: int, eligible: FundSet) -> Sequence[str]:
+    def _first(self, order: Sequence[int], eligible: FundSet) -> Sequence[str]:
         """The best of an order that is the same for all, as far as they are eligible."""
-        order = self._orders[key]
         allowed = compress(order, map(self.catalogue.flags(eligible).__getitem__, order))
         return [self.catalogue.codes[place] for place in islice(allowed, self.shortlist)]
 
