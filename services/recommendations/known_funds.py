@@ -35,6 +35,7 @@ def fund_facts(connection: Connection, code: str, upto: int) -> Sequence[Fact]:
         *_sums(connection, newest, at),
         *_level_facts(connection, code, at),
         *_gate_facts(connection, code, at),
+        *_deferral_facts(connection, code, at),
     ]
 
 
@@ -126,6 +127,16 @@ def _gate_facts(connection: Connection, code: str, at: int) -> Iterable[Fact]:
     for row in connection.execute(query):
         told, at_us = f"{code}/GATE/{row.position}", row.recorded_us
         yield Fact(at_us, told, Kind.GATE.value, at_us, "", code, row.is_gated)
+
+
+def _deferral_facts(connection: Connection, code: str, at: int) -> Iterable[Fact]:
+    """Trade days whose large redemptions were not paid out whole; known from the first of them."""
+    t = f.deferrals.c
+    first = func.min(t.recorded_us).label("recorded_us")
+    query = select(t.trade_date, first).where(t.code == code, t.position <= at)
+    for row in connection.execute(query.group_by(t.trade_date)):
+        told, day = f"{code}/DEFERRED/{row.trade_date}", f.day_us(row.trade_date)
+        yield Fact(row.recorded_us, told, Kind.DEFERRED.value, day, "", code, 1)
 
 
 def level_and_price(

@@ -3,7 +3,7 @@
 import sys
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any, Final
 
@@ -114,18 +114,24 @@ def _funds(
 ) -> Sequence[Fund]:
     is_silent = newest is None or today - newest > MARKET_SILENT_DAYS
     t = f.sessions.c
-    days = connection.execute(select(t.day).where(t.day > min(_priced(rows), default="")))
-    later = sorted(days.scalars())
+    oldest = min(_days_in(rows), default="")
+    later = sorted(connection.execute(select(t.day).where(t.day > oldest)).scalars())
     found = []
     for row in rows:
         if row.terms is not None:
-            behind = len(later) - bisect_right(later, row.nav_date) if row.nav_date else 0
-            found.append(_fund(row, told.get(row.code), behind + (1_000 if is_silent else 0)))
+            priced = bisect_right(later, row.nav_date)
+            behind = len(later) - priced if row.nav_date else 0
+            fund = _fund(row, told.get(row.code), behind + (1_000 if is_silent else 0))
+            # Whether it goes on is said by the next trade day's confirmations, behind its price.
+            if row.deferred_date and priced - bisect_right(later, row.deferred_date) <= 1:
+                fund = replace(fund, is_gated=True)
+            found.append(fund)
     return found
 
 
-def _priced(rows: Sequence[Row[Any]]) -> Iterable[str]:
-    return (row.nav_date for row in rows if row.nav_date)
+def _days_in(rows: Sequence[Row[Any]]) -> Iterable[str]:
+    """Days of prices and of deferred redemptions."""
+    return (day for row in rows for day in (row.nav_date, row.deferred_date) if day)
 
 
 def _funds_with_prices() -> Select[Any]:
@@ -134,6 +140,8 @@ def _funds_with_prices() -> Select[Any]:
     mine = n.code == f.funds.c.code
     newest = select(func.max(n.nav_date)).where(mine).scalar_subquery()
     first = select(func.min(n.nav_date)).where(mine).scalar_subquery()
+    d = f.deferrals.c
+    deferred = select(func.max(d.trade_date)).where(d.code == f.funds.c.code).scalar_subquery()
     price = (
         select(n.nav)
         .where(mine)
@@ -146,6 +154,7 @@ def _funds_with_prices() -> Select[Any]:
         func.coalesce(newest, "").label("nav_date"),
         func.coalesce(first, "").label("first_nav_date"),
         func.coalesce(price, 0).label("nav"),
+        func.coalesce(deferred, "").label("deferred_date"),
     )
 
 

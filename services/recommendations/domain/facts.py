@@ -30,6 +30,7 @@ class Kind(Enum):
     CONFIRMED = "CONFIRMED"  # amount: minor units that a confirmation moved
     TURNED_DOWN = "TURNED_DOWN"  # stood in a proposal that was dismissed
     GATE = "GATE"  # amount: 1 when nobody may sell, 0 when it is over
+    DEFERRED = "DEFERRED"  # of a trade day: a large redemption was not paid out whole
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -30,6 +30,8 @@ HALF_LIFE_DAYS: Final = 30.0
 WINDOWS_DAYS: Final = (7, 30, 90)
 # Windows of a fund's net flows, in days up to its newest price.
 FLOWS_DAYS: Final = (5, 20, 60)
+# Deferred redemptions count for so many days.
+DEFERRALS_DAYS: Final = 365
 _SESSIONS: Final = {"1m": 21, "3m": 63, "6m": 126, "12m": 252}
 _VOLATILITIES: Final = (60, 250)
 _YEAR: Final = 252
@@ -183,7 +185,16 @@ def _demand(facts: Sequence[Fact], at_us: int, newest_us: int) -> Features:
         features["level"] = levels[-1] * MILLION
         changes = sum(old != new for old, new in itertools.pairwise(levels))
         features["level_changes"] = changes * MILLION
-    return {**features, **_gates(mine)}
+    priced = sorted({f.business_us for f in mine if f.kind == Kind.NAV.value})
+    return {**features, **_gates(mine), **_deferrals(mine, priced)}
+
+
+def _deferrals(mine: Sequence[Fact], priced_us: Sequence[int]) -> Features:
+    """Trade days of a year whose large redemptions were deferred, and whether one still is."""
+    since = priced_us[-1] - DEFERRALS_DAYS * DAY_US
+    days = [f.business_us for f in mine if f.kind == Kind.DEFERRED.value and f.business_us > since]
+    is_deferring = bool(days) and max(days) >= priced_us[-2:][0]
+    return {"deferrals": len(days) * MILLION, "deferring": int(is_deferring) * MILLION}
 
 
 def _gates(mine: Sequence[Fact]) -> Features:
@@ -212,7 +223,7 @@ def _drawdown(prices: Sequence[int]) -> int:
 
 
 # The set that proposals are made with; those that were stored before sets were kept have the first.
-FEATURE_SET: Final = "3"
+FEATURE_SET: Final = "4"
 _SINCE_SECOND: Final = (
     *("views_faded_", "orders_faded_", "amounts_faded_theme:", "holding:"),
     *("level", "correlation"),
@@ -221,8 +232,13 @@ _SINCE_THIRD: Final = (
     *("cash_share", "fees_paid_", "realised_fee", "fall_lived"),
     *("gated", "gates", "dismissed"),
 )
+_SINCE_FOURTH: Final = ("deferrals", "deferring")
 # By set, the beginnings of names that came after it.
-_LATER: Final = {"": (*_SINCE_SECOND, *_SINCE_THIRD), "2": _SINCE_THIRD}
+_LATER: Final = {
+    "": (*_SINCE_SECOND, *_SINCE_THIRD, *_SINCE_FOURTH),
+    "2": (*_SINCE_THIRD, *_SINCE_FOURTH),
+    "3": _SINCE_FOURTH,
+}
 
 
 def of_set(features: Features, feature_set: str) -> Features:

@@ -72,6 +72,15 @@ statuses = Table(
     Column("is_gated", Integer, nullable=False),
     Column("recorded_us", BigInteger, nullable=False),
 )
+# Each confirmation that left the rest of a large redemption to the next trade day.
+deferrals = Table(
+    "heard_deferrals",
+    metadata,
+    Column("code", Text, primary_key=True),
+    Column("trade_date", Text, primary_key=True),
+    Column("position", BigInteger, primary_key=True),
+    Column("recorded_us", BigInteger, nullable=False),
+)
 orders = Table(
     "heard_orders",
     metadata,
@@ -251,6 +260,17 @@ def _passed(stored: StoredEvent, body: Mapping[str, Any]) -> Iterator[Write]:
     yield Patch(orders, {"order_id": order_id}, {"investor_class": found})
 
 
+def _confirmed(stored: StoredEvent, body: Mapping[str, Any]) -> Iterator[Write]:
+    yield from fund_money.TOLD[stored.type.removeprefix(_PACKAGE)](stored, body)
+    told = body.get("confirmation", {})
+    if told.get("rolls_over"):
+        at, code = {"position": stored.position}, told["fund_code"]
+        row = {"code": code, "trade_date": told["trade_date"], "recorded_us": stored.recorded_us}
+        yield Put(deferrals, {**row, **at})
+        # The fund is another one for who looks whether it changed.
+        yield Patch(funds, {"code": code}, at)
+
+
 def _lot(stored: StoredEvent, body: Mapping[str, Any]) -> Iterator[Write]:
     row_id = body.get("row_id", "")
     yield _shares(stored, int(body.get("shares", 0)), body.get("confirm_date", ""), row_id)
@@ -336,6 +356,7 @@ _TOLD: Final[Mapping[str, Callable[[StoredEvent, Mapping[str, Any]], Iterator[Wr
     "FundOrderPlaced": _placed,
     "FundOrderSuitabilityPassed": _passed,
     **fund_money.TOLD,
+    **dict.fromkeys(("FundOrderConfirmed", "FundOrderPartlyConfirmed"), _confirmed),
     "HoldingLotAdded": _lot,
     "HoldingSharesRedeemed": _redeemed,
     "HoldingBookingReversed": _reversed,
@@ -346,4 +367,4 @@ _TOLD: Final[Mapping[str, Callable[[StoredEvent, Mapping[str, Any]], Iterator[Wr
 }
 
 PREFIXES: Final = ("fund-", fund_money.ORDER, "holding-", "plan-")
-model = ReadModel("heard_funds", 5, "funds", PREFIXES, metadata, project)
+model = ReadModel("heard_funds", 6, "funds", PREFIXES, metadata, project)

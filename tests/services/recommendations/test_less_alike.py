@@ -2,6 +2,7 @@
 
 from hefu.recommendations.v1 import recommendations_pb2 as pb
 from libs.suitability import InvestorClass
+from services.recommendations.domain.features import FEATURE_SET
 from tests.services.recommendations.conftest import Served
 from tests.services.recommendations.test_api import listing
 
@@ -38,5 +39,5 @@ async def test_who_holds_a_fund_is_shown_what_moves_otherwise_and_who_holds_none
         assert int(evidence["volatility_after"]) < int(evidence["volatility_before"])
     scored = [c for c in found.issued.candidates if any(s.source == SOURCE for s in c.sources)]
     assert set(told) <= {each.fund_code for each in scored}
-    assert found.issued.feature_set == "3"
+    assert found.issued.feature_set == FEATURE_SET
     assert less_alike(without) == {}

@@ -1,6 +1,7 @@
 """Cash, fees, falls, gates and what was turned down: features in a stored list, and rebuilt."""
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import TypeAlias
 from uuid import uuid4
 
@@ -9,7 +10,14 @@ from libs.event_store import NO_STREAM
 from tests.services.recommendations.conftest import Served
 from tests.services.recommendations.test_api import listing
 from tests.services.recommendations.test_point_in_time import issued, rebuilt
-from tests.services.recommendations.worlds import TODAY, WALLET_ACCOUNT, Told, proposal_id
+from tests.services.recommendations.worlds import (
+    DAY_US,
+    TODAY,
+    WALLET_ACCOUNT,
+    Told,
+    proposal_id,
+    weekdays,
+)
 
 MILLION = 1_000_000
 Event: TypeAlias = tuple[str, Mapping[str, object]]
@@ -193,3 +201,40 @@ async def test_gates_of_a_fund_are_counted_up_to_its_newest_price(served: Served
     issued_with = await served.wallet.ListRecommendations(listing(name, 1))
     assert issued_with.proposal.issued.items
     await features_of(served, 1)
+
+
+async def test_a_large_redemption_that_is_deferred_gates_the_fund_for_two_prices(
+    served: Served,
+) -> None:
+    world, told, shelf = served.world, served.world.told, served.parts.shelf
+    days = weekdays(3, TODAY)
+    name = await served.investor("anna")
+    body = {"fund_code": "000002", "trade_date": days[-1], "rolls_over": True, "shares": "5"}
+    for order in ("o1", "o2"):
+        events = [("FundOrderPartlyConfirmed", {"confirmation": body})]
+        await told.tell(f"fund_order-{order}", "funds", events)
+    await world.heard(served.parts)
+
+    gated = shelf.catalogue.find("000002")
+    before = (await shelf.features_of(["000002"], shelf.catalogue))["000002"]
+    listed = (await served.wallet.ListRecommendations(listing(name, 1))).proposal.issued
+
+    assert gated is not None
+    assert gated.is_gated
+    assert (before["deferrals"], before["deferring"]) == (0, 0), "its newest price came before"
+    assert "000002" not in {item.fund_code for item in listed.items}
+    assert "000002" in next(r.fund_codes for r in listed.refused if r.code == "PRODUCT_EXCLUDED")
+
+    following = [TODAY + timedelta(days=n) for n in (1, 2)]
+    found = []
+    for day in following:
+        world.now_us += DAY_US
+        price = {"nav_date": day.isoformat(), "nav": "10000"}
+        await told.again("000002", "FundNavPublished", {"nav": price})
+        await world.heard(served.parts)
+        features = (await shelf.features_of(["000002"], shelf.catalogue))["000002"]
+        fund = shelf.catalogue.find("000002")
+        assert fund is not None
+        found.append((features["deferrals"], features["deferring"], fund.is_gated))
+
+    assert found == [(MILLION, MILLION, True), (MILLION, 0, False)]
