@@ -43,13 +43,14 @@ class TrainedRanker:
     artifact_hash: str
     _place: Mapping[str, int] = field(init=False, repr=False)
     _gram: Array = field(init=False, repr=False)
-    _eligible: dict[FundSet, npt.NDArray[np.int64]] = field(
-        init=False, default_factory=dict, repr=False
-    )
+    # Of each fund of the catalogue its place in the artifact; -1: it never saw it.
+    _places: npt.NDArray[np.int64] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         places = {code: n for n, code in enumerate(self.trained.codes)}
         object.__setattr__(self, "_place", places)
+        known = [places.get(code, -1) for code in self.catalogue.codes]
+        object.__setattr__(self, "_places", np.array(known, dtype=np.int64))
         object.__setattr__(self, "_gram", tastes.gram(self.trained.factors))
 
     def weights(self) -> Mapping[str, float]:
@@ -95,14 +96,10 @@ class TrainedRanker:
         return found
 
     def _chosen(self, eligible: FundSet) -> npt.NDArray[np.int64]:
-        """Places, in the artifact, of the eligible funds it knows."""
-        if eligible not in self._eligible:
-            if len(self._eligible) > 1_024:  # noqa: PLR2004 - bounded, whatever is asked
-                self._eligible.clear()
-            codes = self.catalogue.codes_of(eligible)
-            known = [self._place[code] for code in codes if code in self._place]
-            self._eligible[eligible] = np.array(known, dtype=np.int64)
-        return self._eligible[eligible]
+        """Places, in the artifact, of the eligible funds it knows; in the order of codes."""
+        flags = np.frombuffer(self.catalogue.flags(eligible), dtype=np.bool_)
+        places = self._places[flags]
+        return places[places >= 0]
 
     def _best(
         self, scores: Array, chosen: npt.NDArray[np.int64], least: float | None = None
