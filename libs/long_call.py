@@ -80,8 +80,14 @@ class LongCall:
             # Where the call was ended meanwhile, gRPC says so of its messages, too.
             raise CallBroken(unless_ours(error)) from error
         except Exception as error:
+            self._judge(error)
             await self.close()
             raise CallBroken(f"{type(error).__name__}: {error}") from error
+
+    def _judge(self, error: Exception) -> None:
+        if isinstance(error, grpc.RpcError):
+            known: Any = error  # an asynchronous one, which has a code
+            self.is_known &= known.code() is not grpc.StatusCode.UNIMPLEMENTED
 
     async def _begin(self) -> None:
         loop = asyncio.get_running_loop()
@@ -108,8 +114,7 @@ class LongCall:
                     answer.set_result(response)
         except Exception as error:  # noqa: BLE001 - whatever ended it, the messages are sent again
             reason = f"{type(error).__name__}: {error}"
-            if isinstance(error, grpc.RpcError) and _is_unknown(error):
-                self.is_known = False
+            self._judge(error)
         finally:
             if self._call is call:
                 self._call = None
@@ -117,7 +122,3 @@ class LongCall:
                 if not answer.done():
                     answer.set_exception(CallBroken(reason))
                     answer.exception()  # who waited may have given up already
-
-
-def _is_unknown(error: Any) -> bool:  # noqa: ANN401 - synchronous and asynchronous errors
-    return bool(error.code() is grpc.StatusCode.UNIMPLEMENTED)
