@@ -251,16 +251,13 @@ class Shelf:
         self.catalogue, self.crowd, self.rankers = catalogue, crowd, rankers
 
     def _rankers_of(self, catalogue: Catalogue, crowd: Crowd) -> Mapping[str, Ranker]:
-        before, house = self._house, CrowdRanker(catalogue, crowd)
-        if (
-            before is not None
-            and crowd is before.crowd
-            and catalogue.differs_in_prices_alone(before.catalogue)
-        ):
-            house = CrowdRanker(catalogue, crowd, orders=before.orders)
-        else:
-            prepare(catalogue)
-            house.prepare()
+        before, orders = self._house, dict[int, Sequence[int]]()
+        if before is not None and catalogue.differs_in_prices_alone(before.catalogue):
+            is_same = crowd is before.crowd
+            orders = {key: each for key, each in before.orders.items() if is_same or key < 0}
+        house = CrowdRanker(catalogue, crowd, orders=orders)
+        prepare(catalogue)
+        house.prepare()
         self._house = house
         return {ranker.version: ranker for ranker in (house, *self.load(catalogue, crowd))}
 
