@@ -45,6 +45,10 @@ class Investors:
         except Rejected:
             self._ahead[investor_id] = before
             raise
+        except BaseException:
+            # Who asked meanwhile was told what there was before.
+            self._ahead[investor_id] = _NOT_KNOWN
+            raise
         self._ahead[investor_id] = done.position
         if len(self._ahead) > AHEAD_KEPT:
             at = self.own.position

@@ -3,11 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeVar
 
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 
 from hefu.recommendations.v1 import events_pb2
 from hefu.recommendations.v1 import recommendations_pb2 as pb
 from libs.decider import Transacted
+from libs.grpc_edge import fault_of
 from libs.suitability import InvestorClass
 from libs.wire_bytes import BYTES, message, number, text
 from services.recommendations.codec import as_message
@@ -97,6 +98,15 @@ def preferences_from_wire(message: events_pb2.InvestorPreferences) -> Preference
         message.needed_within_year,
         message.needed_within_three_years,
     )
+
+
+def list_asked(raw: bytes) -> pb.ListRecommendationsRequest | None:
+    """A question for a list where it is well-formed; what is wrong with it the general way says."""
+    try:
+        request = pb.ListRecommendationsRequest.FromString(raw)
+    except DecodeError:
+        return None
+    return request if fault_of(request) is None else None
 
 
 def proposal_to_wire(state: what.State) -> pb.Proposal:

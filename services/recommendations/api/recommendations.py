@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import orjson
-from google.protobuf.message import DecodeError
 
 from hefu.recommendations.v1 import recommendations_pb2 as pb
 from hefu.recommendations.v1 import recommendations_pb2_grpc
@@ -12,7 +11,7 @@ from hefu.type.v1.suitability_pb2 import InvestorClass as InvestorClassPb
 from libs.auth import Caller, current_caller
 from libs.clock import Clock
 from libs.decider import Cause, FieldViolation, Rejected, Transacted
-from libs.grpc_edge import Quick, fault_of
+from libs.grpc_edge import Quick
 from libs.grpc_errors import Refused
 from libs.grpc_server import Binding
 from libs.ids import named_id
@@ -66,7 +65,7 @@ class RecommendationsApi(recommendations_pb2_grpc.RecommendationsServiceServicer
         add = recommendations_pb2_grpc.add_RecommendationsServiceServicer_to_server
         name = "hefu.recommendations.v1.RecommendationsService"
         # A list is most of what is asked, and its reply most of what that costs.
-        quick = {"ListRecommendations": Quick(_list_asked, self.list_in_bytes)}
+        quick = {"ListRecommendations": Quick(messages.list_asked, self.list_in_bytes)}
         return Binding(add, self, name, quick)
 
     # ---- investors
@@ -480,15 +479,6 @@ class RecommendationsApi(recommendations_pb2_grpc.RecommendationsServiceServicer
 
     def _shown(self, done: Done) -> pb.Investor:
         return messages.investor_to_wire(done.state, self._clock())
-
-
-def _list_asked(raw: bytes) -> pb.ListRecommendationsRequest | None:
-    """Where it is well-formed; what is wrong with it the general way says."""
-    try:
-        request = pb.ListRecommendationsRequest.FromString(raw)
-    except DecodeError:
-        return None
-    return request if fault_of(request) is None else None
 
 
 def _is_theirs(found: life.Investor, caller: Caller) -> bool:
