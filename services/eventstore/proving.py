@@ -96,6 +96,6 @@ def _telling(name: str, end: int) -> Callable[[int], None]:
         nonlocal told
         if position - told >= _TELL_EVERY_BYTES:
             told = position
-            _log.info(name, position=position, upto=end)
+            _log.info(name, position=position, head=end)
 
     return tell

@@ -107,7 +107,7 @@ def _prove(connection: Connection, head_file: HeadFile, bounds: Bounds) -> Verif
     _log.info(
         "store_verified",
         events=verified.events,
-        after=verified.start,
+        position=verified.start,
         head=verified.end.position,
         duration_ms=round(1_000 * (time.monotonic() - started)),
     )
