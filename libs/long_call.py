@@ -48,8 +48,8 @@ class LongCall:
     async def ask(self, make: Callable[[int], Any]) -> Any:  # noqa: ANN401 - as the call is
         """The answer to the message that is made of its number. Raises `CallBroken`."""
         self._last = number = self._last + 1
-        answer = self._waiting[number] = asyncio.get_running_loop().create_future()
         request = make(number)
+        answer = self._waiting[number] = asyncio.get_running_loop().create_future()
         try:
             async with asyncio.timeout(ANSWER_S):
                 async with self._turn:
