@@ -129,8 +129,10 @@ class ServerProcess:
 
     def last_words(self) -> tuple[str, int]:
         """Wait until it ends by itself; all that it said since it serves, and its exit code."""
-        said, _ = self._process.communicate(timeout=_EXIT_S)
-        return said, self._process.returncode
+        assert self._process.stdout is not None
+        # The reader of lines may have read ahead, and `communicate` passes over what it holds.
+        said = self._process.stdout.read()
+        return said, self.wait()
 
     def stop_unheard(self) -> int:
         """Ask it to end when nobody reads what it says any more; its exit code."""
