@@ -8,6 +8,10 @@ from typing import NamedTuple, Protocol, TypeAlias, cast
 from uuid import UUID
 
 NO_STREAM = -1
+# What followers get at a time, at most. Rows of many accounts lie all over a database: the more of
+# them a commit takes, the fewer of its pages are written again and again. Pages of the journal of
+# 16 MiB, 50,000 entries, go in twice as fast as those of 4.
+LOT_BYTES_MAX = 16 << 20
 
 
 # Made for each event, thousands of times a second: a tuple is made in a third of the time.

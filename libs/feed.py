@@ -6,10 +6,16 @@ from dataclasses import dataclass
 from typing import cast
 
 from libs.cancelling import heed_cancellation
-from libs.event_store import CaughtUp, Checkpoint, EventStore, Followed, StoredEvent
+from libs.event_store import (
+    LOT_BYTES_MAX,
+    CaughtUp,
+    Checkpoint,
+    EventStore,
+    Followed,
+    StoredEvent,
+)
 
 BATCH_EVENTS_MAX = 500
-BATCH_BYTES_MAX = 4 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +67,7 @@ def _parts(lot: Sequence[Followed]) -> Iterator[Sequence[Followed]]:
     part: list[Followed] = []
     size = 0
     for item in lot:
-        if len(part) >= BATCH_EVENTS_MAX or size >= BATCH_BYTES_MAX:
+        if len(part) >= BATCH_EVENTS_MAX or size >= LOT_BYTES_MAX:
             yield part
             part, size = [], 0
         part.append(item)

@@ -12,8 +12,8 @@ import orjson
 import structlog
 
 from libs.bus import Bus, BusUnavailable, Delivered, HeaderLines, Message, one_line
-from libs.event_store import EventStore, StoredEvent, StoreUnavailable
-from libs.feed import BATCH_BYTES_MAX, BATCH_EVENTS_MAX, Batch, between
+from libs.event_store import LOT_BYTES_MAX, EventStore, StoredEvent, StoreUnavailable
+from libs.feed import BATCH_EVENTS_MAX, Batch, between
 
 # With nothing new for so long, the store is asked; where it has nothing either, half as often each
 # time.
@@ -236,7 +236,7 @@ class _Ear:
             async for event in reading:
                 events.append(event)
                 size += len(event.data)
-                if len(events) >= BATCH_EVENTS_MAX or size >= BATCH_BYTES_MAX:
+                if len(events) >= BATCH_EVENTS_MAX or size >= LOT_BYTES_MAX:
                     yield self._batch(events, event.position)
                     events, size = [], 0
         yield self._batch(events, upto)

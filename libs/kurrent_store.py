@@ -24,6 +24,7 @@ from libs.appends_call import AppendsCall
 from libs.asking import asked, pause, unless_ours
 from libs.cancelling import heed_cancellation
 from libs.event_store import (
+    LOT_BYTES_MAX,
     NO_STREAM,
     Appended,
     AppendFailed,
@@ -59,7 +60,6 @@ SILENCE_S = 5.0
 # Considered events from one word of progress to the next, as windows: each is a message of its own.
 CHECKPOINT_WINDOW = 100
 CHECKPOINT_WINDOWS = 10
-LOT_BYTES_MAX = 4 << 20
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 # The store tells time in tenths of microseconds.
@@ -409,6 +409,8 @@ class KurrentStore(EventStore):
                     with suppress(Exception):
                         async with asyncio.timeout(STALL_TIMEOUT_S):
                             await response.stop()
+                    # The client waits there for a task that it has cancelled, and drops ours.
+                    heed_cancellation()
             failures += 1
             if failures >= self._attempts_max:
                 raise StoreUnavailable(reason)
@@ -450,6 +452,7 @@ async def _subscribed(
     finally:
         with suppress(Exception):
             await subscription.stop()
+        heed_cancellation()  # as in `_reading`
 
 
 async def _arriving(subscription: Any) -> AsyncGenerator[Sequence[Any], None]:  # noqa: ANN401 - see `_followed`

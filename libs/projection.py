@@ -82,6 +82,8 @@ class Projection:
         self._parked: set[str] = set()
         self._moved = asyncio.Event()
         self._asking = asyncio.Lock()
+        # Of an event that the store has for these rows: until they have it, nobody need ask.
+        self._missing = 0
         self._head = 0
         self._kept_at_s = 0.0
         self._is_prepared = False
@@ -188,6 +190,7 @@ class Projection:
             async with asyncio.timeout(timeout_s):
                 while self.position < position:
                     await self._wait_or_ask(position)
+                    heed_cancellation()
         except TimeoutError:
             raise Behind(self.name, self.position, position) from None
         finally:
@@ -198,7 +201,8 @@ class Projection:
             async with asyncio.timeout(_ASK_AFTER_S):
                 await self._moved.wait()
         except TimeoutError:
-            if not self._asking.locked():  # one asks for all who wait
+            is_known = self.position < self._missing <= position
+            if not is_known and not self._asking.locked():  # one asks for all who wait
                 async with self._asking:
                     await self._ask(position)
 
@@ -207,8 +211,11 @@ class Projection:
         model = self.model
         missing = between(self._store, model.prefixes, self.position, position, only=model.only)
         async with aclosing(missing):
-            if await anext(missing, None) is None:
-                self._reach(max(self.position, position))
+            event = await anext(missing, None)
+        if event is None:
+            self._reach(max(self.position, position))
+        else:
+            self._missing = event.position
 
     def _reach(self, position: int) -> None:
         self.position = position

@@ -28,7 +28,7 @@ ALLOWED_KEYS = frozenset(
     position process projection payment_id reason replica revision role round rows run_dir sequence
     settlement_id shard signal size_bytes source state statement_id step stream subject table
     transfer_id uetr version waited_s window_id business_date items expected actual
-    advance_id breaks calendar days_left known_until parts plan_id snapshot ta_day task
+    advance_id breaks calendar days_left known_until parts plan_id snapshot ta_day task entries
     """.split()  # noqa: SIM905 - a table of words reads better than a column of quotes
 )
 _TEXT_MAX = 2_000

@@ -68,6 +68,7 @@ async def main(settings: AccountsSettings) -> None:
             on.database,
             on.store,
             is_busy=lambda: any(each.is_busy for each in writers),
+            give_way_times=settings.rows_give_way_times,
             apart=apart.of(ROWS_LANE, make_rows_apart),
         )
         relay = Relay(

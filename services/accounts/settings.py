@@ -16,6 +16,10 @@ class AccountsSettings(ServiceSettings):
     # Journals that customers' accounts are spread over, each with its one writer. Never made fewer,
     # nor more, once there are accounts: their ids say where they are.
     shards: int = Field(default=1, ge=1, le=64)
+    # While the writer is busy, rows rest so many times as long as they took: they are made in a
+    # process of their own, but one machine's few cores are shared with the store and the callers.
+    # 0 where accounts has two cores to itself: then rows stay near however long the load lasts.
+    rows_give_way_times: float = Field(default=4.0, ge=0, le=100)
     # SQLAlchemy URL of the id index; empty: an SQLite file of its own, or the read models' server.
     id_index: str = ""
 

@@ -2,7 +2,9 @@
 
 import asyncio
 import uuid
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from typing import cast
 
 import pytest
 
@@ -280,3 +282,30 @@ async def test_a_cancelled_caller_does_not_take_others_along(
     done = await asyncio.gather(*tasks, return_exceptions=True)
 
     assert not any(isinstance(each, BaseException) for each in done[1::2])
+
+
+async def test_a_reader_that_is_told_to_end_while_it_lets_go_ends(
+    store: EventStore, category: str
+) -> None:
+    """At whichever turn of the loop after the event that was enough for it."""
+    # More than comes at once: there is something to let go of.
+    await fill(store, category, 2_000)
+
+    for turns in range(100):
+        found = asyncio.Event()
+
+        async def first(found: asyncio.Event) -> None:
+            events = cast("AsyncGenerator[StoredEvent, None]", store.read_all([f"{category}-"]))
+            async with aclosing(events):
+                await anext(events)
+                found.set()
+
+        reading = asyncio.create_task(first(found))
+        await found.wait()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        was_done = not reading.cancel()
+        await asyncio.wait([reading])
+        assert reading.cancelled() or was_done, f"told to end at turn {turns}, and it goes on"
+        if was_done:
+            break

@@ -7,8 +7,8 @@ from contextlib import aclosing
 import pytest
 
 from libs.cancelling import end
-from libs.event_store import CaughtUp, Followed, NewEvent, StoredEvent
-from libs.feed import BATCH_BYTES_MAX, BATCH_EVENTS_MAX, Batch, batches
+from libs.event_store import LOT_BYTES_MAX, CaughtUp, Followed, NewEvent, StoredEvent
+from libs.feed import BATCH_EVENTS_MAX, Batch, batches
 from libs.memory_store import MemoryStore
 from tests.events import event, fill
 
@@ -45,7 +45,7 @@ async def test_large_events_make_small_batches() -> None:
     async with aclosing(batches(store, ("a-",), None)) as feed:
         given = await until(feed, position)
 
-    assert max(sum(len(e.data) for e in batch.events) for batch in given) < BATCH_BYTES_MAX + (
+    assert max(sum(len(e.data) for e in batch.events) for batch in given) < LOT_BYTES_MAX + (
         1 << 20
     )
 

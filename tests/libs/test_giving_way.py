@@ -1,9 +1,10 @@
 """Rows, positions and messages that nobody waits for go together, and give way to who is busy."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import TypeVar
 
+import pytest
 from sqlalchemy import BigInteger, Column, Connection, MetaData, Table
 
 from libs.bus import Message
@@ -12,7 +13,7 @@ from libs.feed import BATCH_EVENTS_MAX
 from libs.inbox import KEEP_EVERY_S, Inbox
 from libs.memory_bus import MemoryBus
 from libs.memory_store import MemoryStore
-from libs.projection import COMMIT_EVERY_S, Projection
+from libs.projection import COMMIT_EVERY_S, Behind, Projection
 from libs.read_model import Database, Put, ReadModel
 from libs.relay import GATHER_S, Relay
 from tests.events import fill
@@ -155,3 +156,30 @@ async def test_an_inbox_keeps_its_position_now_and_then() -> None:
 
     assert len(heard) == count
     assert database.commits <= lasted_s / KEEP_EVERY_S + 3
+
+
+class CountingStore(MemoryStore):
+    """A store that counts how often somebody reads all of it."""
+
+    asked = 0
+
+    def read_all(
+        self, prefixes: Sequence[str], after: int | None = None, *, only: str = ""
+    ) -> AsyncIterator[StoredEvent]:
+        self.asked += 1
+        return super().read_all(prefixes, after, only=only)
+
+
+async def test_who_waits_for_rows_far_behind_asks_the_store_once_what_is_missing() -> None:
+    """Each question begins a read of everything that is left: pages of the journal, megabytes."""
+    store, database = CountingStore(), Database.open("sqlite://")
+    projection = Projection(MODEL, database, store)
+    await projection.prepare()
+    wanted = await fill(store, "a-1", 3)
+    try:
+        for _ in range(2):
+            with pytest.raises(Behind):
+                await projection.wait_for(wanted, timeout_s=0.7)
+        assert store.asked == 1
+    finally:
+        database.close()
