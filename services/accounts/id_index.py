@@ -18,10 +18,10 @@ from libs.event_store import EventStore
 from libs.read_model import Database, DatabaseUnavailable
 from libs.telemetry import get_logger
 from libs.writes import for_driver, put_many
-from services.accounts.codec.replaying import decode_for_replay
+from services.accounts.codec.replaying import once_in
 from services.accounts.domain.book import ORDINAL_BITS
 from services.accounts.domain.pages import NO_HASH, PageDamaged, verified_hash
-from services.accounts.domain.recalling import HOLD, ID, Found, Key, Once, once_of
+from services.accounts.domain.recalling import HOLD, ID, Found, Key, Once
 
 # Rows are committed this often, or once there are so many: each commit costs a flush to disk.
 COMMIT_EVERY_S = 0.5
@@ -207,9 +207,8 @@ class IdIndex:
             page_number = stored.revision
             if page_number >= end or rows >= ROWS_MAX:
                 break
-            read = decode_for_replay(stored.data)
-            once = [one for n, entry in enumerate(read.entries) for one in once_of(entry, n)]
-            pages.append(Indexed(page_number, read.page_hash, once))
+            page_hash, once = once_in(stored.data)
+            pages.append(Indexed(page_number, page_hash, once))
             rows += len(once)
         return pages
 

@@ -8,13 +8,11 @@ from libs.event_store import NO_STREAM, EventStore, StoredEvent
 from libs.failure import StartFailed
 from libs.telemetry import get_logger
 from services.accounts.codec.pages import JOURNAL, SNAPSHOTS, decode_snapshot
-from services.accounts.codec.replaying import decode_for_replay
+from services.accounts.codec.replaying import Replayed, replay_page
 from services.accounts.codec.snapshots import decode_blocks, link
 from services.accounts.domain.book import Book
-from services.accounts.domain.entries import Page
-from services.accounts.domain.forgetting import end_page, forget
-from services.accounts.domain.pages import NO_HASH, PageDamaged, check_link, verified_hash
-from services.accounts.domain.recalling import once_of
+from services.accounts.domain.forgetting import forget
+from services.accounts.domain.pages import NO_HASH, PageDamaged, verified_hash
 from services.accounts.domain.snapshot import SnapshotUnknown, thaw_columns, thaw_head
 from services.accounts.id_index import ROWS_MAX, IdIndex
 
@@ -87,40 +85,36 @@ async def _read_on(
         position = stored.position
         if stored.revision <= snapshot_page:
             continue
-        page = _take(stored, book, head_hash)
+        is_new = index is not None and stored.revision > index.position
+        page = _take(stored, book, head_hash, with_once=is_new)
         head_hash = page.page_hash
-        entries += len(page.entries)
+        entries += page.entries
         if index is not None:
-            once = [one for n, entry in enumerate(page.entries) for one in once_of(entry, n)]
-            index.offer(page.number, head_hash, once)
+            index.offer(page.number, head_hash, page.once)
             # What is read faster than it is indexed would pile up; behind a snapshot it must wait.
             while index.position >= book.floor and index.waiting_keys >= ROWS_MAX:
                 await index.catch_up()
             forget(book, index.position, keep)
-    log.info("journal_recovered", stream=journal, page=book.page_number, snapshot=snapshot_page)
+    log.info(
+        "journal_recovered",
+        stream=journal,
+        page=book.page_number,
+        snapshot=snapshot_page,
+        entries=entries,
+    )
     parts = snapshot.parts if snapshot else 0
     return Recovered(book, head_hash, position, snapshot_page, parts, revision, entries)
 
 
-def _take(stored: StoredEvent, book: Book, previous_hash: bytes) -> Page:
+def _take(stored: StoredEvent, book: Book, previous_hash: bytes, *, with_once: bool) -> Replayed:
     try:
-        page = decode_for_replay(stored.data)
-        check_link((stored.revision, previous_hash), (page.number, page.previous_hash))
-        replay(page, book)
+        previous = stored.revision, previous_hash
+        return replay_page(stored.data, book, previous, with_once=with_once)
     except (PageDamaged, AssertionError, KeyError) as error:
         raise StartFailed(
             f"the journal is damaged at page {stored.revision} ({error}): "
             "restore the event store from a backup; nothing is written until then"
         ) from error
-    return page
-
-
-def replay(page: Page, book: Book) -> None:
-    """Take a whole page into the book."""
-    book.begin_page(page.number, page.written_us)
-    for ordinal, entry in enumerate(page.entries):
-        book.evolve(entry, ordinal)
-    end_page(book, len(page.entries))
 
 
 async def _whole_snapshots(

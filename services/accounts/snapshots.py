@@ -7,7 +7,8 @@ nothing from before it any more.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from typing import Any
 from uuid import UUID, uuid5
 
 import stamina
@@ -41,11 +42,12 @@ ROWS_PER_SLICE = 1_000
 # the same share of the time, and the snapshot does not fall ever further behind.
 SLICES_AT_ONCE_MAX = 16
 _LONG_TURN_S = 0.02
-# Reading a page again costs as much as reading so many entries, and an account as much as one half.
+# Reading a page again costs as much as reading so many entries, and of accounts in a snapshot as
+# many as these cost as much as one entry.
 _ENTRIES_PER_PAGE = 20
-_ACCOUNTS_PER_ENTRY = 2
+_ACCOUNTS_PER_ENTRY = 4
 # However large the book, recovery reads at most about so many entries behind a snapshot.
-ENTRIES_BEHIND_MAX = 400_000
+ENTRIES_BEHIND_MAX = 250_000
 _SNAPSHOT_IDS = UUID("0f7a1c52-61d9-5d1b-8a35-2f0f6f0f4f11")
 
 log = get_logger()
@@ -214,20 +216,35 @@ class _Pace:
 
 async def _parts(taking: _Taking, rows_per_slice: int) -> AsyncIterator[tuple[bytes, bool]]:
     """What goes into each event, and whether it is the last."""
-    loop, pace = asyncio.get_running_loop(), _Pace(rows_per_slice)
-    blocks = [await asyncio.to_thread(encode_block, "head", taking.head)]
-    size = len(blocks[0])
-    for name, rows in taking.sections(lambda: pace.rows):
-        begun_s = loop.time()
-        encoded = await asyncio.to_thread(_encode_slice, name, rows)
-        pace.turned(loop.time() - begun_s)
-        for block in encoded:
-            if size + len(block) > PART_BYTES_MAX:
-                yield b"".join(blocks), False
-                blocks, size = [], 0
-            blocks.append(block)
-            size += len(block)
+    blocks: list[bytes] = []
+    size = 0
+    async for block in _blocks(taking, _Pace(rows_per_slice)):
+        if size + len(block) > PART_BYTES_MAX:
+            yield b"".join(blocks), False
+            blocks, size = [], 0
+        blocks.append(block)
+        size += len(block)
     yield b"".join(blocks), True
+
+
+async def _blocks(taking: _Taking, pace: _Pace) -> AsyncIterator[bytes]:
+    """The head, then the slices: each is read while a thread encodes the one before."""
+    loop = asyncio.get_running_loop()
+    encoding = loop.run_in_executor(None, _encode_head, taking.head)
+    for name, rows in taking.sections(lambda: pace.rows):
+        following = loop.run_in_executor(None, _encode_slice, name, rows)
+        begun_s = loop.time()
+        encoded = await encoding
+        pace.turned(loop.time() - begun_s)
+        encoding = following
+        for block in encoded:
+            yield block
+    for block in await encoding:
+        yield block
+
+
+def _encode_head(head: Mapping[str, Any]) -> list[bytes]:
+    return [encode_block("head", head)]
 
 
 def _encode_slice(name: str, rows: Sequence[Row]) -> list[bytes]:

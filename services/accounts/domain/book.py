@@ -6,7 +6,7 @@ book takes those and need not add anything up.
 
 import sys
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import Enum
@@ -259,32 +259,45 @@ class Book:
         place = self.page_number << ORDINAL_BITS | ordinal
         fact = entry.fact
         if isinstance(fact, TransferPosted):
-            if fact.fact_key:
-                self.facts[fact.fact_key] = place
-            if fact.quote_id:
-                self._use_quote(entry.caller, fact.quote_id)
+            self.take_transfer(place, entry.caller, fact.fact_key, fact.quote_id)
         else:
             self._take(entry, place)
         if entry.obligation is not None:
             self._count(entry.obligation)
-        accounts, today = self.accounts, entry.business_date
-        is_dated_back = entry.value_date < today
-        for account_id, seq, posted, held, incoming in entry.balances:
+        self.take_balances(entry.balances, entry.value_date, entry.business_date)
+        if entry.command_id:
+            self.know(entry.caller, entry.command_id, place, entry.terms_hash)
+
+    def take_transfer(self, place: int, caller: str, fact_key: str, quote_id: str) -> None:
+        """Take in what a transfer is besides the balances after it."""
+        if fact_key:
+            self.facts[fact_key] = place
+        if quote_id:
+            self._use_quote(caller, quote_id)
+
+    def take_balances(
+        self, balances: Iterable[tuple[str, int, int, int, int]], value_date: str, today: str
+    ) -> None:
+        """Take in the figures after an entry: account, its sequence, posted, held, incoming."""
+        accounts, is_dated_back = self.accounts, value_date < today
+        for account_id, seq, posted, held, incoming in balances:
             account = accounts[account_id]
             if account.day != today:
                 self.end_day_of(account, today)
             if is_dated_back:
                 delta = posted - account.posted
-                account.closings = dated_back(account.closings, entry.value_date, delta)
+                account.closings = dated_back(account.closings, value_date, delta)
             if seq != account.seq + 1:
                 raise AssertionError(f"entry {seq} of {account_id} cannot follow {account.seq}")
             account.seq, account.posted = seq, posted
             account.held, account.incoming = held, incoming
-        if entry.command_id:
-            known = self.ids.get(entry.caller)
-            if known is None:
-                known = self.ids[entry.caller] = {}
-            known[entry.command_id] = Known(place, entry.terms_hash)
+
+    def know(self, caller: str, command_id: str, place: int, terms_hash: bytes) -> None:
+        """Take in what became of an id."""
+        known = self.ids.get(caller)
+        if known is None:
+            known = self.ids[caller] = {}
+        known[command_id] = Known(place, terms_hash)
 
     def end_day_of(self, account: Account, today: str) -> None:
         """The account's first entry of another day is about to come."""

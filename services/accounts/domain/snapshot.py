@@ -85,11 +85,18 @@ def horizons_of(book: Book) -> dict[str, str]:
 
 
 def account_row(account: Account) -> Row:
-    """An account as it stands now."""
+    """An account as it stands now; nothing in it is ever changed, only replaced."""
     row: Row = _account_fields(account)
-    if account.freezes:
-        return (*row[:_FREEZES], list(account.freezes.values()), *row[_FREEZES + 1 :])
-    return (*row[:_FREEZES], None, *row[_FREEZES + 1 :])
+    return row
+
+
+def columns_of(name: str, rows: Iterable[Row]) -> list[list[Any]]:
+    """A table's rows column by column, in plain values."""
+    columns = [list(column) for column in zip(*rows, strict=True)]
+    if name == "accounts":
+        frozen = columns[_FREEZES]
+        columns[_FREEZES] = [list(each.values()) if each else None for each in frozen]
+    return columns
 
 
 def hold_rows(holds: Iterable[Hold]) -> list[Row]:
@@ -161,7 +168,7 @@ def thaw_book(head: Mapping[str, Any], sections: Iterable[Section]) -> Book:
     book = thaw_head(head, head["plain"]["page_number"])
     for name, rows in sections:
         if rows:
-            thaw_columns(book, name, list(zip(*rows, strict=True)))
+            thaw_columns(book, name, columns_of(name, rows))
     return book
 
 

@@ -19,12 +19,12 @@ from services.accounts.domain.commands import (
     ReleaseHold,
     Transfer,
 )
-from services.accounts.domain.entries import CommandRefused, Entry, Page
+from services.accounts.domain.entries import CommandRefused, Entry
+from services.accounts.domain.forgetting import end_page
 from services.accounts.domain.groups import decide_linked
 from services.accounts.domain.journal import Decision, decide, expiries
 from services.accounts.domain.kinds import Direction, Favour, Kind
 from services.accounts.domain.refusals import Refusal
-from services.accounts.recovery import replay
 
 PAYMENTS = caller_of("payments", "service")
 SETTLEMENT = caller_of("settlement", "service")
@@ -206,7 +206,10 @@ class Desk:
         """The book made again from the pages."""
         book = Book()
         for number, (entries, time_us) in enumerate(zip(self.pages, self.times, strict=True)):
-            replay(Page(number, b"", time_us, "", tuple(entries), b""), book)
+            book.begin_page(number, time_us)
+            for ordinal, entry in enumerate(entries):
+                book.evolve(entry, ordinal)
+            end_page(book, len(entries))
         return book
 
     def _record(self, entry: Entry) -> None:

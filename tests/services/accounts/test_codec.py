@@ -1,6 +1,6 @@
 """The stored page, byte for byte: golden files pin every version and are never edited."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from hashlib import sha256
 from pathlib import Path
 
@@ -9,13 +9,22 @@ import pytest
 from hefu.accounts.v1 import events_pb2
 from libs.journal_pages import split
 from services.accounts.codec.pages import decode_page, encode_page
+from services.accounts.codec.replaying import once_in, replay_page
 from services.accounts.codec.snapshots import decode_blocks, encode_block, encode_rows
 from services.accounts.domain.book import Book
 from services.accounts.domain.entries import Page
 from services.accounts.domain.forgetting import lower_to
 from services.accounts.domain.pages import NO_HASH, PageDamaged
-from services.accounts.domain.snapshot import SnapshotUnknown, freeze_book, thaw_book
-from services.accounts.recovery import replay
+from services.accounts.domain.recalling import once_of
+from services.accounts.domain.snapshot import (
+    Row,
+    SnapshotUnknown,
+    columns_of,
+    freeze_book,
+    thaw_book,
+    thaw_columns,
+    thaw_head,
+)
 from tests.services.accounts.desk import Desk
 from tests.services.accounts.stored import stored_pages
 from tests.services.accounts.stories import (
@@ -46,6 +55,14 @@ def _golden_pages(golden: Path, version: int) -> list[bytes]:
     return [path.read_bytes() for path in sorted(golden.glob(f"page_v{version}_*.binpb"))]
 
 
+def _replayed(pages: Sequence[bytes]) -> Book:
+    """As recovery does it: straight from the stored bytes."""
+    book, previous_hash = Book(), NO_HASH
+    for number, stored in enumerate(pages):
+        previous_hash = replay_page(stored, book, (number, previous_hash)).page_hash
+    return book
+
+
 @pytest.fixture(scope="module")
 def later() -> Desk:
     return kinds_that_came_later()
@@ -65,10 +82,7 @@ def test_pages_are_stored_as_they_always_were(desk: Desk, golden: Path) -> None:
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_golden_pages_replay_to_the_same_book(desk: Desk, golden: Path, version: int) -> None:
-    book = Book()
-    for stored in _golden_pages(golden, version):
-        replay(decode_page(stored), book)
-    assert book == desk.book
+    assert _replayed(_golden_pages(golden, version)) == desk.book
 
 
 @pytest.mark.parametrize("version", LATER_VERSIONS)
@@ -76,9 +90,7 @@ def test_golden_pages_replay_to_the_same_book(desk: Desk, golden: Path, version:
 def test_what_came_later_replays_to_the_same_book(golden: Path, name: str, version: int) -> None:
     story = kinds_that_came_later() if name == "later" else transfers_between_shards()
     stored = [path.read_bytes() for path in sorted(golden.glob(f"page_{name}_v{version}_*.binpb"))]
-    book = Book()
-    for page in stored:
-        replay(decode_page(page), book)
+    book = _replayed(stored)
     assert book == story.book
     assert not book.crossings
     if version == LATER_VERSIONS[-1]:
@@ -88,9 +100,7 @@ def test_what_came_later_replays_to_the_same_book(golden: Path, name: str, versi
 def test_transfers_over_shards_replay_to_the_same_book(golden: Path) -> None:
     story = transfers_over_shards()
     stored = [path.read_bytes() for path in sorted(golden.glob("page_span_v3_*.binpb"))]
-    book = Book()
-    for page in stored:
-        replay(decode_page(page), book)
+    book = _replayed(stored)
     assert book == story.book
     assert len(book.spans) == len(book.reserved) == 1
     assert stored_pages(story) == stored
@@ -100,6 +110,13 @@ def test_every_entry_reads_back(desk: Desk, later: Desk) -> None:
     for told in (desk, later, transfers_between_shards(), transfers_over_shards()):
         pages = [decode_page(stored) for stored in stored_pages(told)]
         assert [list(page.entries) for page in pages] == told.pages
+
+
+def test_what_happens_once_is_read_off_the_bytes_as_off_the_entries(desk: Desk) -> None:
+    for told in (desk, transfers_between_shards(), transfers_over_shards()):
+        for stored, entries in zip(stored_pages(told), told.pages, strict=True):
+            once = [one for n, entry in enumerate(entries) for one in once_of(entry, n)]
+            assert once_in(stored) == (stored[-32:], once)
 
 
 def test_the_stored_form_is_what_protobuf_itself_would_write(desk: Desk, later: Desk) -> None:
@@ -135,19 +152,28 @@ def test_entries_of_all_sizes_come_back_from_their_page(size: int) -> None:
     assert (page.entries, page.stated_hash, page.is_sealed) == (entries, page_hash, True)
 
 
+def _as_now(name: str, rows: Sequence[Row]) -> list[bytes]:
+    return encode_rows(name, rows)
+
+
+def _in_full(name: str, rows: Sequence[Row]) -> list[bytes]:
+    """As they were stored before: a column that says one thing of all, said for each."""
+    return [encode_block(name, columns_of(name, rows))]
+
+
+@pytest.mark.parametrize("encode", [_as_now, _in_full])
 @pytest.mark.parametrize("story", [every_kind_of_entry, transfers_over_shards])
-def test_a_snapshot_gives_back_the_book_behind_its_page(story: Callable[[], Desk]) -> None:
+def test_a_snapshot_gives_back_the_book_behind_its_page(
+    story: Callable[[], Desk], encode: Callable[[str, Sequence[Row]], list[bytes]]
+) -> None:
     desk = story()
     head, sections = freeze_book(desk.book)
-    blocks = b"".join(
-        [
-            encode_block("head", head),
-            *(block for name, rows in sections if rows for block in encode_rows(name, rows)),
-        ]
-    )
+    blocks = [block for name, rows in sections if rows for block in encode(name, rows)]
 
-    (_, read), *tables = decode_blocks(blocks)
-    thawed = thaw_book(read, [(name, list(zip(*columns, strict=True))) for name, columns in tables])
+    (_, read), *tables = decode_blocks(b"".join([encode_block("head", head), *blocks]))
+    thawed = thaw_head(read, desk.book.page_number)
+    for name, columns in tables:
+        thaw_columns(thawed, name, columns)
 
     whole = desk.replayed()
     lower_to(whole, whole.page_number)
