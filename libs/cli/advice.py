@@ -91,6 +91,9 @@ def evaluate(
     ] = False,
     dates: Annotated[int, typer.Option(help="Test dates of the rankings.", min=2)] = 9,
     askers: Annotated[int, typer.Option(help="Investors asked at each.", min=1)] = 400,
+    themed: Annotated[
+        float, typer.Option(help="How much the simulated buyers keep to themes.", min=0.0)
+    ] = 0.0,
     logged: Annotated[
         str, typer.Option(help="Value this version, in the shadow, from the live log instead.")
     ] = "",
@@ -101,7 +104,7 @@ def evaluate(
         value_logged(logged, run_dir)
         return
     if rankers:
-        compare(dates, askers, out)
+        compare(dates, askers, themed, out)
         return
     # A process of its own: the command line imports no service, and optimisers are heavy.
     command = [sys.executable, "-m", "services.recommendations.evaluate"]

@@ -53,9 +53,17 @@ def ask(
     ] = None,
     run_dir: Annotated[Path, typer.Option(help="Where the system keeps its files.")] = RUN_DIR,
     *,
+    rebalance: Annotated[
+        bool,
+        typer.Option(
+            "--rebalance", help="What is held, too; an --amount below zero is to be paid out."
+        ),
+    ] = False,
     accept: Annotated[bool, typer.Option("--accept", help="Order it at once.")] = False,
 ) -> None:
     """Advise an investor: the questionnaire where it is due, then funds and why, then orders."""
+    if rebalance:
+        amount = amount or "0"
     if accept and not amount:
         refuse("--accept: only what has an amount is ordered: name --amount")
     if strategy and strategy not in _STRATEGIES:
@@ -76,12 +84,13 @@ def ask(
                 await client.consent(investor)
                 console.print(f"consent to advice is recorded in the name of {investor}")
             await _preferred(client, known, currency, months)
-            found = await _advised(client, investor, money, _STRATEGIES.get(strategy))
+            wanted = _STRATEGIES.get(strategy, pb.STRATEGY_UNSPECIFIED)
+            found = await _advised(client, investor, money, wanted, is_rebalance=rebalance)
             print_proposal(found)
             if accept:
                 await client.accept(found.issued.proposal_id, wallet)
                 async with asyncio.timeout(WITHIN_S):
-                    _print_orders(await client.orders(found.issued.proposal_id))
+                    _print_orders(found, await client.orders(found.issued.proposal_id))
         return 0
 
     raise typer.Exit(told(work))
@@ -142,7 +151,9 @@ async def _advised(
     client: RecommendationsClient,
     investor: str,
     money: Money | None,
-    strategy: "pb.Strategy.ValueType | None",
+    strategy: "pb.Strategy.ValueType",
+    *,
+    is_rebalance: bool,
 ) -> pb.Proposal:
     """A proposal; waits where no fund has been heard of yet."""
     async with asyncio.timeout(WITHIN_S):
@@ -150,15 +161,19 @@ async def _advised(
             try:
                 if money is None:
                     return await client.recommendations(investor)
-                wanted = strategy or pb.STRATEGY_UNSPECIFIED
-                return await client.portfolio(investor, money, strategy=wanted)
+                return await client.portfolio(
+                    investor, money, strategy=strategy, is_rebalance=is_rebalance
+                )
             except HefuError as error:
                 if error.reason not in _NOT_HEARD:
                     raise
             await asyncio.sleep(_AGAIN_S)
 
 
-def _print_orders(orders: Sequence[events_pb2.ProposalOrderLinked]) -> None:
+def _print_orders(proposal: pb.Proposal, orders: Sequence[events_pb2.ProposalOrderLinked]) -> None:
     for order in orders:
         outcome = order.refusal_reason or "ordered"
         console.print(f"  {order.fund_code}: {outcome}, order {order.order_id}", highlight=False)
+    waiting = sum(item.amount_minor != 0 for item in proposal.issued.items) - len(orders)
+    if waiting > 0:
+        console.print(f"  {waiting} purchases are ordered once what is sold has paid")

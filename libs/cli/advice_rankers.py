@@ -20,7 +20,6 @@ from libs.grpc_client import open_channel
 from libs.ids import new_id
 from libs.supervisor import running_or_none
 
-_OUT = Path("build/advice")
 _MODULE = "services.recommendations.train"
 _MILLION = 1_000_000
 
@@ -39,7 +38,10 @@ def train(
     version: Annotated[str, typer.Argument(help="Name and number, like blend@3.")],
     interactions: Annotated[
         Path | None,
-        typer.Option(help="CSV: investor_id,fund_code,date,investor_class.", exists=True),
+        typer.Option(
+            help="CSV: investor_id,fund_code,date,investor_class[,amount_minor,currency,theme].",
+            exists=True,
+        ),
     ] = None,
     simulated: Annotated[
         int, typer.Option(help="Draw so many purchases instead, over real prices.", min=0)
@@ -168,9 +170,10 @@ async def _promote(version: str, run_dir: Path, *, is_shadow: bool) -> int:
     return 0
 
 
-def compare(dates: int, askers: int, out: Path = _OUT) -> None:
+def compare(dates: int, askers: int, themed: float, out: Path) -> None:
     """Evaluate all rankings on a simulated population, and print the table."""
-    _run(["--evaluate", "--dates", str(dates), "--askers", str(askers), "--out", str(out)])
+    asked = ["--dates", str(dates), "--askers", str(askers), "--themed", str(themed)]
+    _run(["--evaluate", *asked, "--out", str(out)])
     _print(json.loads((out / "rankers.json").read_text()))
     console.print(f"saved: {out / 'rankers.json'}")
 

@@ -15,6 +15,12 @@ from libs.money import major
 _WHOLE = 10_000
 _MILLION = 1_000_000
 _LIST = "list"
+_KINDS = {
+    events_pb2.PURPOSE_UNSPECIFIED: "Portfolio",
+    events_pb2.PURPOSE_PORTFOLIO: "Portfolio",
+    events_pb2.PURPOSE_REBALANCE: "Rebalance",
+    events_pb2.PURPOSE_PLAN_TOP_UP: "Top-up",
+}
 
 
 def print_proposal(proposal: pb.Proposal, language: str = "en") -> None:
@@ -36,23 +42,27 @@ def print_proposal(proposal: pb.Proposal, language: str = "en") -> None:
 
 def _title(issued: events_pb2.RecommendationIssued) -> str:
     found = InvestorClass.Name(issued.suitability.investor_class).removeprefix("INVESTOR_CLASS_")
+    strategy = issued.strategy.replace("_", " ")
     kind = (
         f"Funds for {issued.investor_id}, ranked by {issued.strategy_version.partition(':')[0]}"
         if issued.strategy == _LIST
-        else f"Portfolio for {issued.investor_id}, {issued.strategy.replace('_', ' ')}"
+        else f"{_KINDS[issued.purpose]} for {issued.investor_id}, {strategy}"
     )
     return f"{kind}, class {found}"
 
 
 def _table(issued: events_pb2.RecommendationIssued) -> Table:
     is_list = issued.strategy == _LIST
-    columns = ("score",) if is_list else ("weight", "amount", "share of risk")
+    is_held = any(item.weight_before for item in issued.items)
+    before = ("held now",) if is_held else ()
+    columns = ("score",) if is_list else (*before, "weight", "amount", "share of risk")
     table = Table("fund", "level", *columns, "cost a year")
     for item in issued.items:
         numbers = (
             (f"{item.score_millionths / _MILLION:.2f}",)
             if is_list
             else (
+                *((_percent(item.weight_before * _MILLION // _WHOLE),) if is_held else ()),
                 _percent(item.weight * _MILLION // _WHOLE),
                 _amount(issued, item.amount_minor),
                 _percent(item.risk_contribution_millionths),

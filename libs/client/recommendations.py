@@ -188,10 +188,18 @@ class RecommendationsClient:
     async def orders(self, proposal_id: UUID | str) -> Sequence[events_pb2.ProposalOrderLinked]:
         """What an accepted proposal was ordered as, once funds have taken or refused each order.
 
-        Waits without bound: use `asyncio.timeout`.
+        Purchases of a rebalance are ordered when what is sold has paid, days later: where funds
+        took a sale they are not waited for. Waits without bound: use `asyncio.timeout`.
         """
         while True:
             found = (await self.get(proposal_id)).proposal
-            if len(found.orders) == len(found.accepted):
+            if len(found.orders) == len(found.accepted) or _is_sold(found):
                 return found.orders
             await asyncio.sleep(_AGAIN_S)
+
+
+def _is_sold(proposal: pb.Proposal) -> bool:
+    """Whether funds have answered to every sale, and took one."""
+    answers = {order.order_id: order.refusal_reason for order in proposal.orders}
+    sales = [item.order_id for item in proposal.accepted if item.amount_minor < 0]
+    return all(id_ in answers for id_ in sales) and any(not answers[id_] for id_ in sales)

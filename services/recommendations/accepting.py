@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from libs.clock import Clock
-from libs.decider import Cause, Rejected
+from libs.decider import Cause, FieldViolation, Rejected
 from libs.event_store import EventStore
 from libs.projection import Behind, Projection
 from services.recommendations.advising import Advice, Issuing
@@ -63,9 +63,14 @@ class Accepting:
             if item.amount_minor < 0:
                 continue  # to sell is always allowed
             amount = amounts.get(item.fund_code) or item.amount_minor or None
+            if amount is None and state.issued.purpose is not what.Purpose.FUND_LIST:
+                continue  # what is held stays as it is
             currency = state.issued.amount.currency if state.issued.amount else ""
             asked = Asked(amount, currency)
-            code = refused_now(shelf.catalogue, loaded.state, item.fund_code, asked, now_us)
+            code = refused_now(
+                *(shelf.catalogue, loaded.state, item.fund_code, asked, now_us),
+                is_held=item.weight_before > 0,
+            )
             if code:
                 await self._refuse(proposal_id, state, loaded.state, code, item.fund_code)
 
@@ -79,7 +84,8 @@ class Accepting:
     ) -> None:
         if code in ("BELOW_MINIMUM", "PURCHASE_CAP"):
             # The amount that was chosen, not the advice: it may be chosen anew.
-            raise Rejected(what.Reason.AMOUNT_NOT_TAKEN, f"{fund_code}: {code}")
+            field = FieldViolation(f"items.{fund_code}", code)
+            raise Rejected(what.Reason.AMOUNT_NOT_TAKEN, f"{fund_code}: {code}", [field])
         cause = _CAUSES.get(code, code)
         if code == "ABOVE_CLASS" and isinstance(investor, life.Investor):
             was = state.issued.suitability.investor_class

@@ -12,7 +12,7 @@ from libs.decider import Cause, FieldViolation, Rejected, Streams, Transacted
 from libs.projection import Projection
 from libs.read_model import Database
 from libs.suitability import InvestorClass, highest_level
-from services.recommendations import known_facts, known_funds, queries
+from services.recommendations import known_facts, queries
 from services.recommendations.asking import AskedList, AskedPortfolio, Reason
 from services.recommendations.domain import investor_lifecycle as life
 from services.recommendations.domain import proposal as what
@@ -60,10 +60,11 @@ from services.recommendations.domain.ranking import (
     rank,
 )
 from services.recommendations.domain.release import Slot
+from services.recommendations.domain.themes import theme_shares
 from services.recommendations.domain.together import (
     Moves,
     Together,
-    portfolio_moves,
+    moves_by_currency,
     together,
 )
 from services.recommendations.explaining import digest_of, item_hash, of_listed
@@ -95,10 +96,11 @@ class Known:
     upto: known_facts.Upto
     catalogue: Catalogue
     features: Features
-    # Minor units of ten thousand shares of the funds there are facts of.
+    # Minor units of ten thousand shares of the funds there are facts of, and their currencies.
     prices: Mapping[str, int]
-    # How what is held moved, as it is held now.
-    moves: Moves
+    currencies: Mapping[str, str]
+    # How what is held of each currency moved, as it is held now.
+    moves: Mapping[str, Moves]
 
     @property
     def now_us(self) -> int:
@@ -168,7 +170,10 @@ class Advice:
         )
         refuse_nothing(about.catalogue, judged)
         ranker = await self._ranker()
-        less_alike = self.shelf.diversifiers.beside(about.moves, about.catalogue, judged.eligible)
+        # Funds of one currency alone are eligible: they are held beside what is held of it.
+        currency = (amount.currency if amount else "") or about.investor.preferences.currency
+        moved = about.moves.get(currency, Moves())
+        less_alike = self.shelf.diversifiers.beside(moved, about.catalogue, judged.eligible)
         question = question_of(about, less_alike)
         rules = replace(self.rules, size=asked.size or self.rules.size)
         seed = seed_of(asked.proposal_id)
@@ -201,7 +206,8 @@ class Advice:
         """Raises `Rejected` where there can be no advice for this investor."""
         now_us, catalogue = self.clock(), self.shelf.catalogue
         upto = known_facts.Upto(
-            self.own.position, self.shelf.funds_position, self.payments.position, now_us
+            *(self.own.position, self.shelf.funds_position, self.payments.position, now_us),
+            feeds=catalogue.fed_at,
         )
         state, revision, facts, moves = await self._asked_of(investor_id, upto, catalogue)
         if isinstance(state, life.Unknown) or not is_theirs(state):
@@ -212,13 +218,13 @@ class Advice:
         if found is None:
             raise AssertionError("an investor without a class was refused before")
         shares = shares_of(known(facts, now_us))
-        prices, levels = _prices(catalogue, {fact.fund_code for fact in facts})
+        prices, levels, currencies = _priced(catalogue, {fact.fund_code for fact in facts})
         values = {code: count * prices.get(code, 0) // 10_000 for code, count in shares.items()}
         held = Holdings(
             {code: value for code, value in values.items() if value > 0},
             bought_since(facts, now_us - now_us % DAY_US),
         )
-        features = investor_features(facts, now_us, prices, levels, moves)
+        features = investor_features(facts, now_us, prices, levels, moves, currencies)
         return Known(
             state,
             revision,
@@ -229,7 +235,8 @@ class Advice:
             catalogue,
             features,
             prices,
-            portfolio_moves(held.value_minor, moves),
+            currencies,
+            moves_by_currency(held.value_minor, currencies, moves),
         )
 
     async def _asked_of(
@@ -253,10 +260,12 @@ class Advice:
     async def draft(self, about: Known, judged: Judged, codes: Sequence[str]) -> Issued:
         """What every recommendation says; the rest is replaced by who issues it."""
         forms = {"investor": in_form(about.features)}
-        moves = await self.shelf.moves_of(codes, about.catalogue) if about.moves.days else {}
+        moves = await self.shelf.moves_of(codes, about.catalogue) if about.moves else {}
         told = {fact.fund_code for fact in about.facts}
         for code, features in (await self.shelf.features_of(codes, about.catalogue)).items():
-            alike = together(about.moves, moves[code]).correlation if code in moves else None
+            fund = about.catalogue.funds[about.catalogue.index[code]]
+            own = about.moves.get(fund.currency) if code in moves else None
+            alike = None if own is None else together(own, moves[code]).correlation
             forms[f"fund:{code}"] = self.shelf.form_of(code, features)
             forms[f"pair:{code}"] = (
                 STRANGERS
@@ -270,7 +279,9 @@ class Advice:
             investor_id=about.investor.investor_id,
             purpose=Purpose.FUND_LIST,
             as_of_us=about.now_us,
-            positions=Positions(about.upto.own, about.upto.funds, about.upto.payments),
+            positions=Positions(
+                *(about.upto.own, about.upto.funds, about.upto.payments, about.upto.feeds)
+            ),
             candidates=(),
             refused=tuple(
                 (code, about.catalogue.codes_of(funds)) for code, funds in judged.refused.items()
@@ -381,16 +392,19 @@ def refuse_nothing(catalogue: Catalogue, judged: Judged) -> None:
 
 
 def question_of(about: Known, less_alike: Mapping[str, Together]) -> Question:
-    target = about.investor.preferences.target_minor
+    wanted = about.investor.preferences
+    target, holdings = wanted.target_minor, about.holdings
+    reached = holdings.in_currency(about.catalogue, wanted.currency).total_minor if target else 0
     return Question(
         about.investor.investor_id,
         int(about.investor_class),
         tuple(sorted(about.holdings.value_minor)),
         about.horizon_days,
-        about.investor.preferences.wanted_themes,
+        wanted.wanted_themes,
         planned(known(about.facts, about.now_us)),
-        max(target - about.holdings.total_minor, 0) if target else 0,
+        max(target - reached, 0),
         less_alike,
+        theme_shares(about.facts, about.now_us, about.currencies),
     )
 
 
@@ -422,11 +436,13 @@ def _version_of(ranker: Ranker) -> str:
     return f"{ranker.version}:{ranker.artifact_hash}" if ranker.artifact_hash else ranker.version
 
 
-def _prices(catalogue: Catalogue, codes: set[str]) -> tuple[Mapping[str, int], Mapping[str, int]]:
-    """Minor units of ten thousand shares, and levels, of the funds an investor has to do with."""
+def _priced(
+    catalogue: Catalogue, codes: set[str]
+) -> tuple[Mapping[str, int], Mapping[str, int], Mapping[str, str]]:
+    """Minor units of ten thousand shares, levels and currencies of an investor's funds."""
     funds = [fund for code in codes if (fund := catalogue.find(code)) is not None]
-    prices = {
-        fund.code: known_funds.price_of_10k(fund.nav, fund.nav_scale, fund.share_scale)
-        for fund in funds
-    }
-    return prices, {fund.code: int(fund.level) for fund in funds}
+    return (
+        {fund.code: fund.price_of_10k for fund in funds},
+        {fund.code: int(fund.level) for fund in funds},
+        {fund.code: fund.currency for fund in funds},
+    )

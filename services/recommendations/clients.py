@@ -1,5 +1,6 @@
 """Calls to funds: orders of an accepted proposal, and the class an investor has now."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -18,6 +19,12 @@ from libs.transient import Unavailable
 from libs.wire import money_to_wire
 
 CALL_S: Final = 10.0
+# Of an order in another state it is not known yet.
+_PAID: Final[Mapping[int, bool]] = {
+    funds_pb.FUND_ORDER_STATE_SETTLED: True,
+    funds_pb.FUND_ORDER_STATE_CANCELLED: False,
+    funds_pb.FUND_ORDER_STATE_REJECTED: False,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +53,10 @@ class Funds(Protocol):
 
     async def place(self, order: Order) -> Refused | None:
         """Ask for an order, kept there by its id; None: taken."""
+        ...
+
+    async def has_paid(self, order_id: str) -> bool | None:
+        """Whether what was sold by an order that was taken has brought its money; None: not yet."""
         ...
 
     async def record_class(
@@ -82,6 +93,15 @@ class GrpcFunds(Funds):
         except grpc.aio.AioRpcError as error:
             return _refused(error)
         return None
+
+    async def has_paid(self, order_id: str) -> bool | None:
+        request = funds_pb.GetOrderRequest(order_id=order_id)
+        try:
+            answer = await self._stub.GetOrder(request, timeout=CALL_S)
+        except grpc.aio.AioRpcError as error:
+            refused = _refused(error)
+            raise Unavailable(f"{order_id}: {refused.reason}") from error
+        return _PAID.get(answer.order.state)
 
     async def record_class(
         self, investor_id: str, found: InvestorClass, valid_until: str, version: str

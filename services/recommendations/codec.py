@@ -98,7 +98,7 @@ PAIRS: Final[Mapping[tuple[str, str], tuple[str, str]]] = {
 }
 _REASONS_KEPT: Final = 4_096
 _SINGLES: Final[Mapping[tuple[str, str], str]] = {("Submitted", "changed"): "item"}
-POSITIONS: Final = ("own", "funds", "payments")
+POSITIONS: Final = ("own", "funds", "payments", "feeds")
 
 E = TypeVar("E")
 

@@ -21,14 +21,20 @@ from services.recommendations.construction.problem import (
 from services.recommendations.construction.worker import Constructed, Solver, SolverAway
 from services.recommendations.domain.catalogue import Catalogue, Fund
 from services.recommendations.domain.constraints import (
+    CONSTRAINTS,
     MONEY,
     THEME,
+    TURNOVER,
     WHOLE,
     Asset,
+    raised,
     rules_of,
+    sold,
 )
 from services.recommendations.domain.eligibility import Asked, Judged, judge
+from services.recommendations.domain.facts import known, shares_of
 from services.recommendations.domain.floor import equal_floor
+from services.recommendations.domain.lots import lots_of, parts_of
 from services.recommendations.domain.proposal import (
     Bound,
     Candidate,
@@ -37,7 +43,13 @@ from services.recommendations.domain.proposal import (
     Purpose,
     Reasoned,
 )
-from services.recommendations.domain.rebalancing import drift, fees_minor, gain_minor, must_mend
+from services.recommendations.domain.rebalancing import (
+    drift,
+    fees_minor,
+    gain_minor,
+    must_mend,
+    settled,
+)
 from services.recommendations.domain.release import Slot
 from services.recommendations.domain.rounding import amounts_of, by_largest_remainder
 from services.recommendations.explaining import digest_of, item_hash, of_held
@@ -104,12 +116,10 @@ class Portfolios:
         self, asked: AskedPortfolio, about: Known, strategy: Strategy
     ) -> tuple[Problem, Judged]:
         catalogue, currency = about.catalogue, asked.amount.currency
-        values = {
-            code: value for code, value in about.holdings.value_minor.items() if asked.is_rebalance
-        }
-        total = asked.amount.minor + sum(values.values())
-        if total <= 0:
-            raise Rejected(Reason.AMOUNT_NOT_POSITIVE, "there is nothing to place")
+        currency = currency or about.investor.preferences.currency
+        held_in = about.holdings.in_currency(catalogue, currency).value_minor
+        values = dict(held_in) if asked.is_rebalance else {}
+        total = _to_place(asked, values)
         held = about.holdings
         if asked.is_rebalance:
             # Too much of one fund is what a rebalance mends: the rules of weights see to it.
@@ -120,7 +130,7 @@ class Portfolios:
         if asked.is_rebalance:
             # What is held and may be bought is what is rebalanced; the rest is left as it is.
             values = {c: v for c, v in values.items() if catalogue.has(judged.eligible, c)}
-            total = asked.amount.minor + sum(values.values())
+            total = _to_place(asked, values)
         refuse_nothing(catalogue, judged)
         chosen = _candidates(catalogue, judged, asked.fund_codes, values, about, self._popularity)
         if not chosen:
@@ -131,12 +141,13 @@ class Portfolios:
                 for code in asked.fund_codes
             ]
             raise Rejected(Reason.NOTHING_ELIGIBLE, "none of the funds named", told)
-        parts = _shares(chosen, values, total)
+        parts, raised = _shares(chosen, values, total)
         wanted = about.investor.preferences
         problem = Problem(
             strategy,
             tuple(
-                _asset(fund, about, total, part) for fund, part in zip(chosen, parts, strict=True)
+                _asset(fund, about, total, (part, more), values.get(fund.code, 0))
+                for fund, part, more in zip(chosen, parts, raised, strict=True)
             ),
             b"",
             0,
@@ -144,6 +155,7 @@ class Portfolios:
             total,
             is_rebalance=asked.is_rebalance and any(values.values()),
             needed=(wanted.needed_within_year, wanted.needed_within_three_years),
+            horizon_days=about.horizon_days,
         )
         return problem, judged
 
@@ -177,7 +189,7 @@ class Portfolios:
         constructed: Constructed,
         solution: Solution,
     ) -> Issuing:
-        items = tuple(_items(about, problem, solution))
+        items = tuple(_items(about, problem, solution, asked.amount.minor))
         if asked.is_rebalance:
             _refuse_idle(about, problem, solution, items)
         draft = await self.advice.draft(about, judged, [item.fund_code for item in items])
@@ -232,6 +244,15 @@ class Portfolios:
         )
 
 
+def _to_place(asked: AskedPortfolio, values: Mapping[str, int]) -> int:
+    """What there will be. Raises `Rejected` where that is nothing."""
+    held = sum(values.values())
+    if asked.amount.minor + held <= 0:
+        told = f"leaves nothing to place: what can be moved is worth {held}"
+        raise Rejected(Reason.AMOUNT_NOT_POSITIVE, "", [FieldViolation("amount", told)])
+    return asked.amount.minor + held
+
+
 def _candidates(
     catalogue: Catalogue,
     judged: Judged,
@@ -274,19 +295,40 @@ def _candidates(
     return sorted(chosen, key=lambda fund: fund.code)
 
 
-def _shares(chosen: Sequence[Fund], values: Mapping[str, int], total: int) -> Sequence[int]:
-    """What is held of each, as ten-thousandths of all that there will be."""
+def _shares(
+    chosen: Sequence[Fund], values: Mapping[str, int], total: int
+) -> tuple[Sequence[int], Sequence[int]]:
+    """What is held of each, as ten-thousandths of all that there will be; and what is above that.
+
+    Above it is only what cash is raised from: there will be less than there is.
+    """
     held = [float(values.get(fund.code, 0)) for fund in chosen]
+    nothing = [0] * len(chosen)
     if not any(held):
-        return [0] * len(chosen)
-    return by_largest_remainder(held, min(WHOLE, int(sum(held)) * WHOLE // total))
+        return nothing, nothing
+    whole = int(sum(held)) * WHOLE // total
+    parts = by_largest_remainder(held, min(WHOLE, whole))
+    if whole <= WHOLE:
+        return parts, nothing
+    all_of_it = by_largest_remainder(held, whole)
+    return parts, [now - part for now, part in zip(all_of_it, parts, strict=True)]
 
 
-def _asset(fund: Fund, about: Known, total: int, previous: int) -> Asset:
+def _asset(fund: Fund, about: Known, total: int, held: tuple[int, int], worth_minor: int) -> Asset:
+    """`held`: see `_shares`."""
+    previous, raised = held
     upper = WHOLE
     if fund.daily_minor:
         room = fund.daily_minor - about.holdings.bought_today_minor.get(fund.code, 0)
         upper = min(WHOLE, previous + max(room, 0) * WHOLE // total)
+    parts = parts_of(
+        fund,
+        lots_of(about.facts, fund.code) if worth_minor else (),
+        worth_minor,
+        about.prices.get(fund.code, 0),
+        about.catalogue.today,
+        CONSTRAINTS.rebalance_days,
+    )
     return Asset(
         fund.code,
         int(fund.level),
@@ -297,6 +339,8 @@ def _asset(fund: Fund, about: Known, total: int, previous: int) -> Asset:
         fund.first_minor,
         fund.fee_millionths(about.horizon_days),
         previous,
+        raised,
+        parts,
     )
 
 
@@ -310,19 +354,16 @@ def _refusal(unsolved: Unsolved) -> Rejected:
     return Rejected(reason, "", [FieldViolation(name, text) for name in unsolved.names])
 
 
-def _items(about: Known, problem: Problem, solution: Solution) -> Iterator[Item]:
+def _items(about: Known, problem: Problem, solution: Solution, amount_minor: int) -> Iterator[Item]:
     """Holdings of the target, and those that are sold; trades beside what is held now."""
+    trades = _trades(about, problem, solution, amount_minor)
+    held = shares_of(known(about.facts, about.now_us))
     for asset in problem.assets:
         weight = solution.weights.get(asset.code, 0)
         if not weight and not asset.previous:
             continue
         fund = about.catalogue.funds[about.catalogue.index[asset.code]]
-        held = about.holdings.value_minor.get(asset.code, 0) if problem.is_rebalance else 0
-        trade = solution.amounts.get(asset.code, 0) - held
-        # A purchase too small to be taken is not proposed; what is held stays as it is.
-        least = fund.top_up_minor if held else fund.first_minor
-        if 0 < trade < least:
-            trade = 0
+        trade = trades[asset.code]
         yield Item(
             asset.code,
             fund.name,
@@ -333,16 +374,46 @@ def _items(about: Known, problem: Problem, solution: Solution) -> Iterator[Item]
             MILLION,
             solution.contributions.get(asset.code, 0),
             asset.yearly_cost_millionths,
-            of_held(problem, solution, fund, asset.previous, problem.limits.drift),
+            of_held(problem, solution, fund, asset, trade),
             asset.previous,
+            _shares_of_sale(trade, held.get(fund.code, 0), about.prices.get(fund.code, 0), weight),
         )
+
+
+def _trades(
+    about: Known, problem: Problem, solution: Solution, amount_minor: int
+) -> Mapping[str, int]:
+    """Minor units by fund, sales below zero; what is too small to be ordered is none."""
+    found: dict[str, int] = {}
+    least: dict[str, int] = {}
+    for asset in problem.assets:
+        fund = about.catalogue.funds[about.catalogue.index[asset.code]]
+        held = about.holdings.value_minor.get(asset.code, 0) if problem.is_rebalance else 0
+        trade = solution.amounts.get(asset.code, 0) - held
+        least[asset.code] = fund.top_up_minor if held else fund.first_minor
+        # A purchase too small to be taken is not proposed, and rounded weights are no trades.
+        is_kept = held and asset.code in solution.weights
+        is_rounding = is_kept and abs(trade) * WHOLE <= problem.amount_minor
+        found[asset.code] = 0 if 0 < trade < least[asset.code] or is_rounding else trade
+    if not problem.is_rebalance:
+        return found
+    parts = {asset.code: asset.parts for asset in problem.assets}
+    return settled(found, amount_minor, parts, least)
+
+
+def _shares_of_sale(trade_minor: int, held: int, price: int, weight: int) -> int:
+    """Shares that come to so much at the newest price; where nothing is to stay, all."""
+    if trade_minor >= 0:
+        return 0
+    return min(max(-trade_minor * 10_000 // price, 1), held) if weight else held
 
 
 def _refuse_idle(about: Known, problem: Problem, solution: Solution, items: Sequence[Item]) -> None:
     """Nothing has drifted, nothing is due, or trading costs more than it brings."""
-    if not problem.is_rebalance:
+    if not problem.is_rebalance or problem.raises_cash:
         return
-    drifted = drift(problem.assets, solution.weights)
+    # Where only a part of the way is gone, how far it is to its end counts.
+    drifted = drift(problem.assets, solution.target or solution.weights)
     age = about.features.get("order_age_days", 0) // MILLION
     if drifted <= problem.limits.drift and age < problem.limits.rebalance_days:
         raise Rejected(
@@ -354,7 +425,8 @@ def _refuse_idle(about: Known, problem: Problem, solution: Solution, items: Sequ
     # With new money the purchases come anyway; without a figure there is nothing to weigh.
     if sum(trades.values()) > 0 or solution.gain is None or must_mend(problem.assets, rules):
         return
-    fees = fees_minor(about.catalogue, about.facts, trades, about.prices)
+    parts = {asset.code: asset.parts for asset in problem.assets}
+    fees = fees_minor(about.catalogue, trades, parts)
     held = sum(about.holdings.value_minor.get(asset.code, 0) for asset in problem.assets)
     gain = gain_minor(solution.gain, held, about.horizon_days)
     if fees > gain:
@@ -375,13 +447,16 @@ def _floor(problem: Problem) -> Solution | None:
     if any(0 < amount < a.least_minor for a, amount in zip(problem.assets, amounts, strict=True)):
         return None
     level = sum(w * a.level for w, a in zip(weights, problem.assets, strict=True))
+    sells = sold(problem.assets, weights)
+    is_much = problem.is_rebalance and sells > problem.limits.turnover + raised(problem.assets)
+    given_up = (*([TURNOVER] if is_much else ()), THEME, MONEY, "SOLVER_AWAY", "EQUAL_WEIGHT")
     used = [(a, w, m) for a, w, m in zip(problem.assets, weights, amounts, strict=True) if w]
     return Solution(
         {a.code: w for a, w, _ in used},
         {a.code: m for a, _, m in used},
         {a.code: w * MILLION // WHOLE for a, w, _ in used},
         {},
-        (THEME, MONEY, "SOLVER_AWAY", "EQUAL_WEIGHT"),
+        given_up,
         (),
-        Figures(0, 0, 0, 0, 0, 0, level * MILLION // WHOLE),
+        Figures(0, 0, 0, 0, sells * MILLION // WHOLE, 0, level * MILLION // WHOLE),
     )

@@ -10,7 +10,8 @@ from libs.suitability import InvestorClass, RiskLevel
 from services.recommendations.construction.problem import Problem, Solution
 from services.recommendations.domain import reasons
 from services.recommendations.domain.catalogue import Catalogue, Fund
-from services.recommendations.domain.constraints import WHOLE
+from services.recommendations.domain.constraints import WHOLE, Asset
+from services.recommendations.domain.lots import fee_minor, kept, taken
 from services.recommendations.domain.proposal import Item, Reasoned
 from services.recommendations.domain.ranking import (
     CO_PURCHASE,
@@ -19,10 +20,12 @@ from services.recommendations.domain.ranking import (
     LESS_ALIKE,
     PLAN,
     POPULARITY,
+    THEME,
     Question,
     Ranked,
     Ranker,
 )
+from services.recommendations.queries import date_of
 
 MILLION = 1_000_000
 # Told to two decimals: less than this would read as nothing, and nobody bought it lately.
@@ -58,6 +61,14 @@ def _listed(
         yield Reasoned(reasons.POPULAR_IN_BAND, (("popularity", f"{popular:.2f}"),))
     if fund.theme and fund.theme in question.wanted_themes:
         yield Reasoned(reasons.WANTED_THEME, (("theme", fund.theme),))
+    if "theme_share" in told and (added := each.parts.get(THEME, 0.0)) > 0:
+        themed = (
+            ("theme", told["theme"]),
+            ("theme_share", told["theme_share"]),
+            ("added", f"{added:.2f}"),
+            ("model", ranker.version),
+        )
+        yield Reasoned(reasons.THEME_BOUGHT, themed)
     if LADDER in each.sources:
         months = str(question.horizon_days // 30)
         yield Reasoned(reasons.FITS_HORIZON, (("months", months),))
@@ -98,19 +109,18 @@ def _cheaper(catalogue: Catalogue, question: Question, fund: Fund) -> Iterator[R
 
 
 def of_held(
-    problem: Problem, solution: Solution, fund: Fund, previous: int, drift: int
+    problem: Problem, solution: Solution, fund: Fund, asset: Asset, trade_minor: int
 ) -> tuple[Reasoned, ...]:
     """Reasons of one holding of a portfolio."""
     return (
         fits(fund, problem.investor_class),
-        *_held(problem, solution, fund, previous, drift),
+        *_held(problem, solution, fund, asset.previous),
+        *_of_sale(problem, solution, asset, -trade_minor),
     )
 
 
-def _held(
-    problem: Problem, solution: Solution, fund: Fund, previous: int, drift: int
-) -> Iterator[Reasoned]:
-    code = fund.code
+def _held(problem: Problem, solution: Solution, fund: Fund, previous: int) -> Iterator[Reasoned]:
+    code, drift = fund.code, problem.limits.drift
     weight = solution.weights.get(code, 0)
     share = solution.contributions.get(code, 0)
     yield Reasoned(
@@ -138,13 +148,49 @@ def _held(
                 ("confidence", str(round(view.confidence * MILLION))),
             )
             yield Reasoned(reasons.VIEW_HELD, held)
-    if problem.is_rebalance and abs(weight - previous) > drift:
+    target = weight if solution.target is None else solution.target.get(code, 0)
+    if problem.is_rebalance and abs(target - previous) > drift:
         evidence = (
             ("weight_now", str(previous * MILLION // WHOLE)),
-            ("target", str(weight * MILLION // WHOLE)),
+            ("target", str(target * MILLION // WHOLE)),
             ("threshold", str(drift * MILLION // WHOLE)),
         )
         yield Reasoned(reasons.REBALANCE_DRIFT, evidence)
+
+
+def _of_sale(
+    problem: Problem, solution: Solution, asset: Asset, sold_minor: int
+) -> Iterator[Reasoned]:
+    """What selling costs, why it is sold before others, and when the rest of it is cheaper."""
+    weight = solution.weights.get(asset.code, 0)
+    if sold_minor > 0:
+        past = sum(p.worth_minor for p in taken(asset.parts, sold_minor) if not p.cheaper_day)
+        costs = (
+            ("sold", _share(sold_minor, problem)),
+            ("fee", str(fee_minor(asset.parts, sold_minor))),
+            ("past", str(past * MILLION // sold_minor)),
+        )
+        yield Reasoned(reasons.SELLING_COSTS, costs)
+    if solution.plain is not None and weight < (alike := solution.plain.get(asset.code, 0)):
+        before = asset.previous + asset.raised - alike
+        told = (("sold_alike", str(max(before, 0) * MILLION // WHOLE)),)
+        yield Reasoned(reasons.SOLD_FIRST, told)
+    left = 0 if solution.target is None else weight - solution.target.get(asset.code, 0)
+    following = next(kept(asset.parts, max(sold_minor, 0)), None)
+    if min(left, asset.previous) > 0 and following is not None and following.cheaper_day:
+        cheaper = (
+            ("left", str(left * MILLION // WHOLE)),
+            ("date", date_of(following.cheaper_day)),
+            ("rate_now", str(following.rate_millionths)),
+            ("rate_then", str(following.cheaper_millionths)),
+        )
+        yield Reasoned(reasons.CHEAPER_FROM, cheaper)
+
+
+def _share(amount_minor: int, problem: Problem) -> str:
+    """Of what there is now and new money."""
+    held = sum(part.worth_minor for asset in problem.assets for part in asset.parts)
+    return str(amount_minor * MILLION // max(problem.amount_minor, held))
 
 
 def item_hash(items: Sequence[Item]) -> str:

@@ -22,6 +22,7 @@ from sqlalchemy import (
 from sqlalchemy.engine import Dialect
 
 from services.recommendations.domain.facts import Fact, Kind
+from services.recommendations.domain.features import FEATURE_SET, has_currencies, in_one_heap
 from services.recommendations.rows import fund_money as m
 from services.recommendations.rows import funds as f
 from services.recommendations.rows import own as o
@@ -34,12 +35,15 @@ Happened: TypeAlias = tuple[int, str, str]
 
 @dataclass(frozen=True, slots=True)
 class Upto:
-    """What counts: positions of the three sources, and the time."""
+    """What counts: positions of the three sources, the time, and how features are made of it."""
 
     own: int
     funds: int
     payments: int
     at_us: int
+    feature_set: str = FEATURE_SET
+    # Of advice's own, but of prices alone: what the catalogue that is advised from has heard.
+    feeds: int = 0
 
 
 class Known(NamedTuple):
@@ -75,10 +79,15 @@ def known_of(connection: Connection, investor_id: str, upto: Upto) -> Known:
         elif kind in _PLAN_EVENTS:
             plans.append((told, amount, event_id, kind, code, recorded_us))
         else:
+            theme, currency = ("", told) if kind in _OF_PAYMENTS else (told, "")
             facts.append(
-                Fact(recorded_us, event_id, kind, business_us, investor_id, code, amount, told)
+                Fact(
+                    *(recorded_us, event_id, kind, business_us),
+                    *(investor_id, code, amount, theme, currency),
+                )
             )
-    return Known([*facts, *_planned(plans, investor_id)], events)
+    facts += _planned(plans, investor_id)
+    return Known(facts if has_currencies(upto.feature_set) else in_one_heap(facts), events)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,13 +137,16 @@ def _planned(rows: Sequence[_PlanRow], investor_id: str) -> Iterable[Fact]:
                 yield Fact(at_us, name, Kind.PLAN.value, at_us, investor_id, told, amount)
 
 
-# ---- the statement: kind, event id, fund, amount, when it happened and was recorded, and a word
+# ---- the statement: kind, event id, fund, amount, when it happened and was recorded, and a word:
+# of an order or a view the theme, of a payment the currency, of a plan its id.
 
 _WHO: Final[ColumnElement[str]] = bindparam("investor_id")
 _OWN: Final[ColumnElement[int]] = bindparam("own")
 _FUNDS: Final[ColumnElement[int]] = bindparam("funds")
 _PAYMENTS: Final[ColumnElement[int]] = bindparam("payments")
 _ONE: Final[ColumnElement[int]] = literal_column("1")
+# Kinds whose word is a currency. Orders of funds move a wallet, too; they say none.
+_OF_PAYMENTS: Final = frozenset({Kind.CASH_IN.value, Kind.CASH_OUT.value, Kind.WALLET.value})
 # The kind of row that is no fact.
 _HAPPENED: Final = "HAPPENED"
 _NOTHING: Final[ColumnElement[str]] = literal_column("''")
@@ -227,14 +239,14 @@ def _of_payments() -> Sequence[Part]:
         moved = (_kind(kind), t.event_id + literal(f"/{kind.value}"), _NOTHING, t.amount_minor)
         # What has not moved yet has no position.
         found.append(
-            select(*moved, t.recorded_us, t.recorded_us, _NOTHING).where(
+            select(*moved, t.recorded_us, t.recorded_us, t.currency_code).where(
                 *mine, t.position <= _PAYMENTS
             )
         )
         amount = n.amount_minor * literal_column(str(back))
         returned = (_kind(Kind.WALLET), n.event_id + literal(f"/{back}"), _NOTHING, amount)
         found.append(
-            select(*returned, n.recorded_us, n.recorded_us, _NOTHING).where(
+            select(*returned, n.recorded_us, n.recorded_us, t.currency_code).where(
                 *mine, n.payment_id == t.payment_id, n.position <= _PAYMENTS
             )
         )
@@ -246,7 +258,7 @@ def _of_orders() -> Sequence[Part]:
     t, n = m.owners.c, m.moved.c
     taken = (-t.amount_minor, t.funded_us, t.funded_us, _NOTHING)
     found = [
-        select(_kind(Kind.WALLET), t.funded_id, _NOTHING, *taken).where(
+        select(_kind(Kind.WALLET), t.funded_id, t.code, *taken).where(
             t.investor_id == _WHO, t.funded_position <= _FUNDS
         )
     ]
@@ -255,7 +267,7 @@ def _of_orders() -> Sequence[Part]:
         (Kind.CONFIRMED, n.confirmed_minor),
         (Kind.FEE_PAID, n.fee_minor),
     ):
-        columns = (_kind(kind), n.event_id + literal(f"/{kind.value}"), _NOTHING, amount)
+        columns = (_kind(kind), n.event_id + literal(f"/{kind.value}"), t.code, amount)
         at_us = n.recorded_us
         found.append(
             select(*columns, at_us, at_us, _NOTHING).where(

@@ -1,25 +1,32 @@
 """What is known of a fund up to a position: facts of its features, its moves, level and price."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from decimal import Decimal
+from typing import Any, Final, NamedTuple
 
 import orjson
 from sqlalchemy import Connection, Row, bindparam, func, select
 
-from services.recommendations.domain.facts import DAY_US, Fact, Kind, series
-from services.recommendations.domain.features import FLOWS_DAYS
+from services.recommendations.domain.catalogue import price_of_10k
+from services.recommendations.domain.facts import DAY_US, Fact, Kind, whole_series
+from services.recommendations.domain.features import FEATURE_SET, FLOWS_DAYS, has_currencies
+from services.recommendations.domain.feed import PRICE_MOST
 from services.recommendations.domain.together import MOVES_MOST, Moves, moves
 from services.recommendations.known_facts import Upto
 from services.recommendations.rows import funds as f
+from services.recommendations.rows import own as o
 
 # Rows of prices read for the newest moves: some are corrections.
 PRICES_MOST: Final = MOVES_MOST + 50
 
 
-def fund_facts(connection: Connection, code: str, upto: int) -> Sequence[Fact]:
+def fund_facts(
+    connection: Connection, code: str, upto: int, feeds: int, feature_set: str = FEATURE_SET
+) -> Sequence[Fact]:
     """All that a fund's features are made of, as of its newest price: what came since is not in.
 
-    Prices count with what was paid out, where that is told. Purchases, sales (at the newest price)
+    Prices count with what was paid out, where that is told; those of feeds, before the first of
+    its own, that were stored up to `feeds`. Purchases, sales (at the newest price)
     and shares held here are sums: of a day, or of all.
     """
     t = f.navs.c
@@ -32,19 +39,26 @@ def fund_facts(connection: Connection, code: str, upto: int) -> Sequence[Fact]:
     prices = [_priced(row) for row in rows]
     return [
         *prices,
-        *_sums(connection, newest, at),
+        *_fed_before(connection, rows, feeds),
+        *_sums(connection, newest, at, feature_set),
         *_level_facts(connection, code, at),
         *_gate_facts(connection, code, at),
         *_deferral_facts(connection, code, at),
     ]
 
 
-def moves_of(connection: Connection, upto: Mapping[str, int], at_us: int) -> Mapping[str, Moves]:
-    """The newest moves of each fund, from its prices as they were known at its position."""
+def moves_of(
+    connection: Connection, upto: Mapping[str, tuple[int, int]], at_us: int
+) -> Mapping[str, Moves]:
+    """The newest moves of each fund, from prices as they were known at two positions.
+
+    Of the fund's own prices, and of those that feeds brought before its first.
+    """
     found = {}
-    for code, position in upto.items():
-        rows = connection.execute(_NEWEST, {"code": code, "upto": position})
-        found[code] = moves(series(map(_priced, rows), at_us))
+    for code, (position, feeds) in upto.items():
+        rows = connection.execute(_NEWEST, {"code": code, "upto": position}).all()
+        facts = [*map(_priced, rows), *_fed_before(connection, rows, feeds)]
+        found[code] = moves(whole_series(facts, at_us))
     return found
 
 
@@ -54,6 +68,32 @@ _NEWEST: Final = (
     .order_by(f.navs.c.nav_date.desc(), f.navs.c.position.desc())
     .limit(PRICES_MOST)
 )
+
+
+def _fed_before(connection: Connection, own: Sequence[Row[Any]], feeds: int) -> Iterable[Fact]:
+    """Prices of feeds up to the first of a fund's own; none where it has enough of its own."""
+    if not feeds or not own or len(own) >= PRICES_MOST:
+        return
+    asked = {"code": own[0].code, "first": min(row.nav_date for row in own), "feeds": feeds}
+    for row in connection.execute(_FED, asked):
+        price = Decimal(row.price)
+        if price <= PRICE_MOST:
+            told, day = f"{row.date}/{row.position:020d}", f.day_us(row.date)
+            amount = int(price.scaleb(_FED_SCALE))
+            yield Fact(row.recorded_us, told, Kind.FED.value, day, "", row.instrument, amount)
+
+
+_FED: Final = (
+    select(o.prices)
+    .where(
+        o.prices.c.instrument == bindparam("code"),
+        o.prices.c.date <= bindparam("first"),
+        o.prices.c.position <= bindparam("feeds"),
+    )
+    .order_by(o.prices.c.date.desc(), o.prices.c.position.desc())
+    .limit(PRICES_MOST)
+)
+_FED_SCALE: Final = 9
 
 
 def _priced(row: Row[Any]) -> Fact:
@@ -68,10 +108,10 @@ def _priced(row: Row[Any]) -> Fact:
     )
 
 
-def _sums(connection: Connection, newest: Row[Any], at: int) -> Iterable[Fact]:
+def _sums(connection: Connection, newest: Row[Any], at: int, feature_set: str) -> Iterable[Fact]:
     """Flows by day in the longest window before the newest price, and the shares held here."""
     t = f.facts.c
-    price = _price(connection, newest)
+    price = _price(connection, newest, feature_set)
     day = (t.business_us - t.business_us % DAY_US).label("day")
     since = f.day_us(newest.nav_date) - max(FLOWS_DAYS) * DAY_US
     flows = (
@@ -98,15 +138,16 @@ def _sums(connection: Connection, newest: Row[Any], at: int) -> Iterable[Fact]:
     yield Fact(0, f"{newest.code}/SIZE", Kind.SIZE.value, 0, "", newest.code, size)
 
 
-def _price(connection: Connection, newest: Row[Any]) -> int:
+def _price(connection: Connection, newest: Row[Any], feature_set: str) -> int:
     """Minor units of ten thousand shares at a price."""
     found = connection.execute(
         select(f.funds.c.nav_scale, f.funds.c.terms).where(f.funds.c.code == newest.code)
     ).first()
     if found is None or found.terms is None:
         return 0
-    shares = int(orjson.loads(found.terms).get("share_scale", 0))
-    return price_of_10k(newest.nav, found.nav_scale, shares)
+    terms = orjson.loads(found.terms)
+    shares, currency = int(terms.get("share_scale", 0)), _currency(terms, feature_set)
+    return price_of_10k(newest.nav, found.nav_scale, shares, currency)
 
 
 def _level_facts(connection: Connection, code: str, at: int) -> Iterable[Fact]:
@@ -139,10 +180,16 @@ def _deferral_facts(connection: Connection, code: str, at: int) -> Iterable[Fact
         yield Fact(row.recorded_us, told, Kind.DEFERRED.value, day, "", code, 1)
 
 
-def level_and_price(
-    connection: Connection, codes: Iterable[str], upto: Upto
-) -> Mapping[str, tuple[int, int]]:
-    """Level, and minor units of ten thousand shares, by fund, as known at a time."""
+class Priced(NamedTuple):
+    """A fund at a time; `price`: minor units of ten thousand of the smallest shares."""
+
+    level: int
+    price: int
+    currency: str
+
+
+def priced(connection: Connection, codes: Iterable[str], upto: Upto) -> Mapping[str, Priced]:
+    """Funds as known at a time, as far as features ask."""
     found = {}
     for code in sorted(set(codes)):
         scale = connection.execute(
@@ -162,12 +209,14 @@ def level_and_price(
             .limit(1)
         ).scalar()
         if scale is not None and scale.terms is not None and level is not None:
-            shares = int(orjson.loads(scale.terms).get("share_scale", 0))
-            found[code] = (level, price_of_10k(nav or 0, scale.nav_scale, shares))
+            terms = orjson.loads(scale.terms)
+            currency = _currency(terms, upto.feature_set)
+            shares = int(terms.get("share_scale", 0))
+            price = price_of_10k(nav or 0, scale.nav_scale, shares, currency)
+            found[code] = Priced(level, price, currency)
     return found
 
 
-def price_of_10k(nav: int, nav_scale: int, share_scale: int) -> int:
-    """Minor units (hundredths) of ten thousand of the smallest shares."""
-    divisor: int = 10 ** (nav_scale + share_scale)
-    return nav * 1_000_000 // divisor
+def _currency(terms: Mapping[str, Any], feature_set: str) -> str:
+    """Sets before currencies were told apart knew none."""
+    return str(terms["currency"]) if has_currencies(feature_set) else ""

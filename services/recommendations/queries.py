@@ -80,11 +80,29 @@ def catalogue(
         rows = connection.execute(query.limit(CHANGED_MOST + 1)).all()
         if len(rows) <= CHANGED_MOST:
             told = _told(connection, [row.code for row in rows])
-            changed = _funds(connection, rows, told, day, today)
-            return Read(before.catalogue.changed(changed), found, sessions, newest or "")
+            changed = before.catalogue.changed(_funds(connection, rows, told, day, today))
+            fed = changed.fed_with(_fed(connection, found.prices, before), found.prices)
+            return Read(fed, found, sessions, newest or "")
     rows = connection.execute(_funds_with_prices()).all()
     funds = _funds(connection, rows, _told(connection, None), day, today)
-    return Read(Catalogue(funds, today), found, sessions, newest or "")
+    fed_by = _fed(connection, found.prices, before)
+    return Read(Catalogue(funds, today, fed_by, found.prices), found, sessions, newest or "")
+
+
+def _fed(connection: Connection, upto: int, before: Read | None) -> Mapping[str, int]:
+    """By fund, where its newest price of a feed was stored; asked again of new batches alone."""
+    is_known = before is not None and before.marks.prices <= upto
+    kept = before.catalogue.fed if before is not None and is_known else {}
+    since = before.marks.prices if before is not None and is_known else 0
+    if since == upto:
+        return kept
+    t = o.priced.c
+    query = select(t.instrument, t.position).where(t.position > since)
+    # A batch that came while this is read counts from the next time on.
+    return {
+        **kept,
+        **{row.instrument: min(row.position, upto) for row in connection.execute(query)},
+    }
 
 
 def _lasts(before: Read, found: Marks, sessions: int, newest: str, today: int) -> bool:

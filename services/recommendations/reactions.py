@@ -20,7 +20,7 @@ from libs.read_model import Database
 from libs.subject_keys import SubjectKeys
 from libs.suitability import InvestorClass
 from libs.transient import Unavailable, is_transient
-from services.recommendations import known_funds, watching
+from services.recommendations import watching
 from services.recommendations.advising import ProposalStreams
 from services.recommendations.clients import Funds, Order, Refused
 from services.recommendations.codec import any_codec
@@ -43,6 +43,10 @@ ACTOR: Final = "recommendations"
 SWEEP_EVERY_S: Final = 1.0
 SWEEP_MAX: Final = 500
 ROWS_WITHIN_S: Final = 10.0
+# A fund that is gated pays within 20 working days.
+SALES_AWAITED_US: Final = 30 * life.DAY_US
+# More is not taken from a wallet than was accepted.
+_NOT_PAID_FOR: Final = Refused("SALE_NOT_PAID", "what was to be sold for it has brought no money")
 # What ends an investor's open proposals, and the word for it.
 _ENDS: Final[dict[type, str]] = {
     life.ClassExpired: "CLASS_EXPIRED",
@@ -184,11 +188,16 @@ class Ordering:
     async def perform(
         self, proposal_id: str, state: what.State, step: PlaceOrder
     ) -> Recorded[what.Command] | None:
-        """Raises `Unavailable`: the same again later."""
+        """None: not yet, what is sold pays for it. Raises `Unavailable`: the same again later."""
         if isinstance(state, what.Absent) or state.accepted is None:
             raise AssertionError("only what is accepted is ordered")
         item, issued = step.item, state.issued
-        refused = await self._place(proposal_id, issued, state.accepted, item)
+        have_paid = await self._have_paid(state.accepted, state) if item.amount_minor > 0 else True
+        if have_paid is None:
+            return None
+        refused: Refused | None = _NOT_PAID_FOR
+        if have_paid:
+            refused = await self._place(proposal_id, issued, state.accepted, item)
         linked = OrderLinked(
             item.fund_code,
             item.order_id,
@@ -197,6 +206,17 @@ class Ordering:
         )
         cause = Cause(f"{proposal_id}/{step.name}", correlation_id=proposal_id, actor=ACTOR)
         return Recorded(LinkOrder(linked), cause)
+
+    async def _have_paid(self, accepted: what.Accepted, state: what.Proposal) -> bool | None:
+        """Whether all that was sold has brought its money; None: it may still come."""
+        is_late = self.shelf.clock() - accepted.accepted_us > SALES_AWAITED_US
+        for sale in (item for item in accepted.items if item.amount_minor < 0):
+            if state.orders[sale.order_id].refusal_reason:
+                return False
+            paid = await self.funds.has_paid(sale.order_id)
+            if not paid:
+                return False if is_late else paid
+        return True
 
     async def _place(
         self,
@@ -209,10 +229,11 @@ class Ordering:
         if fund is None:
             # It was advised, so it was known: after a start the catalogue is heard in a while.
             raise Unavailable(f"{item.fund_code} is not heard of yet")
-        shares = 0
+        shares = item.shares
         amount = Money(fund.currency, item.amount_minor) if item.amount_minor > 0 else None
-        if amount is None:
-            price = known_funds.price_of_10k(fund.nav, fund.nav_scale, fund.share_scale)
+        if amount is None and not shares:
+            # Accepted before shares were kept.
+            price = fund.price_of_10k
             if price <= 0:
                 raise Unavailable(f"{item.fund_code} has no price yet")
             shares = -item.amount_minor * 10_000 // price

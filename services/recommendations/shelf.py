@@ -29,6 +29,8 @@ from services.recommendations.ranking.diversifying import Diversifiers, widely_b
 Loader: TypeAlias = Callable[[Catalogue, Crowd], Sequence[Ranker]]
 
 T = TypeVar("T")
+# Positions of the newest price of a fund's own, and of a feed.
+At: TypeAlias = tuple[int, int]
 
 LOOK_EVERY_S: Final = 0.25
 CROWD_EVERY_S: Final = 60.0
@@ -79,15 +81,15 @@ class Shelf:
     _house: CrowdRanker | None = field(default=None, repr=False)
     _read: queries.Read | None = field(default=None, repr=False)
     diversifiers: Diversifiers = field(default_factory=Diversifiers, repr=False)
-    # By fund, and the position of the price they are as of.
-    _features: dict[str, tuple[int, Features]] = field(default_factory=dict, repr=False)
+    # By fund, and the positions of the prices they are made of.
+    _features: dict[str, tuple[At, Features]] = field(default_factory=dict, repr=False)
     _forms: dict[str, tuple[Features, str]] = field(default_factory=dict, repr=False)
-    _moves: dict[str, tuple[int, Moves]] = field(default_factory=dict, repr=False)
+    _moves: dict[str, tuple[At, Moves]] = field(default_factory=dict, repr=False)
     # The catalogue whose prices were read ahead.
     _read_for: Catalogue | None = field(default=None, repr=False)
     # What the diversifiers were made of: funds and the positions of their newest prices.
-    _diverse: Sequence[tuple[str, int]] = field(default=(), repr=False)
-    _quotes: dict[tuple[str, int, int, bool], Quotes] = field(default_factory=dict, repr=False)
+    _diverse: Sequence[tuple[str, At]] = field(default=(), repr=False)
+    _quotes: dict[tuple[str, At, bool], Quotes] = field(default_factory=dict, repr=False)
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
 
     async def run(self) -> None:
@@ -146,7 +148,7 @@ class Shelf:
         """Funds that lists look among for what moves otherwise; few at a time, others wait."""
         catalogue = self.catalogue
         codes = await asyncio.to_thread(widely_bought, catalogue, self.crowd)
-        made_of = [(c, catalogue.funds[catalogue.index[c]].nav_position) for c in codes]
+        made_of = [(code, catalogue.made_of(code)) for code in codes]
         if made_of == self._diverse:
             return
         found: dict[str, Moves] = {}
@@ -175,7 +177,7 @@ class Shelf:
             kept |= await self.database.read(lambda c: self._moves_read(c, missing))
         return kept
 
-    def _moves_read(self, c: Connection, missing: Mapping[str, int]) -> Mapping[str, Moves]:
+    def _moves_read(self, c: Connection, missing: Mapping[str, At]) -> Mapping[str, Moves]:
         """On a thread of the database's: one step that others see whole."""
         found = known_funds.moves_of(c, missing, self.clock()) if missing else {}
         if len(self._moves) > MOVES_KEPT:
@@ -192,7 +194,7 @@ class Shelf:
             now_us = self.clock()
             found = await self.database.read(
                 lambda c: {
-                    code: fund_features(known_funds.fund_facts(c, code, at), now_us)
+                    code: fund_features(known_funds.fund_facts(c, code, *at), now_us)
                     for code, at in missing.items()
                 }
             )
@@ -224,9 +226,8 @@ class Shelf:
 
     async def quotes_of(self, codes: Sequence[str], catalogue: Catalogue) -> Sequence[Quotes]:
         """Prices of funds, in the order of codes; read once a price."""
-        fed_at = self.marks.prices
         funds = [catalogue.funds[catalogue.index[code]] for code in codes]
-        keys = [(fund.code, fund.nav_position, fed_at, fund.is_money) for fund in funds]
+        keys = [(fund.code, catalogue.made_of(fund.code), fund.is_money) for fund in funds]
         missing = [key for key in keys if key not in self._quotes]
         if missing:
             names = [key[0] for key in missing]
@@ -238,7 +239,7 @@ class Shelf:
             for key in missing:
                 rows = ours.get(key[0], ())[-QUOTED_DAYS:]
                 told = fed.get(key[0])
-                self._quotes[key] = packed(key[0], rows, pays_income=key[3], fed=told)
+                self._quotes[key] = packed(key[0], rows, pays_income=key[2], fed=told)
         kept = [self._quotes.get(key) for key in keys]
         if None not in kept:
             return [each for each in kept if each is not None]
@@ -263,16 +264,15 @@ class Shelf:
 
 
 def _sorted_out(
-    kept: Mapping[str, tuple[int, T]], codes: Sequence[str], catalogue: Catalogue
-) -> tuple[dict[str, T], dict[str, int]]:
-    """What is kept as of each fund's newest price; and positions of prices still to be read."""
+    kept: Mapping[str, tuple[At, T]], codes: Sequence[str], catalogue: Catalogue
+) -> tuple[dict[str, T], dict[str, At]]:
+    """What is kept as of each fund's newest prices; and positions of prices still to be read."""
     found: dict[str, T] = {}
-    missing: dict[str, int] = {}
+    missing: dict[str, At] = {}
     for code in codes:
-        place = catalogue.index.get(code)
-        if place is None:
+        if code not in catalogue.index:
             continue
-        at, each = catalogue.funds[place].nav_position, kept.get(code)
+        at, each = catalogue.made_of(code), kept.get(code)
         if each is not None and each[0] == at:
             found[code] = each[1]
         else:

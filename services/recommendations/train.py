@@ -23,9 +23,10 @@ from services.recommendations.ranking.interactions import (
     read_interactions,
 )
 from services.recommendations.ranking.market import Market
-from services.recommendations.ranking.parts import Trained
+from services.recommendations.ranking.parts import THEME, WEIGHTS, Trained
 from services.recommendations.ranking.population import world_of
 from services.recommendations.ranking.training import train
+from services.recommendations.ranking.tuning import theme_weight
 
 SEED: Final = 2026
 EXIT_REFUSED: Final = 2
@@ -50,7 +51,7 @@ def sources(asked: argparse.Namespace) -> tuple[Interactions, Market | None, str
     if asked.database:
         interactions, market = from_database(asked.database)
         return interactions, market, "what the running service heard"
-    world = world_of(asked.investors, asked.simulated, asked.funds, SEED)
+    world = world_of(asked.investors, asked.simulated, asked.funds, SEED, asked.themed)
     return world.interactions, world.market, "a simulated population over real prices"
 
 
@@ -75,6 +76,7 @@ def card_of(
         "limits": [
             "investors are solved from their holdings: one who holds nothing gets popularity alone",
             "a fund that was not bought before the day has no score",
+            "what an investor's themes weigh was tried on the last half year; 0: they help nobody",
             "the price model's word is dropped 45 days after the day",
             "learnt from purchases: it repeats what people buy, not what pays",
         ],
@@ -91,7 +93,8 @@ def run_training(asked: argparse.Namespace) -> None:
     known = interactions.between(-(10**6), as_of)
     if not len(known):
         raise CannotTrain(f"there are no purchases before {iso_of(as_of)}")
-    trained = train(interactions, market, as_of, SEED, None, told)
+    weights = {**WEIGHTS, THEME: theme_weight(interactions, as_of, SEED, told)}
+    trained = train(interactions, market, as_of, SEED, weights, told)
     card = card_of(asked, trained, interactions, origin, time.monotonic() - begun)
     try:
         digest = artifact.save(asked.artifacts, asked.version, trained, card)
@@ -103,7 +106,7 @@ def run_training(asked: argparse.Namespace) -> None:
 
 def run_evaluation(asked: argparse.Namespace) -> None:
     """All rankings on a simulated population; the table goes to `--out`."""
-    world = world_of(asked.investors, asked.simulated, asked.funds, SEED)
+    world = world_of(asked.investors, asked.simulated, asked.funds, SEED, asked.themed)
     last = int(world.market.days[-1]) - TEST_DAYS
     dates = [last - DAYS_APART * n for n in range(asked.dates)][::-1]
     found = evaluation.evaluate(
@@ -120,6 +123,7 @@ def run_evaluation(asked: argparse.Namespace) -> None:
         "investors": asked.investors,
         "purchases": len(world.interactions),
         "funds": asked.funds,
+        "themed": asked.themed,
         "note": "simulated buyers over real prices: mechanics, not people",
     }
     asked.out.mkdir(parents=True, exist_ok=True)
@@ -136,6 +140,7 @@ def main() -> None:
     parser.add_argument("--simulated", type=int, default=100_000, help="purchases drawn")
     parser.add_argument("--investors", type=int, default=20_000)
     parser.add_argument("--funds", type=int, default=200)
+    parser.add_argument("--themed", type=float, default=0.0, help="how much buyers keep to themes")
     parser.add_argument("--as-of", default="", help="ISO date; known is what came before it")
     parser.add_argument("--version", default="blend@1")
     parser.add_argument("--artifacts", type=Path, default=Path("build/advice/artifacts"))

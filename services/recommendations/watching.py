@@ -43,7 +43,7 @@ def proposals_with(connection: Connection, code: str) -> Sequence[tuple[str, int
     return [(row.proposal_id, row.highest_level) for row in rows]
 
 
-def ordering(connection: Connection, most: int = 1_000) -> Sequence[str]:
+def ordering(connection: Connection, most: int = 10_000) -> Sequence[str]:
     """Accepted proposals that still have orders to place."""
     t = o.proposals.c
     query = select(t.proposal_id).where(t.orders_open > 0).order_by(t.position).limit(most)

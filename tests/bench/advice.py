@@ -377,7 +377,7 @@ async def _features_follow(caller: Caller, store: KurrentStore) -> Measured:
 
 
 def _held(features: Sequence[Any]) -> int:
-    return next((each.value_millionths for each in features if each.name == "held_minor"), 0)
+    return next((each.value_millionths for each in features if each.name == "held_minor:CNY"), 0)
 
 
 def _training(folder: Path) -> Measured:

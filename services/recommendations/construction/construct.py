@@ -5,6 +5,7 @@ and what they break moves to the money fund. The risk level is never relaxed. Al
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
@@ -20,6 +21,7 @@ from services.recommendations.construction.problem import (
     Unsolved,
     View,
 )
+from services.recommendations.construction.selling import Step, by_cost, by_fee, keeps, tiers_of
 from services.recommendations.construction.telling import Found, Market, solution_of
 from services.recommendations.domain.constraints import (
     MONEY,
@@ -31,9 +33,11 @@ from services.recommendations.domain.constraints import (
     Asset,
     Rule,
     broken,
+    raised,
     rules_of,
     sold,
 )
+from services.recommendations.domain.lots import fee_minor
 from services.recommendations.domain.rounding import (
     amounts_of,
     below_lot,
@@ -55,6 +59,8 @@ _RULED: Final = frozenset(
     }
 )
 _SELLS_WITHIN: Final = frozenset({Strategy.MINIMUM_VARIANCE, Strategy.BLACK_LITTERMAN})
+# Those that weigh costs against what they expect to earn.
+_COSTED: Final = frozenset({Strategy.MAXIMUM_SHARPE, Strategy.BLACK_LITTERMAN})
 _BONDS: Final = frozenset({"BOND", "NCD"})
 
 
@@ -65,14 +71,15 @@ def construct(problem: Problem) -> Solution | Unsolved:
         return Unsolved("AMOUNT_BELOW_LOTS", _codes(problem.assets))
     lots_missed = False
     for strategy, relaxed, fallbacks in _attempts(problem):
-        try:
-            found = _attempt(market, strategy, relaxed)
-        except _BelowLots:
-            lots_missed = True
-            continue
-        except NotSolved:
-            continue
-        return solution_of(market, found, fallbacks)
+        for each in _orders_of(market, relaxed):
+            try:
+                found = _attempt(each, strategy, relaxed)
+            except _BelowLots:
+                lots_missed = True
+            except NotSolved:
+                pass
+            else:
+                return solution_of(each, found, fallbacks)
     if lots_missed:
         return Unsolved("AMOUNT_BELOW_LOTS", _codes(problem.assets))
     return Unsolved("CONSTRAINTS_CONFLICT", conflicts(problem))
@@ -107,6 +114,14 @@ def _attempts(
             yield strategy, frozenset(everything), (*everything, strategy.value.upper())
 
 
+def _orders_of(market: Market, relaxed: frozenset[str]) -> Iterator[Market]:
+    """With an order of selling; then, before a limit is given up for it, without."""
+    yield market
+    problem = market.problem
+    if problem.is_rebalance and TURNOVER not in relaxed and problem.limits.sells_cheapest_first:
+        yield Market(replace(problem, limits=replace(problem.limits, sells_cheapest_first=False)))
+
+
 def _upto(name: str, last: str) -> bool:
     order = (TURNOVER, THEME, MONEY)
     return order.index(name) <= order.index(last)
@@ -125,13 +140,14 @@ def _attempt(market: Market, strategy: Strategy, relaxed: frozenset[str]) -> Fou
             dropped |= dict.fromkeys(set(places) - set(kept), "FUNDS_MAX")
             places = _feasible_few(market, kept, places, found, relaxed)
             continue
-        weights, rules = _whole(market, places, found.weights, relaxed)
+        weights, plain = _rounded(market, places, found, relaxed)
         assets = [problem.assets[n] for n in places]
         amounts = amounts_of(assets, weights, problem.amount_minor)
         new = [0 if a.previous else amount for a, amount in zip(assets, amounts, strict=True)]
         lots = below_lot(assets, new)
         if not lots:
-            return Found(places, tuple(weights), rules, found, first, dropped)
+            rules = _rules(market, places, relaxed)
+            return Found(places, tuple(weights), rules, found, first, dropped, plain)
         if len(places) == 1:
             raise _BelowLots("one fund is left, and the amount is below its lot")
         dropped[places[lots[0]]] = "LEAST_LOT"
@@ -216,18 +232,78 @@ def _weights(
     rules = _rules(market, places, relaxed)
     rows = _rows(rules, len(places))
     sell_max = _sell_max(problem, places, relaxed)
+    is_within = strategy in _SELLS_WITHIN and not problem.limits.sells_cheapest_first
     if len(places) == 1:
         found = Fit(np.ones(1), np.zeros(len(rules)), market.returns[:, places].mean(axis=0))
     elif strategy is Strategy.GOAL_LADDER:
         found = _ladder(market, places, rules)
     else:
-        inputs = _inputs(market, places, rows, sell_max if strategy in _SELLS_WITHIN else None)
-        found = _fit(strategy, market, places, inputs)
+        inputs = _inputs(market, strategy, places, rows)
+        found = _fit(
+            strategy, market, places, replace(inputs, sell_max=sell_max if is_within else None)
+        )
     if strategy not in _RULED:
         found = replace(found, weights=_kept(market, places, found.weights, rules, rows))
-    if sell_max is not None and strategy not in _SELLS_WITHIN:
-        found = replace(found, weights=_part_way(market, places, found.weights, sell_max, rows))
-    return found
+    if sell_max is None or is_within:
+        return found
+    return _limited(market, strategy, places, found, (rows, sell_max))
+
+
+def _limited(
+    market: Market,
+    strategy: Strategy,
+    places: tuple[int, ...],
+    aim: Fit,
+    limit: tuple[Rows, float],
+) -> Fit:
+    """As far towards the target as may be sold; of what is sold, what costs least goes first."""
+    (rows, sell_max), held = limit, market.previous[list(places)]
+    is_ordered = market.problem.limits.sells_cheapest_first
+    # Where cash is raised there will be less than there is: plainly, all are sold alike for it.
+    whole = max(1.0, float(held.sum()))
+    alike, budget = held / whole, sell_max - (whole - 1.0)
+    selling = float(np.maximum(alike - aim.weights, 0.0).sum())
+    if selling <= budget:
+        return replace(aim, target=aim.weights)
+    if budget < 0:
+        raise NotSolved("the cash alone is more than may be sold")
+    if is_ordered and strategy in _SELLS_WITHIN:
+        return replace(_within(market, strategy, places, limit), target=aim.weights)
+    # New money is placed like the target.
+    old = alike + (1.0 - alike.sum()) * aim.weights
+    plain = old + budget / selling * (aim.weights - old)
+    chosen = None
+    if is_ordered:
+        tiers = tiers_of([market.problem.assets[n] for n in places], held, by_cost)
+        chosen = Step(held, aim.weights, plain, tiers).cheapest(rows)
+    if chosen is None and not keeps(rows, plain):
+        raise NotSolved("part of the way does not keep the rules")
+    weights = plain if chosen is None else chosen
+    return replace(aim, weights=weights, target=aim.weights, plain=plain)
+
+
+def _within(
+    market: Market, strategy: Strategy, places: tuple[int, ...], limit: tuple[Rows, float]
+) -> Fit:
+    """The optimiser chooses what is sold; and again with what that costs, which may not rise."""
+    rows, sell_max = limit
+    inputs = replace(_inputs(market, strategy, places, rows), sell_max=sell_max)
+    plain = _fit(strategy, market, places, inputs)
+    assets, held = [market.problem.assets[n] for n in places], market.previous[list(places)]
+    fees = tiers_of(assets, held, by_fee, market.daily)
+    if not fees.rate.any():
+        return replace(plain, plain=plain.weights)
+    fee = float(fees.fee @ fees.sold(np.maximum(held - plain.weights, 0.0)))
+    ordered = replace(
+        inputs,
+        selling=tiers_of(assets, held, by_cost, market.daily),
+        fee_max=(fees, fee * (1 + 1e-6) + 1e-12),
+    )
+    try:
+        found = _fit(strategy, market, places, ordered)
+    except NotSolved:
+        found = plain
+    return replace(found, plain=plain.weights)
 
 
 def _fit(strategy: Strategy, market: Market, places: tuple[int, ...], inputs: Inputs) -> Fit:
@@ -251,20 +327,26 @@ def _fit(strategy: Strategy, market: Market, places: tuple[int, ...], inputs: In
     return Fit(weights, part.duals, inputs.returns.mean(axis=0))
 
 
-def _inputs(market: Market, places: tuple[int, ...], rows: Rows, sell_max: float | None) -> Inputs:
+def _inputs(market: Market, strategy: Strategy, places: tuple[int, ...], rows: Rows) -> Inputs:
     problem = market.problem
-    codes = [problem.assets[n].code for n in places]
+    assets = [problem.assets[n] for n in places]
+    codes = [asset.code for asset in assets]
+    previous = market.previous[list(places)]
+    knows_lots = (
+        strategy in _COSTED and problem.is_rebalance and problem.limits.sells_cheapest_first
+    )
     chosen = np.array([problem.market[n] for n in places]) if problem.market else None
     total = 0.0 if chosen is None else float(chosen.sum())
     return Inputs(
         market.returns[:, places],
         rows,
         market.costs[list(places)],
-        market.previous[list(places)],
-        sell_max,
+        previous,
+        None,
         None if chosen is None or total <= 0 else chosen / total,
         [view for view in problem.views if _speaks_of(view, codes)],
         codes,
+        tiers_of(assets, previous, by_fee, market.daily) if knows_lots else None,
     )
 
 
@@ -276,25 +358,12 @@ def _sell_max(problem: Problem, places: Sequence[int], relaxed: frozenset[str]) 
     if not problem.is_rebalance or TURNOVER in relaxed:
         return None
     # Places left out are sold, and count; the rounding may add less than one part a fund.
-    left_out = sum(a.previous for n, a in enumerate(problem.assets) if n not in set(places))
-    least = problem.limits.turnover - left_out - problem.limits.funds_max
+    left_out = [a for n, a in enumerate(problem.assets) if n not in set(places)]
+    most = problem.limits.turnover + raised(problem.assets)
+    least = most - sold(left_out, [0] * len(left_out)) - problem.limits.funds_max
     if least < 0:
         raise NotSolved("what is left out is more than may be sold")
     return least / WHOLE
-
-
-def _part_way(
-    market: Market, places: tuple[int, ...], target: Array, sell_max: float, rows: Rows
-) -> Array:
-    """Old weights plus a part of the way to the target; new money is placed like the target."""
-    held = market.previous[list(places)]
-    old = held + (1.0 - held.sum()) * target
-    selling = float(np.maximum(held - target, 0.0).sum())
-    share = min(1.0, sell_max / selling) if selling > 0 else 1.0
-    moved: Array = old + share * (target - old)
-    if share < 1.0 and len(rows.right) and (rows.left @ moved > rows.right + 1e-6).any():
-        raise NotSolved("part of the way does not keep the rules")
-    return moved
 
 
 def _kept(
@@ -325,9 +394,42 @@ def _kept(
     return optimiser.nearest(moved, rows) if whole else moved
 
 
+def _rounded(
+    market: Market, places: tuple[int, ...], found: Fit, relaxed: frozenset[str]
+) -> tuple[list[int], tuple[int, ...] | None]:
+    """Whole weights, and those of the plain step: its own where rounding makes it the cheaper."""
+    if found.plain is None:
+        return _whole(market, places, found.weights, relaxed), None
+    plain = None
+    with suppress(NotSolved):
+        plain = _whole(market, places, found.plain, relaxed)
+    try:
+        weights = _whole(market, places, found.weights, relaxed)
+    except NotSolved:
+        if plain is None:
+            raise
+        return plain, tuple(plain)
+    if plain is None:
+        return weights, None
+    if _fee(market, places, plain) < _fee(market, places, weights):
+        weights = plain
+    return weights, tuple(plain)
+
+
+def _fee(market: Market, places: tuple[int, ...], weights: Sequence[int]) -> int:
+    """What is paid for selling down to these weights (minor units)."""
+    problem = market.problem
+    assets = [problem.assets[n] for n in places]
+    amounts = amounts_of(assets, weights, problem.amount_minor)
+    return sum(
+        fee_minor(asset.parts, sum(part.worth_minor for part in asset.parts) - amount)
+        for asset, amount in zip(assets, amounts, strict=True)
+    )
+
+
 def _whole(
     market: Market, places: tuple[int, ...], weights: Array, relaxed: frozenset[str]
-) -> tuple[list[int], Sequence[Rule]]:
+) -> list[int]:
     rules = _rules(market, places, relaxed)
     weights = np.where(weights > LEAST_WEIGHT, weights, 0.0)
     parts = mended(by_largest_remainder(_list(weights)), rules)
@@ -338,9 +440,9 @@ def _whole(
         whole = [0] * len(problem.assets)
         for place, part in zip(places, parts, strict=True):
             whole[place] = part
-        if sold(problem.assets, whole) > problem.limits.turnover:
+        if sold(problem.assets, whole) > problem.limits.turnover + raised(problem.assets):
             raise NotSolved("rounded, they sell too much")
-    return parts, rules
+    return parts
 
 
 def _ladder(market: Market, places: tuple[int, ...], rules: Sequence[Rule]) -> Fit:

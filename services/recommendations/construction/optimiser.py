@@ -27,6 +27,7 @@ from skfolio.prior import BlackLitterman, EmpiricalPrior
 from services.recommendations.construction.problem import Strategy, View
 
 Array = npt.NDArray[np.float64]
+Places = npt.NDArray[np.intp]
 
 SOLVER: Final = "CLARABEL"
 TRADING_DAYS: Final = 252
@@ -56,6 +57,37 @@ class Fit:
     duals: Array
     # Expected returns used, a day.
     mu: Array
+    # Of a limited rebalance: where it leads in the end, and the step without an order of selling.
+    target: Array | None = None
+    plain: Array | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tiers:
+    """Parts of holdings in the order they are sold; within a fund no rate is below the one before.
+
+    Starts and sizes are shares of the whole, rates and fees of any one unit.
+    """
+
+    place: Places
+    start: Array
+    size: Array
+    rate: Array
+    fee: Array
+
+    def sold(self, amounts: Array) -> Array:
+        """How much of each is sold when so much is sold of each fund."""
+        found: Array = np.clip(amounts[self.place] - self.start, 0.0, self.size)
+        return found
+
+    def cost(self, held: Array, weights: Any, whole: Any = 1.0) -> Any:  # noqa: ANN401 - of cvxpy, untyped
+        """What a move from what is held costs, convex; `whole`: what the weights sum to."""
+        if not len(self.place):
+            return cp.Constant(0.0)
+        is_first = np.append([True], np.diff(self.place) != 0)
+        rises = self.rate - np.where(is_first, 0.0, np.append([0.0], self.rate[:-1]))
+        begun = (held[self.place] - self.start) * whole - weights[self.place]
+        return cp.sum(cp.multiply(rises, cp.pos(begun)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +105,10 @@ class Inputs:
     # In the places of the assets.
     views: Sequence[View] = ()
     codes: Sequence[str] = ()
+    # What selling costs a day, as a share; None: as much as buying.
+    selling: Tiers | None = None
+    # The same, or another measure of it, that is to be kept: at most so much.
+    fee_max: tuple[Tiers, float] | None = None
 
 
 def solvers() -> Sequence[str]:
@@ -127,6 +163,20 @@ def conflicting(rows: Rows) -> Sequence[int]:
         if not _is_feasible(rows, without):
             kept = without
     return kept
+
+
+def least(costs: Array, rows: Rows, most: Array, total: float) -> Array | None:
+    """Amounts of least cost, each up to its most, that keep the rows and come to the total."""
+    found = linprog(
+        costs,
+        A_ub=rows.left if len(rows.right) else None,
+        b_ub=rows.right + 1e-9 if len(rows.right) else None,
+        A_eq=np.ones((1, len(costs))),
+        b_eq=[total],
+        bounds=np.column_stack([np.zeros(len(most)), most]),
+        method="highs",
+    )
+    return np.asarray(found.x, dtype=float) if found.status == 0 else None
 
 
 def _is_feasible(rows: Rows, kept: Sequence[int]) -> bool:
@@ -188,24 +238,52 @@ def _common(inputs: Inputs) -> tuple[Rows, dict[str, object]]:
 def _selling(inputs: Inputs) -> dict[str, object]:
     if inputs.sell_max is None:
         return {}
-    most, previous = inputs.sell_max, inputs.previous
-    return {"add_constraints": lambda w: cp.sum(cp.pos(previous - w)) <= most}
+    most, previous, fee_max = inputs.sell_max, inputs.previous, inputs.fee_max
+
+    def kept(w: Any) -> list[Any]:  # noqa: ANN401 - of cvxpy, untyped
+        found = [cp.sum(cp.pos(previous - w)) <= most]
+        if fee_max is not None:
+            found.append(fee_max[0].cost(previous, w) <= fee_max[1])
+        return found
+
+    return {"add_constraints": kept}
+
+
+def _trading(inputs: Inputs, w: Any, whole: Any = 1.0) -> Any:  # noqa: ANN401 - of cvxpy, untyped
+    """What buying and selling costs a day."""
+    if inputs.selling is None:
+        raise AssertionError("asked only where holdings are sold in an order")
+    bought = cp.pos(w - inputs.previous * whole)
+    return inputs.costs @ bought + inputs.selling.cost(inputs.previous, w, whole)
+
+
+def _alike(inputs: Inputs) -> dict[str, object]:
+    """Selling costs as much as buying."""
+    return {"transaction_costs": inputs.costs, "previous_weights": inputs.previous}
 
 
 def _minimum_variance(inputs: Inputs) -> Fit:
     rows, common = _common(inputs)
+    if (selling := inputs.selling) is not None:
+        # Half the risk aversion times variance is what a fee is weighed against.
+        common["add_objective"] = lambda w: 2 / RISK_AVERSION * selling.cost(inputs.previous, w)
     model = MeanRisk(prior_estimator=_prior(inputs.returns), **common, **_selling(inputs))
     return _cut(_solved(model, _with(inputs, rows)), inputs.rows)
 
 
 def _maximum_sharpe(inputs: Inputs) -> Fit:
     rows, common = _common(inputs)
+    prior = _prior(inputs.returns, mu=ShrunkMu())
+    if inputs.selling is None:
+        common |= _alike(inputs)
+    else:
+        mu = prior.fit(inputs.returns).return_distribution_.mu
+        # Weights are scaled while a ratio is looked for: they sum to the scale.
+        common["overwrite_expected_return"] = lambda w: mu @ w - _trading(inputs, w, cp.sum(w))
     model = MeanRisk(
         objective_function=ObjectiveFunction.MAXIMIZE_RATIO,
         risk_measure=RiskMeasure.VARIANCE,
-        prior_estimator=_prior(inputs.returns, mu=ShrunkMu()),
-        transaction_costs=inputs.costs,
-        previous_weights=inputs.previous,
+        prior_estimator=prior,
         **common,
     )
     return _cut(_solved(model, _with(inputs, rows)), inputs.rows)
@@ -228,12 +306,14 @@ def _black_litterman(inputs: Inputs) -> Fit:
             prior_estimator=prior,
             tau=TAU,
         )
+    if inputs.selling is None:
+        common |= _alike(inputs)
+    else:
+        common["add_objective"] = lambda w: -_trading(inputs, w)
     model = MeanRisk(
         objective_function=ObjectiveFunction.MAXIMIZE_UTILITY,
         risk_aversion=RISK_AVERSION / 2,
         prior_estimator=prior,
-        transaction_costs=inputs.costs,
-        previous_weights=inputs.previous,
         **common,
         **_selling(inputs),
     )

@@ -47,6 +47,13 @@ class Problem:
     is_rebalance: bool = False
     # Needed within one year, and within one to three (ten-thousandths): the goal ladder.
     needed: tuple[int, int] = (0, 0)
+    # Over which a fee that is paid once counts.
+    horizon_days: int = 365
+
+    @property
+    def raises_cash(self) -> bool:
+        """Whether less will be held than now."""
+        return any(asset.raised for asset in self.assets)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +101,9 @@ class Solution:
     # What the move from what is held is worth a year (millionths): the difference of certainty
     # equivalents. None: nothing is held, or the strategy's aim is none of them.
     gain: int | None = None
+    # Of a limited rebalance: where it leads in the end, and the step without an order of selling.
+    target: Mapping[str, int] | None = None
+    plain: Mapping[str, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)

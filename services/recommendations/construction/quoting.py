@@ -6,6 +6,7 @@ from datetime import date
 from typing import Final, TypeAlias
 
 from services.recommendations.construction.problem import Quotes
+from services.recommendations.domain.facts import until
 
 # (date, price, accumulated price or 0, income of ten thousand shares).
 Row: TypeAlias = tuple[str, int, int, int]
@@ -26,9 +27,9 @@ def packed(
     told = {day: float(price) for day, price in (fed or {}).items()}
     if own:
         first = min(own)
-        earlier = {day: price for day, price in told.items() if day <= first}
-        scale = own[first] / earlier[max(earlier)] if earlier else 1.0
-        told = {day: price * scale for day, price in earlier.items() if day < first}
+        before, met = until(told, first)
+        scale = own[first] / met if met else 1.0
+        told = {day: price * scale for day, price in before.items()}
     series = sorted({**told, **own}.items())
     days = array("i", (date.fromisoformat(day).toordinal() - _EPOCH for day, _ in series))
     return Quotes(code, days.tobytes(), array("d", (value for _, value in series)).tobytes())

@@ -24,6 +24,7 @@ from services.recommendations.domain.rounding import amounts_of, by_largest_rema
 Array = npt.NDArray[np.float64]
 MILLION: Final = 1_000_000
 TRADING_DAYS: Final = 252
+YEAR_DAYS: Final = 365
 BINDING_WITHIN: Final = 2
 # Strategies whose aim is less risk, and those that weigh it against means.
 _BY_RISK: Final = frozenset(
@@ -59,7 +60,14 @@ class Market:
 
     @cached_property
     def previous(self) -> Array:
-        return np.array([asset.previous for asset in self.problem.assets], dtype=float) / WHOLE
+        held = [asset.previous + asset.raised for asset in self.problem.assets]
+        return np.array(held, dtype=float) / WHOLE
+
+    @property
+    def daily(self) -> float:
+        """What a millionth that is paid once counts a day, over the horizon."""
+        yearly = YEAR_DAYS / max(self.problem.horizon_days, 1)
+        return yearly / MILLION / TRADING_DAYS
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +81,8 @@ class Found:
     first: Fit
     # Places left out for their number or their lots, in that order.
     dropped: Mapping[int, str]
+    # Whole weights of the step without an order of selling, where there is an order.
+    plain: tuple[int, ...] | None = None
 
 
 def solution_of(market: Market, found: Found, fallbacks: tuple[str, ...]) -> Solution:
@@ -106,7 +116,18 @@ def solution_of(market: Market, found: Found, fallbacks: tuple[str, ...]) -> Sol
         _figures(market, found, variance),
         _runner_up(market, found, weights),
         _gain(market, found),
+        None if found.fit.target is None else _by_code(market, found, _parts(found.fit.target)),
+        None if found.plain is None else _by_code(market, found, found.plain),
     )
+
+
+def _parts(weights: Array) -> Sequence[int]:
+    return by_largest_remainder([float(weight) for weight in weights])
+
+
+def _by_code(market: Market, found: Found, weights: Sequence[int]) -> Mapping[str, int]:
+    assets = market.problem.assets
+    return {assets[n].code: w for n, w in zip(found.places, weights, strict=True) if w}
 
 
 def _gain(market: Market, found: Found) -> int | None:

@@ -9,6 +9,7 @@ from copy import copy
 from dataclasses import dataclass, field, replace
 from itertools import compress
 
+from libs.money import exponent
 from libs.suitability import RiskLevel
 
 FundSet = int
@@ -69,11 +70,24 @@ class Fund:
     def is_money(self) -> bool:
         return self.asset_class == "MONEY_MARKET"
 
+    @property
+    def price_of_10k(self) -> int:
+        """Minor units of ten thousand of the smallest shares."""
+        return price_of_10k(self.nav, self.nav_scale, self.share_scale, self.currency)
+
     def fee_millionths(self, days: int) -> int:
         """Front-end and redemption fee over so many days, as a yearly rate."""
         out = next((s.rate_millionths for s in reversed(self.redemption) if days >= s.from_days), 0)
         once = self.front_fee_millionths + out
         return self.yearly_fee_millionths + once * 365 // max(days, 1)
+
+
+def price_of_10k(nav: int, nav_scale: int, share_scale: int, currency: str) -> int:
+    """Minor units of ten thousand of the smallest shares; without a currency hundredths."""
+    decimals = exponent(currency) if currency else 2
+    factor: int = 10 ** (4 + decimals)
+    divisor: int = 10 ** (nav_scale + share_scale)
+    return nav * factor // divisor
 
 
 @dataclass(frozen=True)
@@ -82,6 +96,9 @@ class Catalogue:
 
     funds: Sequence[Fund]
     today: int = 0
+    # By fund, where its newest price of a feed was stored; and up to where feeds were heard.
+    fed: Mapping[str, int] = field(default_factory=dict, repr=False)
+    fed_at: int = 0
     codes: Sequence[str] = field(init=False)
     index: Mapping[str, int] = field(init=False)
     # Places of the share classes of one fund, by its family.
@@ -127,10 +144,21 @@ class Catalogue:
             is_alike = is_alike and old is not None and _are_alike(old, fund)
             found[fund.code] = fund
         if not is_alike:
-            return Catalogue(tuple(found.values()), self.today)
+            return Catalogue(tuple(found.values()), self.today, self.fed, self.fed_at)
         same = copy(self)
         object.__setattr__(same, "funds", tuple(found.values()))
         return same
+
+    def fed_with(self, fed: Mapping[str, int], fed_at: int) -> "Catalogue":
+        """With what feeds brought of prices; no set is made of those."""
+        same = copy(self)
+        object.__setattr__(same, "fed", fed)
+        object.__setattr__(same, "fed_at", fed_at)
+        return same
+
+    def made_of(self, code: str) -> tuple[int, int]:
+        """Where the newest prices of a fund were stored, its own and those of feeds."""
+        return self.funds[self.index[code]].nav_position, self.fed.get(code, 0)
 
     def differs_in_prices_alone(self, other: "Catalogue") -> bool:
         """Whether one came of the other, and is the same for all that no price decides."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from libs.suitability import InvestorClass
+from services.recommendations.domain.lots import Part
 
 WHOLE: Final = 10_000
 RISKY: Final = frozenset({"EQUITY", "INDEX", "ETF", "MIXED", "OTHER"})
@@ -32,6 +33,8 @@ class ConstraintSet:
     # Daily returns a fund must have, and those used at most.
     history_min: int = 250
     history_max: int = 756
+    # Among funds to be sold, those first that cost least and would not soon cost less.
+    sells_cheapest_first: bool = True
     mean_level_tenths: Mapping[InvestorClass, int] = field(
         default_factory=lambda: {
             InvestorClass.C1_MINIMUM: 10,
@@ -70,7 +73,12 @@ class ConstraintSet:
     )
 
 
-CONSTRAINTS: Final = ConstraintSet("2026-1")
+CONSTRAINTS: Final = ConstraintSet("2026-2")
+# All that proposals were ever made with, so that each stays provable.
+CONSTRAINT_SETS: Final[Mapping[str, ConstraintSet]] = {
+    each.version: each
+    for each in (ConstraintSet("2026-1", sells_cheapest_first=False), CONSTRAINTS)
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +98,10 @@ class Asset:
     yearly_cost_millionths: int = 0
     # Share of holdings and new money together that it is now.
     previous: int = 0
+    # Where cash is to be raised: what more of it there is now, beside the whole that will be left.
+    raised: int = 0
+    # What is held of it, in the order it is sold.
+    parts: tuple[Part, ...] = ()
 
     @property
     def is_money(self) -> bool:
@@ -154,4 +166,9 @@ def broken(rules: Iterable[Rule], weights: Sequence[int]) -> Sequence[Rule]:
 
 def sold(assets: Sequence[Asset], weights: Sequence[int]) -> int:
     """What a move to these weights sells: the turnover of a rebalance."""
-    return sum(max(0, a.previous - w) for a, w in zip(assets, weights, strict=True))
+    return sum(max(0, a.previous + a.raised - w) for a, w in zip(assets, weights, strict=True))
+
+
+def raised(assets: Sequence[Asset]) -> int:
+    """What has to be sold for cash, whatever the weights are."""
+    return sum(asset.raised for asset in assets)

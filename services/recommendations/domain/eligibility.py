@@ -1,7 +1,7 @@
 """Which funds this investor may be advised to buy: nine checks, all run, no model among them."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from libs.suitability import InvestorClass, RiskLevel, highest_level
@@ -68,8 +68,18 @@ class Holdings:
     value_minor: Mapping[str, int] = field(default_factory=dict)
     bought_today_minor: Mapping[str, int] = field(default_factory=dict)
 
+    def in_currency(self, catalogue: Catalogue, currency: str) -> "Holdings":
+        """Funds of one currency alone: values of several are never added."""
+        values = {
+            code: value
+            for code, value in self.value_minor.items()
+            if (fund := catalogue.find(code)) is not None and fund.currency == currency
+        }
+        return self if len(values) == len(self.value_minor) else replace(self, value_minor=values)
+
     @property
     def total_minor(self) -> int:
+        """Of holdings in one currency."""
         return sum(self.value_minor.values())
 
 
@@ -198,7 +208,8 @@ def _of_both(
     days = wanted.horizon_months * DAYS_OF_MONTH
     yield HORIZON, where("longer than", days, lambda fund: fund.least_days > days)
     added = 0 if asked.is_split else asked.amount_minor or 0
-    yield CONCENTRATION, _concentrated(catalogue, holdings, added, limits)
+    held = holdings.in_currency(catalogue, currency)
+    yield CONCENTRATION, _concentrated(catalogue, held, added, limits)
     excluded = catalogue.only(wanted.excluded_funds)
     for manager in wanted.excluded_managers:
         excluded |= catalogue.of_manager(manager)

@@ -10,6 +10,7 @@ import itertools
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 from services.recommendations.domain.facts import (
@@ -18,15 +19,17 @@ from services.recommendations.domain.facts import (
     Fact,
     Features,
     Kind,
+    by_currency,
     known,
     series,
     shares_of,
+    whole_series,
 )
 from services.recommendations.domain.lived import fall_lived, money_features
 from services.recommendations.domain.measures import faded
+from services.recommendations.domain.themes import HALF_LIFE_DAYS, amounts_by_theme
 from services.recommendations.domain.together import Moves
 
-HALF_LIFE_DAYS: Final = 30.0
 WINDOWS_DAYS: Final = (7, 30, 90)
 # Windows of a fund's net flows, in days up to its newest price.
 FLOWS_DAYS: Final = (5, 20, 60)
@@ -43,19 +46,21 @@ def investor_features(
     navs: Mapping[str, int],
     levels: Mapping[str, int],
     moves: Mapping[str, Moves],
+    currencies: Mapping[str, str],
 ) -> Features:
     """Of one investor. `navs` (price times units of money a share), `levels`: those at the time.
 
     `navs` are minor units of ten thousand shares, so that values are whole numbers; `moves` are
-    those of all funds that are or were held.
+    those of all funds that are or were held. What is made of money is told by `currencies`, those
+    of the funds, and bears their names: `cash_share:CNY`.
     """
     mine = known(facts, at_us)
+    shares = shares_of(mine)
     features = {
         "views_faded": _faded((f for f in mine if f.kind == Kind.OPENED.value), at_us),
         "orders_faded": _faded((f for f in mine if f.kind in _ORDERS), at_us),
-        "amounts_faded": _faded(
-            (f for f in mine if f.kind == Kind.BOUGHT.value), at_us, by_amount=True
-        ),
+        "funds_held": sum(_worth(each, navs.get(code, 0)) > 0 for code, each in shares.items())
+        * MILLION,
         "plans": max(sum(f.amount for f in mine if f.kind == Kind.PLAN.value), 0) * MILLION,
         "dismissals": sum(f.kind == Kind.DISMISSED.value for f in mine) * MILLION,
         "warnings": sum(f.kind == Kind.WARNED.value for f in mine) * MILLION,
@@ -63,30 +68,45 @@ def investor_features(
     ordered = [f.business_us for f in mine if f.kind in _ORDERS]
     if ordered:
         features["order_age_days"] = (at_us - max(ordered)) * MILLION // DAY_US
-    for level in range(1, 6):
-        part = (f for f in mine if f.kind == Kind.BOUGHT.value and levels.get(f.fund_code) == level)
-        features[f"amounts_faded_r{level}"] = _faded(part, at_us, by_amount=True)
     features |= _interests(mine, at_us, levels)
-    for days in WINDOWS_DAYS:
-        since = at_us - days * DAY_US
-        for kind in (Kind.CASH_IN, Kind.CASH_OUT):
-            total = sum(f.amount for f in mine if f.kind == kind.value and f.business_us > since)
-            features[f"{kind.value.lower()}_{days}d"] = total * MILLION
-    exposure = _exposure(mine, navs, levels)
-    fall = fall_lived(mine, navs, moves)
-    return {
-        **features,
-        **exposure,
-        **money_features(mine, at_us, exposure["held_minor"] // MILLION),
-        **({} if fall is None else {"fall_lived": fall}),
-    }
+    for currency, part in by_currency(mine, currencies).items():
+        exposure, holdings = _exposure(part, navs, levels)
+        fall = fall_lived(part, navs, moves)
+        told = {
+            **_amounts(part, at_us, levels),
+            **exposure,
+            **money_features(part, at_us, exposure["held_minor"] // MILLION),
+            **({} if fall is None else {"fall_lived": fall}),
+        }
+        features |= holdings
+        features |= {f"{n}:{currency}": v for n, v in told.items()} if currency else told
+    return features
 
 
 _ORDERS: Final = frozenset({Kind.BOUGHT.value, Kind.SOLD.value})
 
 
+def _amounts(part: Sequence[Fact], at_us: int, levels: Mapping[str, int]) -> Features:
+    """Of one currency: what was bought, in all, by level and by theme; cash in and out."""
+    bought = [f for f in part if f.kind == Kind.BOUGHT.value]
+    features = {"amounts_faded": _faded(bought, at_us, by_amount=True)}
+    for level in range(1, 6):
+        of_level = (f for f in bought if levels.get(f.fund_code) == level)
+        features[f"amounts_faded_r{level}"] = _faded(of_level, at_us, by_amount=True)
+    for theme, amount in amounts_by_theme(bought, at_us).items():
+        if theme:
+            features[f"amounts_faded_theme:{theme}"] = amount
+    for kind in (Kind.CASH_IN.value, Kind.CASH_OUT.value):
+        moved = [f for f in part if f.kind == kind]
+        for days in WINDOWS_DAYS:
+            since = at_us - days * DAY_US
+            total = sum(f.amount for f in moved if f.business_us > since) if moved else 0
+            features[f"{kind.lower()}_{days}d"] = total * MILLION
+    return features
+
+
 def _interests(mine: Sequence[Fact], at_us: int, levels: Mapping[str, int]) -> Features:
-    """Views and orders by level, and both and amounts by theme; those alone that there are."""
+    """Views and orders by level and by theme; those alone that there are."""
     parts: dict[str, list[Fact]] = {}
     for fact in mine:
         of = (f"r{levels[fact.fund_code]}",) if fact.fund_code in levels else ()
@@ -95,37 +115,33 @@ def _interests(mine: Sequence[Fact], at_us: int, levels: Mapping[str, int]) -> F
         if fact.kind == Kind.OPENED.value or fact.kind in _ORDERS:
             for each in (*of, *themes):
                 parts.setdefault(f"{name}_faded_{each}", []).append(fact)
-        if fact.kind == Kind.BOUGHT.value:
-            for each in themes:
-                parts.setdefault(f"amounts_faded_{each}", []).append(fact)
-    return {
-        name: _faded(facts, at_us, by_amount=name.startswith("amounts"))
-        for name, facts in parts.items()
-    }
+    return {name: _faded(facts, at_us) for name, facts in parts.items()}
 
 
 def _faded(facts: Iterable[Fact], at_us: int, *, by_amount: bool = False) -> int:
     seen = [(f.business_us, float(f.amount if by_amount else 1)) for f in facts]
-    return round(faded(seen, at_us, HALF_LIFE_DAYS) * MILLION)
+    return round(faded(seen, at_us, HALF_LIFE_DAYS) * MILLION) if seen else 0
 
 
-def _exposure(mine: Sequence[Fact], navs: Mapping[str, int], levels: Mapping[str, int]) -> Features:
-    """What is held, and how risky that is on average."""
-    values = {
-        code: shares * navs.get(code, 0) // 10_000 for code, shares in shares_of(mine).items()
-    }
+def _worth(shares: int, price: int) -> int:
+    """Minor units, from those of ten thousand shares."""
+    return shares * price // 10_000
+
+
+def _exposure(
+    part: Sequence[Fact], navs: Mapping[str, int], levels: Mapping[str, int]
+) -> tuple[Features, Features]:
+    """Of one currency: what is held, and how risky that is on average; the share of each fund."""
+    values = {code: _worth(each, navs.get(code, 0)) for code, each in shares_of(part).items()}
     total = sum(values.values())
     if total <= 0:
-        return {"held_minor": 0, "funds_held": 0, "mean_level": 0}
+        return {"held_minor": 0, "mean_level": 0}, {}
     mean = sum(value * levels.get(code, 5) for code, value in values.items()) * MILLION // total
-    count = sum(value > 0 for value in values.values())
     shares = {f"holding:{code}": value * MILLION // total for code, value in values.items()}
-    return {
-        "held_minor": total * MILLION,
-        "funds_held": count * MILLION,
-        "mean_level": mean,
-        **{name: share for name, share in shares.items() if share},
-    }
+    return (
+        {"held_minor": total * MILLION, "mean_level": mean},
+        {name: share for name, share in shares.items() if share},
+    )
 
 
 def pair_features(
@@ -147,9 +163,12 @@ def pair_features(
 
 
 def fund_features(facts: Sequence[Fact], at_us: int) -> Features:
-    """Of one fund, as of its newest price known at a time; windows of prices count prices."""
+    """Of one fund, as of its newest price known at a time; windows of prices count prices.
+
+    Its age is that of its own prices; those of feeds before them are its history all the same.
+    """
     priced = series(facts, at_us)
-    prices = [price for _, price in priced if price > 0]
+    prices = [price for _, price in whole_series(facts, at_us)]
     features = {"prices": len(prices) * MILLION}
     if priced:
         features |= _demand(facts, at_us, priced[-1][0])
@@ -223,7 +242,7 @@ def _drawdown(prices: Sequence[int]) -> int:
 
 
 # The set that proposals are made with; those that were stored before sets were kept have the first.
-FEATURE_SET: Final = "4"
+FEATURE_SET: Final = "5"
 _SINCE_SECOND: Final = (
     *("views_faded_", "orders_faded_", "amounts_faded_theme:", "holding:"),
     *("level", "correlation"),
@@ -238,13 +257,26 @@ _LATER: Final = {
     "": (*_SINCE_SECOND, *_SINCE_THIRD, *_SINCE_FOURTH),
     "2": (*_SINCE_THIRD, *_SINCE_FOURTH),
     "3": _SINCE_FOURTH,
+    "4": (),
 }
+# Up to the fourth set amounts were added whatever their currency.
+_ONE_HEAP: Final = frozenset(_LATER)
+
+
+def has_currencies(feature_set: str) -> bool:
+    """Whether what is made of money is told by currency in a set."""
+    return feature_set not in _ONE_HEAP
+
+
+def in_one_heap(facts: Iterable[Fact]) -> Sequence[Fact]:
+    """Facts as older sets took them; they knew no currencies of funds either."""
+    return [replace(fact, currency="") if fact.currency else fact for fact in facts]
 
 
 def of_set(features: Features, feature_set: str) -> Features:
     """Those that a proposal of a set was made with: names that came later are left out."""
     later = _LATER.get(feature_set)
-    if later is None:
+    if not later:
         return features
     return {name: value for name, value in features.items() if not name.startswith(later)}
 

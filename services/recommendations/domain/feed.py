@@ -12,6 +12,7 @@ from libs.decider import Decider, FieldViolation, Rejected
 INDEX_PREFIX = "IDX:"
 # A day's move above this is no price of a fund before somebody has looked at it.
 JUMP_MAX = Decimal("0.30")
+PRICE_LEAST, PRICE_MOST = Decimal("0.000001"), Decimal(1_000_000_000_000)
 SCORE_MAX = Decimal(10)
 RETURN_MAX = Decimal(1)
 LEGS_MAX = 20
@@ -271,6 +272,8 @@ def _doubt_price(entry: Price, today: str, last: str | None) -> Doubted | None:
         return Doubt.NOT_A_NUMBER, "is no finite decimal number"
     if price <= 0:
         return Doubt.NOT_POSITIVE, "a price is above zero"
+    if not PRICE_LEAST <= price <= PRICE_MOST:
+        return Doubt.OUT_OF_RANGE, f"not from {PRICE_LEAST} to {PRICE_MOST}"
     before = None if last is None else number(last)
     if before and abs(price / before - 1) > JUMP_MAX:
         return Doubt.JUMP, f"{before} before: more than {JUMP_MAX:.0%} away"

@@ -19,7 +19,8 @@ _WHOLE: Final = 10**12
 def money_features(mine: Sequence[Fact], at_us: int, held_minor: int) -> Features:
     """Cash beside what is held, and the fees of a year. Says nothing where no money was heard of.
 
-    Cash is what came in less what went out, of all that payments and orders of funds moved.
+    All is of one currency. Cash is what came in less what went out, of all that payments and
+    orders of funds moved.
     """
     features: dict[str, int] = {}
     moved = [f.amount * _SIGNS[f.kind] for f in mine if f.kind in _SIGNS]

@@ -1,6 +1,7 @@
 """A proposal: issued before it is answered; then accepted and ordered, dismissed or expired."""
 
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
@@ -45,6 +46,8 @@ class Item:
     yearly_fee_millionths: int = 0
     reasons: tuple[Reasoned, ...] = ()
     weight_before: int = 0
+    # Of a sale.
+    shares: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +81,12 @@ class Expected:
 
 @dataclass(frozen=True, slots=True)
 class Positions:
-    """Up to where facts were heard: advice's own, funds', payments'."""
+    """Up to where facts were heard: advice's own, funds', payments', and prices of feeds."""
 
     own: int
     funds: int
     payments: int
+    feeds: int = 0
 
 
 # Events.
@@ -147,6 +151,8 @@ class AcceptedItem:
     fund_code: str
     amount_minor: int
     order_id: str
+    # Of a sale; 0: accepted before they were kept.
+    shares: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -467,11 +473,28 @@ def _chosen(command: Accept, proposal: Proposal) -> tuple[AcceptedItem, ...]:
         Choice(item.fund_code, 0) for item in proposal.issued.items if item.amount_minor
     )
     _check_proposed(proposal, [choice.fund_code for choice in choices])
+    _check_amounts(choices, proposed)
     return tuple(
-        AcceptedItem(each.fund_code, amount, command.order_ids[each.fund_code])
-        for each in choices
-        if (amount := each.amount_minor or proposed[each.fund_code].amount_minor)
+        AcceptedItem(code, amount, command.order_ids[code], proposed[code].shares)
+        for code, chosen in ((each.fund_code, each.amount_minor) for each in choices)
+        if (amount := chosen or proposed[code].amount_minor)
     )
+
+
+def _check_amounts(choices: Sequence[Choice], proposed: Mapping[str, Item]) -> None:
+    """Each fund once; and a sale, which is judged by nobody, is not turned into a purchase."""
+    wrong = [
+        FieldViolation(f"items.{code}", "is named twice")
+        for code, count in Counter(each.fund_code for each in choices).items()
+        if count > 1
+    ]
+    wrong += [
+        FieldViolation(f"items.{each.fund_code}", "is to be sold: 0, as proposed")
+        for each in choices
+        if each.amount_minor and proposed[each.fund_code].amount_minor < 0
+    ]
+    if wrong:
+        raise Rejected(Reason.AMOUNT_NOT_TAKEN, "", wrong)
 
 
 def _dismiss(command: Dismiss, proposal: Proposal) -> Sequence[Event]:
@@ -512,8 +535,13 @@ class PlaceOrder:
 def next_step(state: State) -> PlaceOrder | None:
     if isinstance(state, Absent) or state.accepted is None:
         return None
-    left = (item for item in state.accepted.items if item.order_id not in state.orders)
-    return next((PlaceOrder(item) for item in left), None)
+    left = [item for item in state.accepted.items if item.order_id not in state.orders]
+    # Sales first: they bring what purchases need.
+    return next((PlaceOrder(item) for item in sorted(left, key=_is_purchase)), None)
+
+
+def _is_purchase(item: AcceptedItem) -> bool:
+    return item.amount_minor > 0
 
 
 proposal: Decider[Command, State, Event] = Decider(Absent(), decide, evolve)

@@ -8,10 +8,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import compress, islice
+from types import MappingProxyType
 from typing import Final, NamedTuple, Protocol
 
 from services.recommendations.domain.catalogue import Catalogue, FundSet
 from services.recommendations.domain.measures import JOINT_BUYERS_MIN, co_purchase
+from services.recommendations.domain.themes import Themed
 from services.recommendations.domain.together import Together
 
 MILLION: Final = 1_000_000
@@ -22,6 +24,7 @@ CHEAPER: Final = "cheaper_share_class"
 PLAN: Final = "running_plan"
 PRICE_MODEL: Final = "price_model"
 LESS_ALIKE: Final = "lower_correlation"
+THEME: Final = "theme_affinity"
 # What a theme that was asked for adds to a blended score.
 WANTED_GAIN: Final = 0.1
 # Scores that are further apart differ in the ninth decimal, too.
@@ -42,6 +45,8 @@ class Question:
     goal_gap_minor: int = 0
     # Funds that move little with what is held, and would lower its risk.
     less_alike: Mapping[str, Together] = field(default_factory=dict)
+    # Of what was bought lately in a currency, the share (millionths) of each theme.
+    bought_themes: Mapping[Themed, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,6 +254,8 @@ class Ranked(NamedTuple):
     score: float
     sources: Mapping[str, float]
     propensity: float = 1.0
+    # What each source added to the blended score.
+    parts: Mapping[str, float] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,7 +284,7 @@ def rank(
     own = own_sources(catalogue, question, eligible)
     sources = {**ranker.sources(question, eligible), **own}
     weights = {**OWN_WEIGHTS, **ranker.weights()}
-    blended = _blend(catalogue, sources, weights, question, eligible, rules)
+    blended, worth = _blend(catalogue, sources, weights, question, eligible, rules)
 
     made: dict[str, Ranked] = {}
 
@@ -285,7 +292,8 @@ def rank(
         code, score = each
         if code not in made:
             own = {name: scores[code] for name, scores in sources.items() if code in scores}
-            made[code] = Ranked(code, score, own)
+            parts = {name: worth[name][value] for name, value in own.items()}
+            made[code] = Ranked(code, score, own, parts=parts)
         return made[code]
 
     spread = [ranked(each) for each in _spread(catalogue, blended, rules)]
@@ -300,9 +308,13 @@ def _blend(
     question: Question,
     eligible: FundSet,
     rules: ListRules,
-) -> Sequence[tuple[str, float]]:
-    """Codes and scores of the eligible funds, the best first; equal scores by code."""
+) -> tuple[Sequence[tuple[str, float]], Mapping[str, Mapping[float, float]]]:
+    """Codes and scores of the eligible funds, the best first; equal scores by code.
+
+    And by source what each of its scores adds.
+    """
     total: dict[int, float] = {}
+    adds: dict[str, Mapping[float, float]] = {}
     index, flags = catalogue.index, catalogue.flags(eligible)
     for name, scores in sorted(sources.items()):
         weight = weights.get(name, 0.0)
@@ -314,6 +326,7 @@ def _blend(
         worth = {value: weight * (n / last if last else 1.0) for n, value in enumerate(values)}
         for place, score in allowed:
             total[place] = total.get(place, 0.0) + worth[score]
+        adds[name] = worth
     penalty, codes = rules.fee_penalty, catalogue.codes
     fees = catalogue.fees_millionths(total, question.horizon_days)
     blended = [
@@ -326,7 +339,7 @@ def _blend(
             (score + WANTED_GAIN if is_wanted else score, code)
             for (score, code), is_wanted in zip(blended, wanted, strict=True)
         ]
-    return _in_order(blended)
+    return _in_order(blended), adds
 
 
 def _in_order(scored: Sequence[tuple[float, str]]) -> Sequence[tuple[str, float]]:
@@ -383,11 +396,10 @@ def _explored(spread: Sequence[Ranked], rules: ListRules, seed: int) -> Sequence
     chance = rules.exploration
     drawn = _drawn(seed)
     stays = 1.0 - chance / len(shown)
-    found = [Ranked(e.code, e.score, e.sources, stays) for e in shown]
+    found = [e._replace(propensity=stays) for e in shown]
     if drawn % MILLION < chance * MILLION:
         place = drawn // MILLION % len(shown)
-        new = spread[rules.size]
-        found[place] = Ranked(new.code, new.score, new.sources, chance)
+        found[place] = spread[rules.size]._replace(propensity=chance)
     return found
 
 

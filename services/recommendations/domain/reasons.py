@@ -15,8 +15,12 @@ HELD_PEERS_BOUGHT: Final[str] = "HELD_PEERS_BOUGHT"
 POPULAR_IN_BAND: Final[str] = "POPULAR_IN_BAND"
 FITS_HORIZON: Final[str] = "FITS_HORIZON"
 WANTED_THEME: Final[str] = "WANTED_THEME"
+THEME_BOUGHT: Final[str] = "THEME_BOUGHT"
 PLAN_TOP_UP: Final[str] = "PLAN_TOP_UP"
 REBALANCE_DRIFT: Final[str] = "REBALANCE_DRIFT"
+SELLING_COSTS: Final[str] = "SELLING_COSTS"
+SOLD_FIRST: Final[str] = "SOLD_FIRST"
+CHEAPER_FROM: Final[str] = "CHEAPER_FROM"
 RISK_SHARE: Final[str] = "RISK_SHARE"
 VIEW_HELD: Final[str] = "VIEW_HELD"
 AT_LIMIT: Final[str] = "AT_LIMIT"
@@ -27,7 +31,8 @@ _PERCENT: Final = frozenset(
     {
         *("volatility_before", "volatility_after", "fee_this", "fee_other", "risk_share"),
         *("weight_now", "target", "threshold", "weight", "view_return", "confidence", "limit"),
-        *("contribution", "similarity", "weight_before_choice", "marginal_risk"),
+        *("contribution", "similarity", "weight_before_choice", "marginal_risk", "theme_share"),
+        *("sold", "past", "sold_alike", "left", "rate_now", "rate_then"),
     }
 )
 _TEXTS: Final[Mapping[str, tuple[str, str]]] = {
@@ -67,6 +72,10 @@ _TEXTS: Final[Mapping[str, tuple[str, str]]] = {
         "It suits your horizon of {months} months.",
     ),
     WANTED_THEME: ("属于您关注的主题：{theme}。", "It is of a theme you asked for: {theme}."),
+    THEME_BOUGHT: (
+        "您近期申购金额的 {theme_share} 投向主题“{theme}”，为其得分增加 {added}。",
+        "{theme_share} of what you bought lately went into {theme}: it adds {added} to the score.",
+    ),
     PLAN_TOP_UP: (
         "距离目标还差 {gap} 分。",
         "{gap} minor units are missing to your goal.",
@@ -74,6 +83,30 @@ _TEXTS: Final[Mapping[str, tuple[str, str]]] = {
     REBALANCE_DRIFT: (
         "当前占比 {weight_now}，目标 {target}，超过阈值 {threshold} 时调整。",
         "It is {weight_now} of the portfolio, the target is {target}; the threshold {threshold}.",
+    ),
+    SELLING_COSTS: (
+        "赎回组合的 {sold}，赎回费 {fee} 分；其中 {past} 的持有时间已过各档赎回费期限。",
+        (
+            "Selling {sold} of the portfolio costs {fee} minor units; "
+            "{past} of that is past every step of its redemption fee."
+        ),
+    ),
+    SOLD_FIRST: (
+        (
+            "先于其他待减持的基金赎回：它的赎回费更低，或近期不会再降低。"
+            "若按相同比例减持，它只赎回组合的 {sold_alike}。"
+        ),
+        (
+            "It is sold before others that are too large: selling it costs less, or soon will cost "
+            "no less. Were all sold alike, it would be {sold_alike} of the portfolio."
+        ),
+    ),
+    CHEAPER_FROM: (
+        "仍高于目标 {left}，留待下次：自 {date} 起赎回费率由 {rate_now} 降为 {rate_then}。",
+        (
+            "{left} above its target is left for the next time: from {date} on selling it costs "
+            "{rate_then} instead of {rate_now}."
+        ),
     ),
     RISK_SHARE: (
         "占组合 {weight}，贡献组合风险的 {risk_share}。",

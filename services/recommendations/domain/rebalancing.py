@@ -1,11 +1,10 @@
 """Whether a rebalance is worth its trades: drift and date, then fees against what it gains."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
-from services.recommendations.domain.catalogue import Catalogue, Fund
+from services.recommendations.domain.catalogue import Catalogue
 from services.recommendations.domain.constraints import WHOLE, Asset, Rule
-from services.recommendations.domain.facts import DAY_US, Fact, Kind
+from services.recommendations.domain.lots import Part, fee_minor
 
 MILLION = 1_000_000
 YEAR_DAYS = 365
@@ -13,71 +12,43 @@ YEAR_DAYS = 365
 ALWAYS_MENDED = frozenset({"LEVEL", "CLASS:RISKY"})
 
 
-@dataclass(frozen=True, slots=True)
-class Lot:
-    """Shares of one confirmation that are still held, and the day they count from."""
-
-    day: int
-    shares: int
-
-
-def lots_of(facts: Iterable[Fact], code: str) -> Sequence[Lot]:
-    """What is held of a fund, the oldest first; what was taken away came off the oldest."""
-    held: list[Lot] = []
-    gone = 0
-    ours = (f for f in facts if f.kind == Kind.SHARES.value and f.fund_code == code)
-    for fact in sorted(ours, key=lambda f: (f.business_us, f.recorded_us, f.event_id)):
-        if fact.amount > 0:
-            held.append(Lot(fact.business_us // DAY_US, fact.amount))
-        else:
-            gone -= fact.amount
-    left: list[Lot] = []
-    for lot in held:
-        taken = min(gone, lot.shares)
-        gone -= taken
-        if lot.shares > taken:
-            left.append(Lot(lot.day, lot.shares - taken))
-    return left
-
-
-def redemption_fee(
-    fund: Fund, lots: Sequence[Lot], amount_minor: int, price: int, today: int
-) -> int:
-    """Minor units it costs to sell for so much, the oldest lots first; rounded up.
-
-    `price`: minor units of ten thousand shares.
-    """
-    left, fee = amount_minor, 0
-    for lot in lots:
-        worth = min(lot.shares * price // 10_000, left)
-        left -= worth
-        fee += worth * _rate(fund, today - lot.day)
-    # What no lot is known of costs what a new one would.
-    fee += left * _rate(fund, 0)
-    return -(-fee // MILLION)
-
-
-def _rate(fund: Fund, days: int) -> int:
-    steps = reversed(fund.redemption)
-    return next((step.rate_millionths for step in steps if days >= step.from_days), 0)
-
-
 def fees_minor(
-    catalogue: Catalogue,
-    facts: Sequence[Fact],
-    trades: Mapping[str, int],
-    prices: Mapping[str, int],
+    catalogue: Catalogue, trades: Mapping[str, int], parts: Mapping[str, Sequence[Part]]
 ) -> int:
-    """Front-end and redemption fees of trades (minor units by fund; sales below zero)."""
+    """Front-end and redemption fees of trades (minor units by fund; sales below zero).
+
+    `parts`: of each holding, in the order they are sold.
+    """
     total = 0
-    for code, amount in sorted(trades.items()):
-        fund = catalogue.funds[catalogue.index[code]]
+    for code, amount in trades.items():
         if amount > 0:
+            fund = catalogue.funds[catalogue.index[code]]
             total += -(-amount * fund.front_fee_millionths // MILLION)
         elif amount < 0:
-            lots = lots_of(facts, code)
-            total += redemption_fee(fund, lots, -amount, prices.get(code, 0), catalogue.today)
+            total += fee_minor(parts[code], -amount)
     return total
+
+
+def settled(
+    trades: Mapping[str, int],
+    amount_minor: int,
+    parts: Mapping[str, Sequence[Part]],
+    least: Mapping[str, int],
+) -> Mapping[str, int]:
+    """Trades whose purchases are paid by what sales bring after their fees, and the new money.
+
+    The largest purchases give way, each down to its least. Without any, the fees come off what is
+    paid out.
+    """
+    found = dict(trades)
+    fees = sum(fee_minor(parts[code], -amount) for code, amount in trades.items() if amount < 0)
+    missing = sum(trades.values()) + fees - amount_minor
+    for code in sorted(trades, key=lambda each: (-trades[each], each)):
+        given = min(missing, trades[code] - max(least[code], 1))
+        if given > 0:
+            found[code] -= given
+            missing -= given
+    return found
 
 
 def gain_minor(yearly_gain_millionths: int, held_minor: int, horizon_days: int) -> int:

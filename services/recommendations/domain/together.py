@@ -67,6 +67,20 @@ def portfolio_moves(values: Mapping[str, int], found: Mapping[str, Moves]) -> Mo
     return Moves(days, tuple(sum(row) // total for row in zip(*columns, strict=True)))
 
 
+def moves_by_currency(
+    values: Mapping[str, int], currencies: Mapping[str, str], found: Mapping[str, Moves]
+) -> Mapping[str, Moves]:
+    """What is held of each currency as a portfolio of its own, as far as it has moves.
+
+    Values of different currencies are no weights.
+    """
+    parts: dict[str, dict[str, int]] = {}
+    for code, value in values.items():
+        parts.setdefault(currencies.get(code, ""), {})[code] = value
+    moved = {currency: portfolio_moves(part, found) for currency, part in parts.items()}
+    return {currency: each for currency, each in moved.items() if each.days}
+
+
 def _on(each: Moves, days: tuple[int, ...]) -> Sequence[int]:
     """The moves of some of its days."""
     if each.days == days:

@@ -12,8 +12,10 @@ import numpy as np
 
 from libs.suitability import InvestorClass, RiskLevel, highest_level
 from services.recommendations.domain.catalogue import Catalogue, Fund
+from services.recommendations.domain.facts import DAY_US, Fact, Kind
 from services.recommendations.domain.measures import average_precision, ndcg, recall
 from services.recommendations.domain.ranking import ListRules, Question, rank
+from services.recommendations.domain.themes import theme_shares
 from services.recommendations.ranking.besides import (
     CLASS,
     TEST_DAYS,
@@ -30,13 +32,14 @@ from services.recommendations.ranking.parts import (
     MATRIX,
     POPULARITY,
     PRICE_MODEL,
+    THEME,
     WEIGHTS,
     Trained,
 )
 from services.recommendations.ranking.serving import TrainedRanker
 from services.recommendations.ranking.training import train
 
-LEARNT: Final = (CO_PURCHASE, MATRIX, PRICE_MODEL, "blend")
+LEARNT: Final = (CO_PURCHASE, MATRIX, PRICE_MODEL, "blend", "blend_with_themes")
 # A difference of nDCG between groups that is said in words.
 GAP_TOLD: Final = 0.05
 # Lists of so many funds without spreading, fees or chance: the ranking alone is measured.
@@ -48,7 +51,11 @@ ALONE: Final[Mapping[str, Mapping[str, float]]] = {
     CO_PURCHASE: {CO_PURCHASE: 1.0, POPULARITY: 0.001},
     MATRIX: {MATRIX: 1.0, POPULARITY: 0.001},
     PRICE_MODEL: {PRICE_MODEL: 1.0},
+    THEME: {THEME: 1.0, POPULARITY: 0.001},
 }
+# What themes may weigh beside the blend that was tuned without them.
+THEMES: Final = (0.25, 0.5, 1.0)
+WITH_THEMES: Final[str] = "blend_with_themes"
 BLENDS: Final[Sequence[Mapping[str, float]]] = (
     WEIGHTS,
     {**WEIGHTS, CO_PURCHASE: 2.0},
@@ -79,7 +86,9 @@ def asked_at(
     before = interactions.between(-(10**6), day)
     after = interactions.between(day, day + TEST_DAYS)
     held = before.bought()
+    at_us = day * DAY_US
     bands = dict(zip(before.investor.tolist(), before.band.tolist(), strict=True))
+    currencies = {code: interactions.label(code).currency for code in interactions.codes}
     candidates = sorted(after.bought().items())
     np.random.default_rng((seed, day)).shuffle(candidates)
     found = []
@@ -93,6 +102,7 @@ def asked_at(
             bands[investor],
             tuple(sorted(codes[place] for place in held[investor])),
             horizon_days=365 * 3,
+            bought_themes=theme_shares(facts_of(before, investor, day), at_us, currencies),
         )
         named = {name: each[investor] for name, each in (groups or {}).items()}
         named[CLASS] = InvestorClass(bands[investor]).name
@@ -102,15 +112,33 @@ def asked_at(
     return found
 
 
-def catalogue_of(codes: Sequence[str], levels: Sequence[RiskLevel], today: int) -> Catalogue:
-    """Funds that differ in their level alone, so that nothing else decides."""
-    return Catalogue(
-        tuple(
-            Fund(code, code, level, "CNY", "MIXED", manager=code)
-            for code, level in zip(codes, levels, strict=True)
-        ),
-        today,
-    )
+def facts_of(interactions: Interactions, investor: int, day: int) -> Sequence[Fact]:
+    """Purchases of one, as the running service would have heard them; themes as told before a day.
+
+    Rows without an amount tell nothing of themes.
+    """
+    found = []
+    for row in np.flatnonzero(interactions.investor == investor).tolist():
+        code, at_us = (
+            interactions.codes[interactions.fund[row]],
+            int(interactions.day[row]) * DAY_US,
+        )
+        theme, amount = interactions.label(code).theme(day), int(interactions.amount[row])
+        name, who = f"{row:09d}", interactions.investors[investor]
+        if amount:
+            told = (at_us, name, Kind.BOUGHT.value, at_us, who, code, amount, theme)
+            found.append(Fact(*told))
+    return found
+
+
+def catalogue_of(interactions: Interactions, levels: Sequence[RiskLevel], today: int) -> Catalogue:
+    """Funds that differ in level, currency and theme alone, so that nothing else decides."""
+    funds = []
+    for code, level in zip(interactions.codes, levels, strict=True):
+        label = interactions.label(code)
+        theme = label.theme(today)
+        funds.append(Fund(code, code, level, label.currency, "MIXED", code, theme))
+    return Catalogue(tuple(funds), today)
 
 
 def evaluate(  # noqa: PLR0913 - the protocol has as many parts
@@ -128,23 +156,31 @@ def evaluate(  # noqa: PLR0913 - the protocol has as many parts
     rows: dict[str, list[Mapping[str, float]]] = {}
     tuning = max(1, len(dates) // 3)
     tried: list[list[float]] = []
+    themed: list[list[list[float]]] = []
     blend: Mapping[str, float] = WEIGHTS
+    with_themes: Mapping[str, float] = WEIGHTS
     violations = 0
     quality: dict[str, dict[tuple[str, str], list[float]]] = {}
     for number, day in enumerate(dates):
         told(f"date {number + 1} of {len(dates)}: {iso_of(day)}")
         trained = train(interactions, market, day, seed)
-        catalogue = catalogue_of(interactions.codes, levels, day)
+        catalogue = catalogue_of(interactions, levels, day)
         tests = asked_at(interactions, day, askers, seed, groups)
         ahead = _ahead(market, day)
         beside = Beside.at(interactions, market, day)
         if number < tuning:
             tried.append([_ndcg(catalogue, trained, tests, weights) for weights in BLENDS])
+            themed.append(
+                [[_ndcg(catalogue, trained, tests, w) for w in _themed(b)] for b in BLENDS]
+            )
             continue
         if number == tuning:
-            blend = BLENDS[int(np.argmax(np.mean(tried, axis=0)))]
+            best = int(np.argmax(np.mean(tried, axis=0)))
+            blend = BLENDS[best]
+            with_themes = _themed(blend)[int(np.argmax(np.mean(themed, axis=0)[best]))]
         lists = {name: _lists(catalogue, trained, tests, w) for name, w in ALONE.items()}
         lists["blend"] = _lists(catalogue, trained, tests, blend)
+        lists[WITH_THEMES] = _lists(catalogue, trained, tests, with_themes)
         lists["random"] = _random(catalogue, tests, (seed, day))
         for name, shown in lists.items():
             violations += _violations(catalogue, tests, shown)
@@ -156,6 +192,7 @@ def evaluate(  # noqa: PLR0913 - the protocol has as many parts
         "dates": [iso_of(day) for day in dates[tuning:]],
         "tuned_on": [iso_of(day) for day in dates[:tuning]],
         "blend": dict(blend),
+        WITH_THEMES: dict(with_themes),
         "askers": askers,
         "violations": violations,
         "market_roi": _mean([_mean([*_ahead(market, day).values()]) for day in dates[tuning:]]),
@@ -163,6 +200,10 @@ def evaluate(  # noqa: PLR0913 - the protocol has as many parts
         "groups": {name: calibrated(each) for name, each in quality.items()},
         "published": PUBLISHED,
     }
+
+
+def _themed(blend: Mapping[str, float]) -> Sequence[Mapping[str, float]]:
+    return [{**blend, THEME: weight} for weight in THEMES]
 
 
 def _ahead(market: Market, day: int) -> Mapping[str, float]:
@@ -176,8 +217,14 @@ def _ahead(market: Market, day: int) -> Mapping[str, float]:
 def _lists(
     catalogue: Catalogue, trained: Trained, tests: Sequence[Asked], weights: Mapping[str, float]
 ) -> Sequence[Sequence[str]]:
+    return lists_of(catalogue, replace(trained, weights=weights), tests)
+
+
+def lists_of(
+    catalogue: Catalogue, trained: Trained, tests: Sequence[Asked]
+) -> Sequence[Sequence[str]]:
     """What each would be shown: eligible funds alone, without those held."""
-    ranker = TrainedRanker(catalogue, replace(trained, weights=weights), "evaluated@1", "")
+    ranker = TrainedRanker(catalogue, trained, "evaluated@1", "")
     shown = []
     for test in tests:
         question = test.question
@@ -265,6 +312,11 @@ def verdicts(found: Mapping[str, Any]) -> Sequence[str]:
                     )
         if rows[name]["roi"] < found["market_roi"]:
             told.append(f"what {name} shows earned less than the funds on average")
+    rise = rows[WITH_THEMES]["ndcg"] - rows["blend"]["ndcg"]
+    told.append(
+        f"themes with a weight of {found[WITH_THEMES][THEME]} change the blend's preference by "
+        f"{rise:+.4f}; it differs by {rows['blend']['ndcg_deviation']:.4f} from date to date"
+    )
     for name in LEARNT:
         told += _unlike(name, found["groups"][name], found["groups"]["random"])
     return told

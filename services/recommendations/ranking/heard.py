@@ -1,17 +1,24 @@
 """Purchases and prices as the running service heard them, read from its rows."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
-from sqlalchemy import Connection, select
+import orjson
+from sqlalchemy import Connection, literal, select
 
 from libs.read_model import Database
 from libs.suitability import InvestorClass
-from services.recommendations.ranking.interactions import Interactions, collected, day_of
+from services.recommendations.ranking.interactions import (
+    Interactions,
+    Label,
+    collected,
+    day_of,
+)
 from services.recommendations.ranking.market import Market
 from services.recommendations.rows import funds as rows
+from services.recommendations.rows import own
 
 DAY_US: Final = 86_400_000_000
 
@@ -27,12 +34,43 @@ def from_database(url: str) -> tuple[Interactions, Market | None]:
 
 def _purchases(connection: Connection) -> Interactions:
     t = rows.orders.c
-    query = select(t.investor_id, t.code, t.placed_us, t.investor_class)
-    return collected(
-        (row.investor_id, row.code, row.placed_us // DAY_US, int(InvestorClass[row.investor_class]))
+    query = select(t.investor_id, t.code, t.placed_us, t.investor_class, t.amount_minor)
+    found = (
+        (
+            *(row.investor_id, row.code, row.placed_us // DAY_US),
+            *(int(InvestorClass[row.investor_class]), row.amount_minor),
+        )
         for row in connection.execute(query)
         if row.investor_class in InvestorClass.__members__
     )
+    return collected(found, _labels(connection))
+
+
+def _labels(connection: Connection) -> Mapping[str, Label]:
+    """Currencies, and themes by the day they were told: kinds of funds, until a feed tells one."""
+    k, n = rows.levels.c, own.themes.c
+    told = [
+        *connection.execute(select(k.position, k.recorded_us, k.code, k.kind, literal(""))),
+        *connection.execute(select(n.position, n.recorded_us, n.instrument, literal(""), n.theme)),
+    ]
+    kinds: dict[str, str] = {}
+    fed: dict[str, str] = {}
+    themes: dict[str, list[tuple[int, str]]] = {}
+    for _, recorded_us, code, kind, theme in sorted(told):
+        if kind:
+            kinds[code] = kind
+        else:
+            fed[code] = theme
+        found = fed.get(code) or kinds.get(code, "")
+        themes.setdefault(code, []).append((recorded_us // DAY_US, found))
+    funds = connection.execute(select(rows.funds.c.code, rows.funds.c.terms)).all()
+    return {
+        fund.code: Label(
+            str(orjson.loads(fund.terms)["currency"]), tuple(themes.get(fund.code, ()))
+        )
+        for fund in funds
+        if fund.terms is not None
+    }
 
 
 def _market(connection: Connection) -> Market | None:

@@ -1,8 +1,8 @@
 """Purchases to learn from: who bought which fund when, as columns that are split by time."""
 
 import csv
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Final
@@ -11,10 +11,33 @@ import numpy as np
 import numpy.typing as npt
 
 Ints = npt.NDArray[np.int32]
+Longs = npt.NDArray[np.int64]
 
 COLUMNS: Final = ("investor_id", "fund_code", "date", "investor_class")
+# May follow: what was paid, and what the fund is. A fund has one theme and currency in a file.
+MORE: Final = ("amount_minor", "currency", "theme")
 _EPOCH: Final = date(1970, 1, 1)
 _CLASS_MAX: Final = 7
+_AMOUNT_DIGITS: Final = 15
+# Letters of a currency.
+_CODE: Final = 3
+# Before any purchase: a file tells one theme of a fund, and not since when.
+_ALWAYS: Final = -(10**6)
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A fund's currency, and its themes by the day each was told, in the order of days."""
+
+    currency: str = "CNY"
+    themes: tuple[tuple[int, str], ...] = ()
+
+    def theme(self, day: int) -> str:
+        """As it was known before a day."""
+        return next((theme for told, theme in reversed(self.themes) if told < day), "")
+
+
+_UNTOLD: Final = Label()
 
 
 class InteractionsInvalid(Exception):
@@ -34,6 +57,9 @@ class Interactions:
     fund: Ints
     day: Ints
     band: Ints
+    # Minor units; 0 where it was not told.
+    amount: Longs
+    labels: Mapping[str, Label] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.day)
@@ -48,7 +74,12 @@ class Interactions:
             self.fund[chosen],
             self.day[chosen],
             self.band[chosen],
+            self.amount[chosen],
+            self.labels,
         )
+
+    def label(self, code: str) -> "Label":
+        return self.labels.get(code, _UNTOLD)
 
     def bought(self, most: int | None = None) -> dict[int, set[int]]:
         """Funds by investor, for at most so many investors, in the order they appear."""
@@ -60,9 +91,15 @@ class Interactions:
         return found
 
 
-def collected(rows: Iterable[tuple[str, str, int, int]]) -> Interactions:
-    """From (investor, fund code, day, class); the same rows in any order give the same columns."""
-    ordered = sorted(rows, key=lambda row: (row[2], row[0], row[1]))
+def collected(
+    rows: Iterable[tuple[str, str, int, int] | tuple[str, str, int, int, int]],
+    labels: Mapping[str, Label] | None = None,
+) -> Interactions:
+    """From (investor, fund code, day, class), and the amount where it is told.
+
+    The same rows in any order give the same columns.
+    """
+    ordered = sorted(rows, key=lambda row: (row[2], row[0], row[1], row[3:]))
     investors = sorted({row[0] for row in ordered})
     codes = sorted({row[1] for row in ordered})
     of_investor = {name: n for n, name in enumerate(investors)}
@@ -74,6 +111,8 @@ def collected(rows: Iterable[tuple[str, str, int, int]]) -> Interactions:
         np.array([of_code[row[1]] for row in ordered], dtype=np.int32),
         np.array([row[2] for row in ordered], dtype=np.int32),
         np.array([row[3] for row in ordered], dtype=np.int32),
+        np.array([sum(row[4:]) for row in ordered], dtype=np.int64),
+        labels or {},
     )
 
 
@@ -83,17 +122,23 @@ def read_interactions(file: Path) -> Interactions:
         with file.open(encoding="utf-8", newline="") as text:
             reader = csv.reader(text)
             header = next(reader, [])
-            if tuple(header) != COLUMNS:
-                raise InteractionsInvalid(f"line 1: the header is not {','.join(COLUMNS)}")
-            return collected(_row(number, row) for number, row in enumerate(reader, 2))
+            if tuple(header) not in (COLUMNS, COLUMNS + MORE):
+                raise InteractionsInvalid(
+                    f"line 1: the header is not {','.join(COLUMNS)}, nor that and {','.join(MORE)}"
+                )
+            labels: dict[str, Label] = {}
+            rows = [_row(n, row, len(header), labels) for n, row in enumerate(reader, 2)]
+            return collected(rows, labels)
     except (OSError, UnicodeDecodeError) as error:
         raise InteractionsInvalid(f"{file}: {error}") from error
 
 
-def _row(number: int, row: Sequence[str]) -> tuple[str, str, int, int]:
-    if len(row) != len(COLUMNS):
-        raise InteractionsInvalid(f"line {number}: {len(row)} fields, not {len(COLUMNS)}")
-    investor, code, day, band = row
+def _row(
+    number: int, row: Sequence[str], width: int, labels: dict[str, Label]
+) -> tuple[str, str, int, int, int]:
+    if len(row) != width:
+        raise InteractionsInvalid(f"line {number}: {len(row)} fields, not {width}")
+    investor, code, day, band, *more = row
     for name, value in (("investor_id", investor), ("fund_code", code)):
         if not value:
             raise InteractionsInvalid(f"line {number}: {name} is empty")
@@ -105,7 +150,16 @@ def _row(number: int, row: Sequence[str]) -> tuple[str, str, int, int]:
         raise InteractionsInvalid(
             f"line {number}: investor_class {band!r} is not 1 to {_CLASS_MAX}"
         )
-    return investor, code, at, int(band)
+    amount, currency, theme = more or ("0", "", "")
+    if not (amount.isascii() and amount.isdigit() and len(amount) <= _AMOUNT_DIGITS):
+        raise InteractionsInvalid(f"line {number}: amount_minor {amount!r} is no amount")
+    if more:
+        if not (len(currency) == _CODE and currency.isascii() and currency.isupper()):
+            raise InteractionsInvalid(f"line {number}: currency {currency!r} is no currency")
+        label = Label(currency, ((_ALWAYS, theme),))
+        if labels.setdefault(code, label) != label:
+            raise InteractionsInvalid(f"line {number}: {code} had another currency or theme before")
+    return investor, code, at, int(band), int(amount)
 
 
 def day_of(text: str) -> int:

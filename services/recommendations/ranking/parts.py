@@ -14,7 +14,9 @@ POPULARITY: Final = "popularity"
 CO_PURCHASE: Final = "co_purchase"
 MATRIX: Final = "matrix_factorisation"
 PRICE_MODEL: Final = "price_model"
-# What the blend starts from; `tuned` in evaluation.py looks for better on early dates.
+THEME: Final = "theme_affinity"
+# What the blend starts from; evaluation.py looks for better on early dates, and tuning.py for what
+# themes are worth. A version that says no weight of a source, not even 0, does not have it.
 WEIGHTS: Final[Mapping[str, float]] = {
     POPULARITY: 1.0,
     CO_PURCHASE: 1.0,

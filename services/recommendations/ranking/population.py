@@ -5,6 +5,10 @@ group, a taste for what rose lately, the crowd's own pull, and classes that are 
 gains here says how it works, not how it would do on people. The prices are real: each fund is a
 fixed mixture of stocks of 1990-2022, so nothing in them was made up either.
 
+The theme of a fund is the industry of most of it. By default nobody buys by themes: what a ranking
+makes of them has to be nothing then. Where it is asked for, tastes are for themes, too, and it has
+to be found.
+
 Age and wealth are drawn too, so that it can be seen for whom a ranking is good. Wealth follows the
 class as it does among a bank's real customers; age, what it does to class and taste, and that the
 wealthier buy more often are inventions.
@@ -18,8 +22,8 @@ import numpy as np
 import numpy.typing as npt
 
 from libs.suitability import InvestorClass, RiskLevel, highest_level
-from services.recommendations.history import stocks
-from services.recommendations.ranking.interactions import Interactions, day_of
+from services.recommendations.history import STOCKS, stocks
+from services.recommendations.ranking.interactions import Interactions, Label, day_of
 from services.recommendations.ranking.market import LOOK_BACK, Market
 
 Array = npt.NDArray[np.float64]
@@ -50,6 +54,16 @@ _AGES_OF_CAUTIOUS: Final = (0.10, 0.20, 0.30, 0.40)
 _AGES_OF_BOLD: Final = (0.30, 0.40, 0.20, 0.10)
 # Invented: of those of an age so many share its own tastes, the others have any.
 _ALIKE: Final = 0.5
+# Industries of the stocks (of the Global Industry Classification Standard, joined to seven).
+SECTORS: Final = {
+    **dict.fromkeys(("AAPL", "AMD", "MSFT"), "technology"),
+    **dict.fromkeys(("BAC", "JPM"), "finance"),
+    **dict.fromkeys(("BBY", "HD"), "retail"),
+    **dict.fromkeys(("CVX", "RRC", "XOM"), "energy"),
+    **dict.fromkeys(("JNJ", "LLY", "MRK", "PFE", "UNH"), "health"),
+    **dict.fromkeys(("KO", "PEP", "PG", "WMT"), "staples"),
+    "GE": "industry",
+}
 # Funds by volatility: so much of them is of each level.
 _LEVEL_SHARES: Final = (0.10, 0.25, 0.45, 0.75)
 
@@ -67,8 +81,13 @@ class World:
     groups: Mapping[str, tuple[str, ...]]
 
 
-def market_of(funds: int, seed: int, first: str = "2010-01-04", last: str = "2022-12-28") -> Market:
-    """Funds as fixed mixtures of real stocks. The same seed, the same market."""
+def market_of(
+    funds: int, seed: int, first: str = "2010-01-04", last: str = "2022-12-28"
+) -> tuple[Market, tuple[str, ...]]:
+    """Funds as fixed mixtures of real stocks, and the industry of most of each.
+
+    The same seed, the same market.
+    """
     history = stocks()
     days = np.array([day_of(day) for day in history.dates], dtype=np.int32)
     chosen = (days >= day_of(first)) & (days <= day_of(last))
@@ -80,7 +99,8 @@ def market_of(funds: int, seed: int, first: str = "2010-01-04", last: str = "202
         mixtures[places, fund] = rng.dirichlet(np.ones(STOCKS_EACH))
     grown = (prices / prices[0]) @ mixtures
     codes = tuple(f"{n:06d}" for n in range(100_001, 100_001 + funds))
-    return Market(days[chosen], codes, grown)
+    most = [SECTORS[STOCKS[place]] for place in mixtures.argmax(axis=0).tolist()]
+    return Market(days[chosen], codes, grown), tuple(most)
 
 
 def levels_of(market: Market) -> tuple[RiskLevel, ...]:
@@ -90,9 +110,14 @@ def levels_of(market: Market) -> tuple[RiskLevel, ...]:
     return tuple(RiskLevel(int(np.searchsorted(_LEVEL_SHARES, place)) + 1) for place in order)
 
 
-def world_of(investors: int, purchases: int, funds: int = 200, seed: int = 2026) -> World:
-    """Draws about so many purchases of so many investors. The same arguments, the same world."""
-    market = market_of(funds, seed)
+def world_of(
+    investors: int, purchases: int, funds: int = 200, seed: int = 2026, themed: float = 0.0
+) -> World:
+    """Draws about so many purchases of so many investors. The same arguments, the same world.
+
+    `themed`: how much a group's taste is for the funds of one industry; nobody's by default.
+    """
+    market, themes = market_of(funds, seed)
     levels = levels_of(market)
     rng = np.random.default_rng((seed, 1))
     band = rng.choice(_CLASSES, investors, p=_CLASS_SHARES)
@@ -100,6 +125,9 @@ def world_of(investors: int, purchases: int, funds: int = 200, seed: int = 2026)
     trades = np.cumsum(np.array(_TRADES)[wealth])
     taste = rng.normal(0.0, 1.2, (GROUPS, funds))
     crowd = rng.normal(0.0, 0.8, funds)
+    people = np.random.default_rng((seed, 3))
+    favourite = people.choice(sorted(set(themes)), GROUPS)
+    taste += themed * (np.array(themes)[None, :] == favourite[:, None])
     level = np.array([int(each) for each in levels])
     allowed = np.array([level <= highest_level(InvestorClass(each)) for each in _CLASSES])
     sessions = np.arange(LOOK_BACK, len(market.days) - 1, 5)
@@ -121,6 +149,14 @@ def world_of(investors: int, purchases: int, funds: int = 200, seed: int = 2026)
     investor = np.concatenate(who).astype(np.int32)
     names = tuple(f"investor:{n:07d}" for n in range(investors))
     fund = np.concatenate(what).astype(np.int32)
+    # Invented: the wealthier put more into each.
+    amount = (
+        100_000 * np.exp(people.normal(0.0, 1.0, len(fund))) * np.array(_TRADES)[wealth[investor]]
+    )
+    labels = {
+        code: Label("CNY", ((int(market.days[0]), theme),))
+        for code, theme in zip(market.codes, themes, strict=True)
+    }
     return World(
         market,
         levels,
@@ -131,6 +167,8 @@ def world_of(investors: int, purchases: int, funds: int = 200, seed: int = 2026)
             fund,
             np.concatenate(when).astype(np.int32),
             band[investor].astype(np.int32),
+            amount.astype(np.int64),
+            labels,
         ),
         {
             "age": tuple(AGES[n] for n in age.tolist()),

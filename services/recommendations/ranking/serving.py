@@ -11,6 +11,7 @@ import structlog
 
 from services.recommendations.domain.catalogue import Catalogue, FundSet
 from services.recommendations.domain.ranking import Crowd, Question, Ranker, Sources
+from services.recommendations.domain.themes import Themed
 from services.recommendations.ranking import tastes
 from services.recommendations.ranking.artifact import ArtifactRefused, load
 from services.recommendations.ranking.market import FEATURES
@@ -19,6 +20,7 @@ from services.recommendations.ranking.parts import (
     MATRIX,
     POPULARITY,
     PRICE_MODEL,
+    THEME,
     Trained,
 )
 
@@ -45,6 +47,8 @@ class TrainedRanker:
     _gram: Array = field(init=False, repr=False)
     # Of each fund of the catalogue its place in the artifact; -1: it never saw it.
     _places: npt.NDArray[np.int64] = field(init=False, repr=False)
+    # Of each fund of the catalogue its currency and its theme; its kind where no feed told one.
+    _themes: Mapping[str, Themed] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         places = {code: n for n, code in enumerate(self.trained.codes)}
@@ -52,6 +56,9 @@ class TrainedRanker:
         known = [places.get(code, -1) for code in self.catalogue.codes]
         object.__setattr__(self, "_places", np.array(known, dtype=np.int64))
         object.__setattr__(self, "_gram", tastes.gram(self.trained.factors))
+        funds = self.catalogue.funds if THEME in self.trained.weights else ()
+        themes = {fund.code: (fund.currency, fund.theme or fund.asset_class) for fund in funds}
+        object.__setattr__(self, "_themes", themes)
 
     def weights(self) -> Mapping[str, float]:
         return self.trained.weights
@@ -71,7 +78,16 @@ class TrainedRanker:
             found[MATRIX] = self._best(liked, chosen)
         if self.catalogue.today - self.trained.as_of_day <= PRICE_DAYS_MAX:
             found[PRICE_MODEL] = self._best(self.trained.price_score, chosen)
+        if THEME in self.trained.weights and question.bought_themes:
+            found[THEME] = self._themed(question, found)
         return found
+
+    def _themed(self, question: Question, found: Sources) -> Mapping[str, float]:
+        """Shares of themes, of what other sources name: a theme alone is no reason for a fund."""
+        named = set[str]().union(*found.values())
+        shares = question.bought_themes
+        told = {code: shares.get(self._themes[code], 0) / MILLION for code in sorted(named)}
+        return told if any(told.values()) else {}
 
     def evidence(self, question: Question, code: str) -> Mapping[str, str]:
         place = self._place.get(code)
@@ -89,6 +105,10 @@ class TrainedRanker:
                     best = similarity
                     found["investors"] = str(int(self.trained.neighbours.joint[of][at]))
                     found["similarity"] = str(round(similarity * MILLION))
+        if self.trained.weights.get(THEME, 0.0) > 0 and code in self._themes:
+            themed = self._themes[code]
+            if share := question.bought_themes.get(themed):
+                found |= {"theme": themed[1], "theme_share": str(share)}
         parts = self.trained.price_parts[place]
         if self.trained.weights.get(PRICE_MODEL, 0.0) > 0 and np.isfinite(parts).all():
             for feature in np.argsort(-np.abs(parts), kind="stable")[:_GREATEST]:

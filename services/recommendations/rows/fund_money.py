@@ -16,6 +16,8 @@ owners = Table(
     metadata,
     Column("order_id", Text, primary_key=True),
     Column("investor_id", Text, nullable=False),
+    # The fund it is of: its money is in the currency of that fund.
+    Column("code", Text, nullable=False),
     # What it takes from the wallet once it is funded; 0 where another order pays for it.
     Column("amount_minor", BigInteger, nullable=False),
     # Of the event that says the money was taken; null before.
@@ -40,6 +42,10 @@ moved = Table(
 Index("heard_money_of_order", moved.c.order_id, moved.c.position)
 
 ORDER: Final = "fund_order-"
+_KINDS: Final = (
+    *("subscription", "redemption", "switching", "fast_redemption"),
+    *("dividend_mode_change", "registrar_movement"),
+)
 _FEES: Final = ("fee_minor", "back_end_minor", "recuperate_fee_minor")
 
 
@@ -53,6 +59,7 @@ def owner(body: Mapping[str, Any]) -> Write:
         {
             "order_id": body.get("order_id", ""),
             "investor_id": terms.get("investor_id", ""),
+            "code": next((terms[kind]["fund_code"] for kind in _KINDS if kind in terms), ""),
             "amount_minor": 0 if is_paid_for else int(amount.get("minor_units", 0)),
         },
     )

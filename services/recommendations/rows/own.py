@@ -103,6 +103,14 @@ prices = Table(
     Column("price", Text, nullable=False),
     Column("recorded_us", BigInteger, nullable=False),
 )
+# Position of the newest batch with a price of each fund: what is made of its prices is kept by it.
+priced = Table(
+    "feed_priced",
+    metadata,
+    Column("instrument", Text, primary_key=True),
+    Column("position", BigInteger, nullable=False),
+)
+Index("feed_priced_by_position", priced.c.position)
 scores = Table(
     "feed_scores",
     metadata,
@@ -140,6 +148,7 @@ themes = Table(
     Column("instrument", Text, primary_key=True),
     Column("position", BigInteger, primary_key=True),
     Column("theme", Text, nullable=False),
+    Column("recorded_us", BigInteger, nullable=False),
 )
 # Position of the newest batch of each kind: who keeps what feeds brought looks here first.
 marks = Table(
@@ -326,6 +335,8 @@ def _feed(stored: StoredEvent, event: object) -> Iterator[Write]:
             for each in found:
                 at_day = {"instrument": each.instrument, "date": each.date}
                 yield Put(prices, {**at_day, "price": each.price, **known})
+            for name in sorted({each.instrument for each in found}):
+                yield Put(priced, {"instrument": name, **at})
         case feed.ScoresTaken(scores=told):
             for score in told:
                 where = {"instrument": score.instrument, "factor": score.factor}
@@ -346,7 +357,7 @@ def _feed(stored: StoredEvent, event: object) -> Iterator[Write]:
                 yield Put(views, {**told_view, **known})
         case feed.FactsTaken(facts=facts):
             for fact in facts:
-                yield Put(themes, {"instrument": fact.instrument, "theme": fact.theme, **at})
+                yield Put(themes, {"instrument": fact.instrument, "theme": fact.theme, **known})
                 yield Put(
                     fund_facts,
                     {
@@ -373,4 +384,4 @@ def _feed(stored: StoredEvent, event: object) -> Iterator[Write]:
         yield Put(quarantined, {**apart, **at})
 
 
-model = ReadModel("advice", 7, "recommendations", PREFIXES, metadata, project)
+model = ReadModel("advice", 9, "recommendations", PREFIXES, metadata, project)

@@ -83,6 +83,14 @@ def priced(connection: Connection, code: str, day: str, position: int) -> None:
     moved(connection, code, position, nav_position=position)
 
 
+def fed(connection: Connection, code: str, position: int) -> None:
+    """A batch of a feed with a price of one fund."""
+    for table, key in ((own.priced, {"instrument": code}), (own.marks, {"kind": "PricesTaken"})):
+        column, value = next(iter(key.items()))
+        connection.execute(table.delete().where(table.c[column] == value))
+        connection.execute(insert(table), [{**key, "position": position}])
+
+
 def read(connection: Connection, before: queries.Read | None = None) -> queries.Read:
     return queries.catalogue(connection, NOW_US, follows_market=False, before=before)
 
@@ -97,7 +105,7 @@ def test_what_is_read_after_any_change_is_what_is_read_whole(connection: Connect
     known = read(connection)
     for position in range(1_000, 1_060):
         code = f"{rng.randrange(30):06d}"
-        match rng.randrange(6):
+        match rng.randrange(7):
             case 0:
                 moved(connection, code, position, status="FUND_STATUS_CLOSED")
             case 1:
@@ -111,8 +119,10 @@ def test_what_is_read_after_any_change_is_what_is_read_whole(connection: Connect
                 connection.execute(rows_of)
                 connection.execute(insert(own.fund_facts), [{**told, **more, "position": position}])
                 mark = {"kind": "FactsTaken", "position": position}
-                connection.execute(own.marks.delete())
+                connection.execute(own.marks.delete().where(own.marks.c.kind == "FactsTaken"))
                 connection.execute(insert(own.marks), [mark])
+            case 4:
+                fed(connection, code, position)
             case _:
                 priced(connection, code, rng.choice(DAYS), position)
         known = read(connection, known)
@@ -121,6 +131,25 @@ def test_what_is_read_after_any_change_is_what_is_read_whole(connection: Connect
         assert list(known.catalogue.funds) == list(whole.catalogue.funds)
         assert judged(known.catalogue) == judged(whole.catalogue)
         assert (known.marks, known.sessions) == (whole.marks, whole.sessions)
+        assert known.catalogue.fed == whole.catalogue.fed
+        assert known.catalogue.fed_at == whole.catalogue.fed_at == known.marks.prices
+
+
+def test_a_feed_that_comes_while_the_catalogue_is_read_counts_the_next_time(
+    connection: Connection,
+) -> None:
+    fed(connection, "000003", 2_000)
+    known = read(connection)
+    connection.execute(update(own.priced).values(position=2_500))
+    fed(connection, "000004", 2_600)
+    connection.execute(update(own.priced).values(position=2_700))
+
+    after = read(connection, known)
+
+    assert known.catalogue.made_of("000003") == (103, 2_000)
+    # Stored at 2700, and heard up to 2600: the batch between is not lost.
+    assert after.catalogue.fed == {"000003": 2_600, "000004": 2_600}
+    assert after.catalogue.differs_in_prices_alone(known.catalogue)
 
 
 def test_a_new_session_of_the_market_makes_all_others_a_session_older(

@@ -28,6 +28,8 @@ async def test_prices_that_cannot_be_are_set_apart_and_the_rest_counts(served: S
         price("999999", "2026-11-03", "1"),
         price("IDX:000300", "2026-11-03", "3500.5"),
         price("000004", "yesterday", "1"),
+        price("000003", "2026-11-03", "9e99999"),
+        price("000003", "2026-11-03", "1e-99999"),
     ]
     request = pb.PublishPricesRequest(batch_id=proposal_id(50), source="vendor", prices=batch)
 
@@ -45,9 +47,11 @@ async def test_prices_that_cannot_be_are_set_apart_and_the_rest_counts(served: S
         6: "NOT_POSITIVE",
         7: "INSTRUMENT_UNKNOWN",
         9: "OUT_OF_RANGE",
+        10: "OUT_OF_RANGE",
+        11: "OUT_OF_RANGE",
     }
     assert again == answer
-    assert len(listed.entries) == 7
+    assert len(listed.entries) == 9
 
 
 async def test_a_price_is_judged_beside_the_last_one_of_an_earlier_batch(served: Served) -> None:

@@ -1,6 +1,7 @@
 """Cash, fees, falls, gates and what was turned down: features in a stored list, and rebuilt."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import TypeAlias
 from uuid import uuid4
@@ -99,13 +100,68 @@ async def test_cash_and_fees_are_those_of_all_that_payments_and_orders_moved(
     after = await features_of(served, 2)
 
     # 1,000,000 in, 400,000 into the fund, 50,000 out of it again; 350,000 are held.
-    assert before["held_minor"] == 350_000 * MILLION
-    assert before["cash_share"] == 650_000
-    assert before["fees_paid_365d"] == 900 * MILLION
-    assert before["realised_fee"] == 900 * MILLION // 500_000
-    assert after["cash_share"] == 750_000 * MILLION // 1_100_000
-    assert after["realised_fee"] == 800 * MILLION // 400_000
+    assert before["held_minor:CNY"] == 350_000 * MILLION
+    assert before["cash_share:CNY"] == 650_000
+    assert before["fees_paid_365d:CNY"] == 900 * MILLION
+    assert before["realised_fee:CNY"] == 900 * MILLION // 500_000
+    assert after["cash_share:CNY"] == 750_000 * MILLION // 1_100_000
+    assert after["realised_fee:CNY"] == 800 * MILLION // 400_000
     assert await features_of(served, 1) == before
+
+
+async def paid_in(told: Told, currency: str, minor: int) -> None:
+    """A top-up in a currency."""
+    id_ = str(uuid4())
+    amount = {"currency_code": currency, "minor_units": str(minor)}
+    terms = {"amount": amount, "top_up": {"wallet_account_id": WALLET_ACCOUNT}}
+    events: Sequence[Event] = [
+        ("PaymentRequested", {"payment_id": id_, "terms": terms}),
+        ("PaymentCompleted", {}),
+    ]
+    await told.tell(f"payment-{id_}", "payments", events, NO_STREAM)
+
+
+async def test_money_of_several_currencies_is_told_by_currency_and_older_sets_add_it(
+    served: Served,
+) -> None:
+    world, told = served.world, served.world.told
+    name = await served.investor("anna")
+    for code, currency in (("00000J", "JPY"), ("00000U", "USD")):
+        await told.fund(code, 2, "BOND", currency=currency)
+        await told.navs(code, 260)
+        price = {"nav_date": TODAY.isoformat(), "nav": "10000"}
+        await told.again(code, "FundNavPublished", {"nav": price})
+    for currency, minor in (("CNY", 1_000_000), ("USD", 50_000), ("JPY", 9_000)):
+        await paid_in(told, currency, minor)
+    await bought(told, name, "00000U", 20_000, 40)
+    await sold(told, name, "00000J", 3_000, 30)
+    await told.lot(name, "00000U", 20_000)
+    await told.lot(name, "00000J", 100_000)
+    await told.lot(name, "000002", 480_000)
+    await world.heard(served.parts)
+
+    await served.wallet.ListRecommendations(listing(name, 1))
+    found = await features_of(served, 1)
+    stored = await issued(served, 1)
+
+    # A share of a yen fund at 1.0000 is worth one yen, which has no hundredths.
+    assert found["held_minor:JPY"] == 1_000 * MILLION
+    assert found["held_minor:USD"] == 20_000 * MILLION
+    assert found["cash_share:CNY"] == 1_000_000 * MILLION // (
+        1_000_000 + found["held_minor:CNY"] // MILLION
+    )
+    assert found["cash_share:USD"] == 30_000 * MILLION // 50_000
+    assert found["cash_share:JPY"] == 12_000 * MILLION // 13_000
+    assert found["realised_fee:USD"] == 40 * MILLION // 20_000
+    assert found["realised_fee:JPY"] == 60 * MILLION // 6_000
+    assert "realised_fee:CNY" not in found
+    assert found["holding:00000U"] == found["holding:000002"] == MILLION
+    assert found["funds_held"] == 3 * MILLION
+    assert await rebuilt(world, replace(stored, feature_set="4")) != stored.feature_hash
+    # What is held in dollars and yen crowds nobody's holdings in yuan.
+    refused = {each[0]: set(each[1]) for each in stored.refused}
+    assert "000002" in refused["CONCENTRATION"]
+    assert not {"00000U", "00000J"} & refused["CONCENTRATION"]
 
 
 async def test_a_booking_that_was_reversed_is_not_held_beside_what_it_is_now(
@@ -135,8 +191,8 @@ async def test_a_booking_that_was_reversed_is_not_held_beside_what_it_is_now(
     await world.heard(served.parts)
     await served.wallet.ListRecommendations(listing(name, 2))
 
-    assert (await features_of(served, 1))["held_minor"] == 67_000 * MILLION
-    assert (await features_of(served, 2))["held_minor"] == 47_000 * MILLION
+    assert (await features_of(served, 1))["held_minor:CNY"] == 67_000 * MILLION
+    assert (await features_of(served, 2))["held_minor:CNY"] == 47_000 * MILLION
 
 
 async def test_a_fall_is_lived_through_by_who_held_the_fund_then(served: Served) -> None:
@@ -149,8 +205,8 @@ async def test_a_fall_is_lived_through_by_who_held_the_fund_then(served: Served)
     await served.wallet.ListRecommendations(listing(long, 1))
     await served.wallet.ListRecommendations(listing(new, 2))
 
-    assert (await features_of(served, 1))["fall_lived"] > 10_000
-    assert "fall_lived" not in await features_of(served, 2), "not one evening yet"
+    assert (await features_of(served, 1))["fall_lived:CNY"] > 10_000
+    assert "fall_lived:CNY" not in await features_of(served, 2), "not one evening yet"
 
 
 async def test_a_dismissed_list_is_remembered_of_each_fund_it_held(served: Served) -> None:

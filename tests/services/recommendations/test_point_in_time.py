@@ -16,7 +16,7 @@ from services.recommendations.domain.features import (
     of_set,
     pair_features,
 )
-from services.recommendations.domain.together import portfolio_moves, together
+from services.recommendations.domain.together import moves_by_currency, together
 from services.recommendations.rows import funds, own, payments
 from tests.services.recommendations.conftest import Served
 from tests.services.recommendations.test_api import listing, portfolio
@@ -39,6 +39,8 @@ async def rebuilt(world: World, issued: what.Issued) -> str:
             issued.positions.funds,
             issued.positions.payments,
             issued.as_of_us,
+            issued.feature_set,
+            issued.positions.feeds,
         )
         return await database.read(lambda c: _digest(c, issued, upto))
     finally:
@@ -55,25 +57,29 @@ def _digest(connection: object, issued: what.Issued, upto: known_facts.Upto) -> 
     c = connection
     facts = known_facts.facts_of(c, issued.investor_id, upto)  # type: ignore[arg-type]
     codes = {fact.fund_code for fact in facts if fact.fund_code}
-    known = known_funds.level_and_price(c, codes, upto)  # type: ignore[arg-type]
-    prices = {code: price for code, (_, price) in known.items()}
-    levels = {code: level for code, (level, _) in known.items()}
+    known = known_funds.priced(c, codes, upto)  # type: ignore[arg-type]
+    prices = {code: each.price for code, each in known.items()}
+    levels = {code: each.level for code, each in known.items()}
+    currencies = {code: each.currency for code, each in known.items()}
     shares = shares_of(facts)
     values = {code: count * prices.get(code, 0) // 10_000 for code, count in shares.items()}
     were_held = {fact.fund_code for fact in facts if fact.kind == "SHARES"}
     wanted = {*were_held, *(item.fund_code for item in issued.items)}
-    moved = known_funds.moves_of(c, dict.fromkeys(wanted, upto.funds), upto.at_us)  # type: ignore[arg-type]
+    at = (upto.funds, upto.feeds)
+    moved = known_funds.moves_of(c, dict.fromkeys(wanted, at), upto.at_us)  # type: ignore[arg-type]
     own_moves = {code: moved[code] for code in were_held}
-    about = investor_features(facts, upto.at_us, prices, levels, own_moves)
+    about = investor_features(facts, upto.at_us, prices, levels, own_moves, currencies)
     subjects = {"investor": about}
-    held = portfolio_moves(values, moved)
+    held = moves_by_currency(values, currencies, moved)
+    shown = known_funds.priced(c, [item.fund_code for item in issued.items], upto)  # type: ignore[arg-type]
     for item in issued.items:
         code = item.fund_code
         subjects[f"fund:{code}"] = fund_features(
-            known_funds.fund_facts(c, code, upto.funds),  # type: ignore[arg-type]
+            known_funds.fund_facts(c, code, *at, issued.feature_set),  # type: ignore[arg-type]
             upto.at_us,
         )
-        alike = together(held, moved[code]).correlation
+        own = held.get(shown[code].currency)
+        alike = None if own is None else together(own, moved[code]).correlation
         subjects[f"pair:{code}"] = pair_features(facts, upto.at_us, code, alike)
     told = {name: of_set(each, issued.feature_set) for name, each in subjects.items()}
     return digest(told)
@@ -133,7 +139,7 @@ async def test_rebuilt_features_equal_the_stored_ones_and_later_events_change_no
     name = await served.investor("anna")
     await _told_before(served, name)
     again = await served.parts.advice.known(name)
-    assert again.moves.days, "the funds that are held moved together"
+    assert again.moves["CNY"].days, "the funds that are held moved together"
     of_fund = (await served.parts.shelf.features_of(["000002"], served.parts.shelf.catalogue))[
         "000002"
     ]
@@ -146,11 +152,11 @@ async def test_rebuilt_features_equal_the_stored_ones_and_later_events_change_no
         stored = await issued(served, number)
         assert await rebuilt(world, stored) == stored.feature_hash
     features = dict((await issued(served, 1)).features)
-    assert features["cash_in_30d"] == 1_000_000 * 1_000_000
-    assert features["amounts_faded"] > 0
+    assert features["cash_in_30d:CNY"] == 1_000_000 * 1_000_000
+    assert features["amounts_faded:CNY"] > 0
     assert features["funds_held"] == 2_000_000
     assert features["plans"] == 1_000_000
-    assert features["amounts_faded_theme:green"] == features["amounts_faded_r2"]
+    assert features["amounts_faded_theme:green:CNY"] == features["amounts_faded_r2:CNY"]
     assert features["orders_faded_theme:green"] == features["orders_faded_r2"] > 0
     assert features["holding:000002"] + features["holding:000004"] in (999_999, 1_000_000)
     assert of_fund["net_flow_5d"] == 500_000 * 1_000_000
@@ -158,9 +164,9 @@ async def test_rebuilt_features_equal_the_stored_ones_and_later_events_change_no
     assert of_fund["fee"] == 150 + 5_000
     again = await served.parts.advice.known(name)
     assert again.features["plans"] == 0
-    assert again.features["amounts_faded_theme:red"] > 0
-    assert again.features["amounts_faded_theme:MIXED"] > 0, "no feed told the theme of 000004"
-    assert "amounts_faded_theme:green" not in again.features
+    assert again.features["amounts_faded_theme:red:CNY"] > 0
+    assert again.features["amounts_faded_theme:MIXED:CNY"] > 0, "no feed told the theme of 000004"
+    assert "amounts_faded_theme:green:CNY" not in again.features
 
 
 async def test_the_same_question_on_the_same_log_gives_the_same_items_in_another_process(

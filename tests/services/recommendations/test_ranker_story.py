@@ -1,5 +1,6 @@
 """A ranking's life on a running service: trained, read about, shadowed, valued, promoted, kept."""
 
+import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -7,10 +8,15 @@ from uuid import uuid4
 
 from typer.testing import CliRunner
 
+from hefu.recommendations.v1 import events_pb2
 from hefu.recommendations.v1 import recommendations_pb2 as pb
 from libs.cli.advice import app
+from libs.read_model import Database
+from services.recommendations.domain.reasons import THEME_BOUGHT
 from services.recommendations.ranking import artifact
+from services.recommendations.ranking.heard import from_database
 from services.recommendations.ranking.interactions import Interactions, collected
+from services.recommendations.ranking.parts import THEME, WEIGHTS
 from services.recommendations.ranking.serving import Artifacts
 from services.recommendations.ranking.training import train
 from tests.services.recommendations.conftest import Served, serving
@@ -95,6 +101,74 @@ async def _shadowed_and_valued(served: Served, name: str) -> None:
     clicks = next(each for each in valued.values if each.reward == "OPENED")
     assert clicks.live_millionths == round(MILLION / len(items))
     assert 0 < clicks.effective_items_millionths <= len(items) * MILLION
+
+
+async def test_a_theme_bought_lately_is_a_reason_of_a_learnt_ranking_that_weighs_themes(
+    run_dir: Path, tmp_path: Path
+) -> None:
+    world = World(load=Artifacts(tmp_path))
+    await world.catalogue(days=140)
+    known = purchases()
+    for version, weights in (("blend@1", WEIGHTS), ("blend@2", {**WEIGHTS, THEME: 1.0})):
+        artifact.save(tmp_path, version, train(known, None, TODAY, 7, weights), {})
+    async with serving(world, run_dir) as served:
+        name = await served.investor("anna")
+        facts = [events_pb2.FundFact(instrument="000003", theme="green")]
+        batch = pb.PublishFundFactsRequest(batch_id=proposal_id(40), source="vendor", facts=facts)
+        await served.feeds.PublishFundFacts(batch)
+        await world.told.order(name, "000003", 300_000, "C3")
+        await world.told.order(name, "000004", 100_000, "C3")
+        await world.heard(served.parts)
+        found = []
+        for number, version in ((1, "blend@1"), (2, "blend@2")):
+            await served.operator.PromoteVersion(ranker(version))
+            answer = await served.wallet.ListRecommendations(listing(name, number))
+            found.append({item.fund_code: item for item in answer.proposal.issued.items})
+        scores = {
+            each.fund_code: {s.source: s.score_millionths for s in each.sources}
+            for each in answer.proposal.issued.candidates
+        }
+
+    before, after = found
+    assert not any(r.code == THEME_BOUGHT for item in before.values() for r in item.reasons)
+    (reason,) = [r for r in after["000003"].reasons if r.code == THEME_BOUGHT]
+    evidence = {each.name: each.value for each in reason.evidence}
+    assert evidence == {
+        "theme": "green", "theme_share": "750000", "added": "1.00", "model": "blend@2"
+    }  # fmt: skip
+    assert scores["000003"][THEME] == 750_000
+    # Its theme is the kind of fund that it is, where no feed told one.
+    assert scores["000004"][THEME] in (249_999, 250_000)
+    assert scores["000008"][THEME] == 0
+    gained = {code: after[code].score_millionths - before[code].score_millionths for code in after}
+    assert (gained["000003"], gained["000004"], gained["000008"]) == (MILLION, MILLION // 2, 0)
+
+
+async def test_what_was_heard_is_learnt_from_with_amounts_and_themes_as_they_were_told(
+    tmp_path: Path,
+) -> None:
+    address = f"sqlite:///{tmp_path}/rows.sqlite"
+    world = World()
+    await world.catalogue(days=20)
+    async with world.service(Database.open(address)) as parts:
+        for name, told in (("b", "green"), ("c", ""), ("d", "red")):
+            taken = {"batch_id": name, "facts": [{"instrument": "000003", "theme": told}]}
+            batch = [("FeedFundFactsTaken", taken)]
+            await world.told.tell(f"feed_batch-{name}", "recommendations", batch)
+        await world.told.order("anna", "000003", 300_000, "C3")
+        await world.heard(parts)
+        known, _ = await asyncio.to_thread(from_database, address)
+
+    label = known.label("000003")
+    assert (known.codes, known.amount.tolist()) == (("000003",), [300_000])
+    assert (label.currency, label.theme(TODAY + 2), label.theme(TODAY - 400)) == (
+        "CNY",
+        "red",
+        "",
+    )
+    # The kind of the fund, where no feed tells a theme.
+    assert [theme for _, theme in label.themes] == ["BOND", "green", "BOND", "red"]
+    assert known.label("000004").theme(TODAY + 2) == "MIXED"
 
 
 async def test_an_artifact_that_is_another_than_was_promoted_serves_nobody(

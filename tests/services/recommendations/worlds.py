@@ -27,9 +27,11 @@ from services.recommendations.domain.questionnaire_2026 import QUESTIONNAIRE
 from services.recommendations.shelf import Loader, no_more
 
 DAY_US = 86_400_000_000
+_BEGUN_US = system_clock() // 1_000_000 * 1_000_000
 # A little after anything a test stores: the store keeps its own time, and a fact counts from then.
-NOW_US = system_clock() // 1_000_000 * 1_000_000 + 3_600_000_000
-TODAY = datetime.fromtimestamp(NOW_US // 1_000_000, UTC).date()
+NOW_US = _BEGUN_US + 3_600_000_000
+# That of what is stored: in the last hour before midnight nothing may be of a day still to come.
+TODAY = datetime.fromtimestamp(_BEGUN_US // 1_000_000, UTC).date()
 WALLET_ACCOUNT = "01900000-0000-7000-8000-0000000000a1"
 
 
@@ -39,11 +41,15 @@ def proposal_id(number: int) -> str:
 
 @dataclass
 class FundHouse(Funds):
-    """Takes orders and classes; `refusals` by fund code; `away` answers nobody."""
+    """Takes orders and classes; `refusals` by fund code; `away` answers nobody.
+
+    What is sold brings its money at once, but for the funds in `unpaid`.
+    """
 
     orders: dict[str, Order] = field(default_factory=dict)
     classes: dict[str, tuple[InvestorClass, str, str]] = field(default_factory=dict)
     refusals: dict[str, str] = field(default_factory=dict)
+    unpaid: set[str] = field(default_factory=set)
     is_away: bool = False
     told: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -55,6 +61,10 @@ class FundHouse(Funds):
             return Refused(self.refusals[order.fund_code])
         assert self.orders.setdefault(order.order_id, order) == order
         return None
+
+    async def has_paid(self, order_id: str) -> bool | None:
+        await asyncio.sleep(0)
+        return None if self.orders[order_id].fund_code in self.unpaid else True
 
     async def record_class(
         self, investor_id: str, found: InvestorClass, valid_until: str, version: str

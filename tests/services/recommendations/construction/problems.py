@@ -1,15 +1,25 @@
 """Random portfolios to be constructed: funds, returns, an investor, an amount, perhaps holdings."""
 
+from dataclasses import replace
+
 import numpy as np
 
-from libs.suitability import InvestorClass, highest_level
+from libs.suitability import InvestorClass, RiskLevel, highest_level
 from services.recommendations.construction.problem import Problem, Strategy, View
-from services.recommendations.domain.constraints import WHOLE, Asset
+from services.recommendations.domain.catalogue import FeeStep, Fund
+from services.recommendations.domain.constraints import CONSTRAINTS, WHOLE, Asset
+from services.recommendations.domain.lots import Lot, parts_of
 from services.recommendations.domain.rounding import by_largest_remainder
 
 KINDS = ("EQUITY", "MIXED", "INDEX", "BOND", "MONEY_MARKET", "NCD")
 LEVELS = {"EQUITY": (3, 5), "MIXED": (3, 4), "INDEX": (3, 5), "BOND": (2, 3), "NCD": (1, 2)}
 RISK = {"EQUITY": 0.014, "MIXED": 0.009, "INDEX": 0.012, "BOND": 0.002, "NCD": 0.0005}
+# What is sold costs by the days it was held: the floors of 2026, a dearer fund, and a free one.
+SCHEDULES = (
+    (FeeStep(0, 15_000), FeeStep(7, 10_000), FeeStep(30, 5_000), FeeStep(180, 0)),
+    (FeeStep(0, 15_000), FeeStep(365, 7_500), FeeStep(730, 2_500)),
+    (),
+)
 STRATEGIES = tuple(Strategy)
 
 
@@ -29,13 +39,16 @@ def random_problem(seed: int, funds: int | None = None, days: int = 300) -> Prob
         legs = ((codes[0], 1.0), (codes[-1], -1.0))
         views = (View(legs, float(rng.uniform(-0.1, 0.1)), float(rng.uniform(0.05, 0.95))),)
     needed = int(rng.integers(0, 5_000)), int(rng.integers(0, 5_000))
+    strategy = STRATEGIES[int(rng.integers(0, len(STRATEGIES)))]
+    returns = _returns(rng, assets, days).tobytes()
+    amount = int(rng.integers(50_000, 50_000_000))
     return Problem(
-        STRATEGIES[int(rng.integers(0, len(STRATEGIES)))],
-        assets,
-        _returns(rng, assets, days).tobytes(),
+        strategy,
+        _in_lots(np.random.default_rng((seed, 1)), assets, amount),
+        returns,
         days,
         investor_class,
-        int(rng.integers(50_000, 50_000_000)),
+        amount,
         views=views,
         is_rebalance=is_rebalance,
         needed=needed,
@@ -63,20 +76,25 @@ def _held(rng: np.random.Generator, assets: tuple[Asset, ...]) -> tuple[Asset, .
     if not raw.any():
         raw[0] = 1.0
     parts = by_largest_remainder([float(each) for each in raw], int(rng.integers(5_000, WHOLE)))
-    return tuple(
-        Asset(
-            a.code,
-            a.level,
-            a.manager,
-            a.theme,
-            a.asset_class,
-            a.upper,
-            a.least_minor,
-            a.yearly_cost_millionths,
-            part,
-        )
-        for a, part in zip(assets, parts, strict=True)
-    )
+    return tuple(replace(a, previous=part) for a, part in zip(assets, parts, strict=True))
+
+
+def _in_lots(
+    rng: np.random.Generator, assets: tuple[Asset, ...], amount_minor: int
+) -> tuple[Asset, ...]:
+    """What is held, in lots of every age from three years to a day."""
+    today, found = 20_000, []
+    for asset in assets:
+        worth = amount_minor * asset.previous // WHOLE
+        cuts = sorted(int(cut) for cut in rng.integers(0, worth + 1, int(rng.integers(0, 4))))
+        ages = sorted((int(age) for age in rng.integers(1, 1_100, len(cuts) + 1)), reverse=True)
+        sizes = np.diff([0, *cuts, worth])
+        lots = [Lot(today - age, int(size)) for age, size in zip(ages, sizes, strict=True)]
+        steps = SCHEDULES[int(rng.integers(0, len(SCHEDULES)))]
+        fund = Fund(asset.code, "", RiskLevel.R2, "CNY", "BOND", "", redemption=steps)
+        parts = parts_of(fund, lots, worth, 10_000, today, CONSTRAINTS.rebalance_days)
+        found.append(replace(asset, parts=parts))
+    return tuple(found)
 
 
 def _returns(

@@ -1,13 +1,16 @@
 """Random problems: weights sum to one and keep every rule that was not given up by name."""
 
 from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from services.recommendations.construction.construct import construct
-from services.recommendations.construction.problem import Problem, Solution, Unsolved
+from services.recommendations.construction.problem import Problem, Solution, Strategy, Unsolved
 from services.recommendations.domain.constraints import (
+    CONSTRAINT_SETS,
     MONEY,
     THEME,
     TURNOVER,
@@ -16,7 +19,44 @@ from services.recommendations.domain.constraints import (
     rules_of,
     sold,
 )
+from services.recommendations.domain.lots import fee_minor
+from services.recommendations.domain.rounding import amounts_of
 from tests.services.recommendations.construction.problems import random_problem
+
+BY_COSTS = {Strategy.MAXIMUM_SHARPE, Strategy.BLACK_LITTERMAN}
+# Weights by the first constraint set, as they were before there was an order of selling.
+OF_THE_FIRST_SET: Mapping[int, Mapping[str, int]] = {
+    11: {"000000": 1725, "000001": 1725, "000002": 4825, "000003": 1725},
+    23: {
+        "000000": 972,
+        "000002": 955,
+        "000003": 910,
+        "000008": 1233,
+        "000010": 1687,
+        "000012": 2109,
+        "000014": 1223,
+        "000015": 911,
+    },
+    39: {
+        "000000": 2987,
+        "000001": 240,
+        "000003": 1019,
+        "000004": 272,
+        "000007": 2154,
+        "000009": 1608,
+        "000010": 382,
+        "000011": 1338,
+    },
+    80: {
+        "000003": 984,
+        "000006": 2893,
+        "000008": 195,
+        "000010": 1130,
+        "000011": 101,
+        "000013": 2794,
+        "000015": 1903,
+    },
+}
 
 
 def weights_of(problem: Problem, solution: Solution) -> list[int]:
@@ -39,6 +79,18 @@ def judge(problem: Problem, solution: Solution) -> None:
         assert amount >= 0
         assert not amount or asset.previous or amount >= asset.least_minor
     assert abs(sum(solution.contributions.values()) - 1_000_000) < 10
+    if solution.plain is not None:
+        assert fee_of(problem, solution.weights) <= fee_of(problem, solution.plain)
+
+
+def fee_of(problem: Problem, weights: Mapping[str, int]) -> int:
+    """What is paid for selling down to these weights (minor units)."""
+    total = [weights.get(asset.code, 0) for asset in problem.assets]
+    amounts = amounts_of(problem.assets, total, problem.amount_minor)
+    return sum(
+        fee_minor(asset.parts, sum(part.worth_minor for part in asset.parts) - amount)
+        for asset, amount in zip(problem.assets, amounts, strict=True)
+    )
 
 
 @pytest.mark.parametrize("first", [0, 40])
@@ -67,6 +119,60 @@ def test_a_thousand_random_portfolios_keep_every_rule() -> None:
         else:
             outcomes[found.reason] += 1
     assert outcomes["solved"] >= 800, outcomes
+
+
+def without_order(problem: Problem) -> Problem:
+    return replace(problem, limits=CONSTRAINT_SETS["2026-1"])
+
+
+def compared(seeds: range) -> Counter[str]:
+    """Limited rebalances with an order of selling beside the same without one."""
+    told: Counter[str] = Counter()
+    for seed in seeds:
+        problem = random_problem(seed)
+        if not problem.is_rebalance:
+            continue
+        found, other = construct(problem), construct(without_order(problem))
+        assert isinstance(found, Solution) is isinstance(other, Solution)
+        if not isinstance(found, Solution) or not isinstance(other, Solution):
+            continue
+        judge(problem, found)
+        # What is given up is never more than without an order.
+        assert len(found.fallbacks) <= len(other.fallbacks)
+        # Who weighs costs goes elsewhere for knowing what a sale costs: see `judge` for those.
+        if found.plain is not None and problem.strategy not in BY_COSTS:
+            paid, before = fee_of(problem, found.weights), fee_of(problem, other.weights)
+            assert paid <= before, seed
+            told.update(limited=1, paid=paid, before=before)
+    return told
+
+
+def test_a_limited_rebalance_pays_less_in_fees_and_never_more() -> None:
+    told = compared(range(60))
+
+    assert told["limited"] >= 5
+    assert told["paid"] < told["before"]
+
+
+@pytest.mark.full
+@pytest.mark.timeout(1_800)
+def test_of_a_thousand_portfolios_no_limited_rebalance_pays_more_than_without_an_order() -> None:
+    told = compared(range(1_000))
+
+    assert told["limited"] >= 60, told
+    assert told["paid"] < told["before"] * 3 // 4, told
+
+
+def test_proposals_of_the_first_constraint_set_stay_provable() -> None:
+    """What they were made with gives the same, whatever is known of lots since."""
+    for seed in (11, 23, 39, 80):
+        problem = random_problem(seed)
+        bare = tuple(replace(asset, parts=()) for asset in problem.assets)
+        known = construct(without_order(replace(problem, assets=bare)))
+
+        assert construct(without_order(problem)) == known
+        assert isinstance(known, Solution)
+        assert known.weights == OF_THE_FIRST_SET[seed]
 
 
 def test_the_same_problem_gives_the_same_solution() -> None:

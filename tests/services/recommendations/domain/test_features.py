@@ -12,10 +12,13 @@ from services.recommendations.domain.features import (
     canonical,
     digest,
     fund_features,
+    has_currencies,
+    in_one_heap,
     investor_features,
     of_set,
     pair_features,
 )
+from services.recommendations.domain.together import Moves
 
 AT_US = 1_000 * DAY_US
 KINDS = [k.value for k in Kind if k is not Kind.NAV]
@@ -40,7 +43,7 @@ def facts(draw: st.DrawFn) -> Fact:
 def of(known: list[Fact], at_us: int = AT_US) -> bytes:
     return canonical(
         {
-            "investor": investor_features(known, at_us, PRICES, LEVELS, {}),
+            "investor": investor_features(known, at_us, PRICES, LEVELS, {}, {}),
             **{code: pair_features(known, at_us, code) for code in PRICES},
         }
     )
@@ -119,7 +122,7 @@ def test_features_of_the_first_set_stay_what_they_were_when_proposals_were_store
     ]
     navs = [nav(n, 10_000 + (n * n) % 37, n, str(n)) for n in range(700, 1000)]
     subjects = {
-        "investor": investor_features(known, AT_US, PRICES, LEVELS, {}),
+        "investor": investor_features(known, AT_US, PRICES, LEVELS, {}, {}),
         "fund:000001": fund_features([*navs, told(Kind.LEVEL, 700, 3)], AT_US),
         "pair:000001": pair_features(known, AT_US, "000001", 250_000),
     }
@@ -132,6 +135,65 @@ def test_features_of_the_first_set_stay_what_they_were_when_proposals_were_store
     assert digest(subjects) != digest(first)
 
 
+DAYS = tuple(range(905, 995))
+MOVED = {
+    "000001": Moves(DAYS, tuple((n * n) % 7_919 - 4_000 for n in DAYS)),
+    "000002": Moves(DAYS, tuple((n * 31) % 5_003 - 2_400 for n in DAYS)),
+}
+CURRENCIES = {"000001": "CNY", "000002": "USD"}
+LIVED = [
+    replace(mine(Kind.CASH_IN, 900, 1_000_000, ""), currency="CNY"),
+    replace(mine(Kind.CASH_IN, 995, 70_000, ""), currency="USD"),
+    mine(Kind.WALLET, 901, -500_000),
+    mine(Kind.BOUGHT, 901, 500_000, theme="green"),
+    mine(Kind.BOUGHT, 950, 70_000, "000002", "green"),
+    mine(Kind.CONFIRMED, 902, 500_000),
+    mine(Kind.FEE_PAID, 902, 900),
+    mine(Kind.SHARES, 902, 40_000),
+    mine(Kind.SHARES, 950, 900, "000002"),
+    mine(Kind.SOLD, 960, 10, "000002"),
+    replace(mine(Kind.CASH_OUT, 980, 100_000, ""), currency="CNY"),
+]
+
+
+def test_amounts_of_different_currencies_are_never_added() -> None:
+    found = investor_features(LIVED, AT_US, PRICES, LEVELS, MOVED, CURRENCIES)
+    without = [f for f in LIVED if "USD" not in {f.currency, CURRENCIES.get(f.fund_code)}]
+    of_one = investor_features(without, AT_US, PRICES, LEVELS, MOVED, CURRENCIES)
+
+    ours = {name: value for name, value in found.items() if name.endswith(":CNY")}
+    assert ours == {name: value for name, value in of_one.items() if name.endswith(":CNY")}
+    assert (found["held_minor:CNY"], found["held_minor:USD"]) == (40_000_000_000, 1_111_000_000)
+    assert found["cash_share:CNY"] == 400_000 * 1_000_000 // 440_000
+    assert found["cash_share:USD"] == 70_000 * 1_000_000 // 71_111
+    assert (found["cash_in_30d:CNY"], found["cash_in_30d:USD"]) == (0, 70_000_000_000)
+    assert (found["mean_level:CNY"], found["mean_level:USD"]) == (1_000_000, 3_000_000)
+    assert found["holding:000001"] == found["holding:000002"] == 1_000_000
+    assert found["funds_held"] == 2_000_000
+    assert found["amounts_faded_theme:green:USD"] == found["amounts_faded_r3:USD"] > 0
+    assert found["realised_fee:CNY"] == 1_800
+    assert "realised_fee:USD" not in found
+    money = ("cash_", "amounts_", "held_", "mean_level", "fees_", "realised_", "fall_lived")
+    assert not any(n.startswith(money) and n[-4:] not in (":CNY", ":USD") for n in found)
+
+
+def test_features_of_the_fourth_set_stay_what_they_were_although_they_added_all_currencies() -> (
+    None
+):
+    heap = in_one_heap(LIVED)
+    subjects = {
+        "investor": investor_features(heap, AT_US, PRICES, LEVELS, MOVED, {}),
+        "pair:000001": pair_features(heap, AT_US, "000001", 250_000),
+    }
+
+    # As the program of the fourth set made it of these very facts.
+    assert {name: of_set(each, "4") for name, each in subjects.items()} == subjects
+    assert digest(subjects) == "e486e6ef729786bdc8b73572145894f22dfa3ea2411da8ea30e3f8ef657bbb26"
+    assert not has_currencies("4")
+    assert not has_currencies("")
+    assert has_currencies(FEATURE_SET)
+
+
 def test_what_was_bought_and_looked_at_fades_by_level_and_by_theme() -> None:
     known = [
         mine(Kind.BOUGHT, 970, 800, theme="green"),
@@ -140,7 +202,7 @@ def test_what_was_bought_and_looked_at_fades_by_level_and_by_theme() -> None:
         mine(Kind.OPENED, 970, 1, "000003", "red"),
     ]
 
-    found = investor_features(known, AT_US, PRICES, LEVELS, {})
+    found = investor_features(known, AT_US, PRICES, LEVELS, {}, {})
 
     assert found["amounts_faded_theme:green"] == 500_000_000
     assert found["orders_faded_theme:green"] == 1_500_000
@@ -154,7 +216,7 @@ def test_holdings_are_features_by_their_share_and_a_level_by_how_often_it_change
     levels = [told(Kind.LEVEL, day, level) for day, level in ((1, 2), (5, 3), (9, 3), (20, 2))]
     prices = {"000001": 10_000, "000002": 10_000}
 
-    found = investor_features(held, AT_US, prices, LEVELS, {})
+    found = investor_features(held, AT_US, prices, LEVELS, {}, {})
     of_fund = fund_features([nav(1, 100, 1, "a"), *levels], AT_US)
 
     assert (found["holding:000001"], found["holding:000002"]) == (750_000, 250_000)

@@ -62,6 +62,37 @@ def test_what_is_over_or_strange_is_refused(
     STORY.given(history).when(command).then_rejected(reason)
 
 
+SALE = replace(ISSUED.items[0], amount_minor=-60_000, shares=5_900)
+SWAP = Scenario(proposal, [replace(ISSUED, items=(ISSUED.items[1], SALE))])
+SOLD = what.AcceptedItem("000002", -60_000, "o-bond", 5_900)
+BOUGHT = what.AcceptedItem("000004", 40_000, "o-mixed")
+
+
+def test_what_is_sold_is_ordered_first_and_in_the_shares_that_were_proposed() -> None:
+    accepted = what.Accepted("r1", (BOUGHT, SOLD), "a1", NOW_US)
+    state = SWAP.when(accepting()).then([accepted])
+    assert next_step(state) == what.PlaceOrder(SOLD)
+
+    linked = what.OrderLinked("000002", "o-bond")
+    state = SWAP.given([accepted]).when(what.LinkOrder(linked)).then([linked])
+    assert next_step(state) == what.PlaceOrder(BOUGHT)
+
+
+@pytest.mark.parametrize(
+    ("choices", "field"),
+    [
+        ((what.Choice("000002", 500),), "items.000002"),
+        ((what.Choice("000004", 500), what.Choice("000004", 700)), "items.000004"),
+    ],
+)
+def test_a_sale_is_not_turned_into_a_purchase_and_no_fund_is_chosen_twice(
+    choices: tuple[what.Choice, ...], field: str
+) -> None:
+    command = accepting(choices=choices)
+
+    SWAP.when(command).then_rejected(Reason.AMOUNT_NOT_TAKEN, field)
+
+
 def test_a_list_is_accepted_with_amounts_only() -> None:
     items = tuple(replace(item, amount_minor=0, weight=0) for item in ISSUED.items)
     story = Scenario(proposal, [replace(ISSUED, items=items)])

@@ -128,7 +128,7 @@ def one_by_one(  # noqa: C901, PLR0912 - every check by itself, as the reference
         codes.add("CURRENCY")
     if fund.least_days > wanted.horizon_months * 30:
         codes.add("HORIZON")
-    codes |= _crowded(fund, catalogue, holdings, whole)
+    codes |= _crowded(fund, catalogue, holdings, whole, asked.currency or wanted.currency)
     age = TODAY - (fund.inception_day or TODAY)
     if fund.is_liquidating or fund.is_gated or age < LIMITS.least_age_days:
         codes.add("PRODUCT_EXCLUDED")
@@ -143,12 +143,15 @@ def one_by_one(  # noqa: C901, PLR0912 - every check by itself, as the reference
     return codes
 
 
-def _crowded(fund: Fund, catalogue: Catalogue, holdings: Holdings, added: int) -> set[str]:
-    total = sum(holdings.value_minor.values()) + added
-    if fund.is_money or not holdings.value_minor or not total:
-        return set()
+def _crowded(
+    fund: Fund, catalogue: Catalogue, holdings: Holdings, added: int, currency: str
+) -> set[str]:
     pairs = [(catalogue.find(c), v) for c, v in holdings.value_minor.items()]
-    held = [(f, v) for f, v in pairs if f is not None and not f.is_money]
+    alike = [(f, v) for f, v in pairs if f is not None and f.currency == currency]
+    total = sum(v for _, v in alike) + added
+    if fund.is_money or not alike or not total:
+        return set()
+    held = [(f, v) for f, v in alike if not f.is_money]
     for limit, values in (
         (LIMITS.per_fund, [v for f, v in held if f.code == fund.code]),
         (LIMITS.per_manager, [v for f, v in held if f.manager == fund.manager]),
@@ -193,7 +196,7 @@ def _ordered_after_a_change(catalogue: Catalogue, codes: Sequence[str], rng: ran
         fund = now.find(code)
         assert fund is not None
         asked = Asked(rng.choice((None, 1_000_000)))
-        if refused_now(now, later, code, asked, NOW_US):
+        if refused_now(now, later, code, asked, NOW_US, is_held=False):
             continue
         assert found is not None
         assert later.has_consent

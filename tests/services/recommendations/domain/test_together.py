@@ -11,6 +11,7 @@ from services.recommendations.domain.together import (
     MOVES_MOST,
     Moves,
     moves,
+    moves_by_currency,
     portfolio_moves,
     together,
 )
@@ -68,3 +69,15 @@ def test_a_portfolio_moves_as_its_funds_do_by_their_value() -> None:
     assert held.days == one.days
     assert held.of[0] == (300 * one.of[0] + 100 * other.of[0]) // 400
     assert portfolio_moves({"gone": 1}, found) == Moves()
+
+
+def test_what_is_held_of_each_currency_is_a_portfolio_of_its_own() -> None:
+    found = {"a": walk(1), "b": walk(2), "c": walk(3)}
+    values = {"a": 300, "b": 100, "c": 7, "gone": 5}
+
+    held = moves_by_currency(values, {"a": "CNY", "b": "CNY", "c": "USD", "gone": "EUR"}, found)
+
+    assert set(held) == {"CNY", "USD"}
+    assert held["CNY"] == portfolio_moves({"a": 300, "b": 100}, found)
+    assert held["USD"] == found["c"]
+    assert moves_by_currency(values, {}, found) == {"": portfolio_moves(values, found)}

@@ -93,7 +93,7 @@ def test_a_new_version_is_taken_up_while_running_and_a_broken_one_changes_nothin
     tmp_path: Path, learnt: Trained
 ) -> None:
     world = small_world()
-    catalogue = catalogue_of(world.interactions.codes, world.levels, last_day())
+    catalogue = catalogue_of(world.interactions, world.levels, last_day())
     artifacts = Artifacts(tmp_path)
     assert not artifacts.look()
     save(tmp_path, VERSION, learnt, {})

@@ -23,7 +23,7 @@ def bought(rows: list[tuple[int, int]]) -> Interactions:
     who, what = np.array(rows, dtype=np.int32).T
     zero = np.zeros(len(rows), dtype=np.int32)
     names = tuple(f"i{n}" for n in range(int(who.max()) + 1))
-    return Interactions(names, CODES, who, what, zero, zero + 4)
+    return Interactions(names, CODES, who, what, zero, zero + 4, zero.astype(np.int64))
 
 
 def asked(*held: str, wants: str = "000003", age: str = "") -> Asked:

@@ -38,7 +38,8 @@ def test_a_crowd_with_tastes_is_ranked_better_than_by_chance_and_nothing_unsuita
 
     assert table["violations"] == 0
     assert set(rows) == {
-        "popularity", "co_purchase", "matrix_factorisation", "price_model", "blend", "random",
+        "popularity", "co_purchase", "matrix_factorisation", "price_model", "theme_affinity",
+        "blend", "blend_with_themes", "random",
     }  # fmt: skip
     assert rows["popularity"]["ndcg"] > rows["random"]["ndcg"]
     assert rows["blend"]["ndcg"] > rows["random"]["ndcg"]

@@ -57,6 +57,38 @@ def test_a_bad_line_is_named_with_its_field(tmp_path: Path, line: str, told: str
         read_interactions(file)
 
 
+def test_a_file_may_tell_amounts_and_what_each_fund_is(tmp_path: Path) -> None:
+    file = tmp_path / "bought.csv"
+    rows = "a,000001,2024-02-29,3,5000,CNY,green\nb,000001,2024-03-01,3,70,CNY,green\n"
+    file.write_text(f"{HEADER},amount_minor,currency,theme\n{rows}")
+
+    found = read_interactions(file)
+
+    assert found.amount.tolist() == [5_000, 70]
+    assert found.label("000001") == found.between(0, 10**6).label("000001")
+    assert (found.label("000001").currency, found.label("000001").theme(0)) == ("CNY", "green")
+    assert found.label("000002").theme(0) == ""
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("a,000001,2024-02-29,3,-5,CNY,green", "line 3: amount_minor '-5' is no amount"),
+        ("a,000001,2024-02-29,3,1.5,CNY,green", "line 3: amount_minor '1.5' is no amount"),
+        ("a,000001,2024-02-29,3,5,cny,green", "line 3: currency 'cny' is no currency"),
+        ("a,000001,2024-02-29,3,5,CNY,red", "line 3: 000001 had another currency or theme before"),
+        ("a,000001,2024-02-29,3", "line 3: 4 fields, not 7"),
+    ],
+)
+def test_a_bad_amount_or_theme_is_named_with_its_line(tmp_path: Path, line: str, told: str) -> None:
+    file = tmp_path / "bought.csv"
+    first = "a,000001,2024-02-28,3,5000,CNY,green"
+    file.write_text(f"{HEADER},amount_minor,currency,theme\n{first}\n{line}\n")
+
+    with pytest.raises(InteractionsInvalid, match=told.replace("'", ".")):
+        read_interactions(file)
+
+
 @pytest.mark.parametrize("content", [b"", b"a,b\n", b"\xff\xfe"])
 def test_another_file_is_refused(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "bought.csv"

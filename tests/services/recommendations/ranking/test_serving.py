@@ -25,7 +25,7 @@ def ranker() -> TrainedRanker:
     trained = train(
         world.interactions, world.market, last_day(), SEED, {**WEIGHTS, PRICE_MODEL: 0.5}
     )
-    catalogue = catalogue_of(world.interactions.codes, world.levels, last_day())
+    catalogue = catalogue_of(world.interactions, world.levels, last_day())
     return TrainedRanker(catalogue, trained, "blend@1", "hash")
 
 
@@ -80,7 +80,7 @@ def test_an_unknown_fund_has_no_score_and_no_evidence(ranker: TrainedRanker) -> 
 
 def test_an_old_word_about_prices_is_not_repeated(ranker: TrainedRanker) -> None:
     world = small_world()
-    later = catalogue_of(world.interactions.codes, world.levels, last_day() + PRICE_DAYS_MAX + 1)
+    later = catalogue_of(world.interactions, world.levels, last_day() + PRICE_DAYS_MAX + 1)
     found = replace(ranker, catalogue=later).sources(asks(), later.everything)
 
     assert PRICE_MODEL not in found
