@@ -59,6 +59,7 @@ from services.recommendations.rows import own as own_rows
 from services.recommendations.rows import payments as payments_rows
 from services.recommendations.settings import RecommendationsSettings
 from services.recommendations.shelf import Loader, Shelf, no_more, no_news
+from services.recommendations.under_way import UnderWay
 
 Driver: TypeAlias = ProcessDriver[what.Command, what.State, what.Event, PlaceOrder]
 
@@ -149,7 +150,8 @@ def build(  # noqa: PLR0913 - all that it stands on
         database, heard, own, clock, follows_market=follows_market, load=load, has_news=has_news
     )
     advice = Advice(investors, proposals, database, own, paid, shelf, releases, clock)
-    portfolios = Portfolios(advice, worker)
+    under_way = UnderWay(own, heard, database, store)
+    portfolios = Portfolios(advice, worker, under_way)
     expiring = Expiring(proposals, clock)
     measuring = Measuring(proposals, shelf, database, clock)
 
@@ -196,7 +198,7 @@ def build(  # noqa: PLR0913 - all that it stands on
         bus,
         kept_in=frozenset({"ShadowAnswered"}),  # nobody saw it
     )
-    accepting = Accepting(advice, expiring, heard, store, clock)
+    accepting = Accepting(advice, expiring, heard, store, under_way, clock)
     api = RecommendationsApi(advice, portfolios, accepting, keys, driver.wake, clock)
     feeds = FeedApi(Streams(store, "feed_batch", feed, feed_codec), own, database, shelf, clock)
     projections = (own, heard, paid)

@@ -9,11 +9,13 @@ from libs.decider import Cause, FieldViolation, Rejected
 from libs.event_store import EventStore
 from libs.projection import Behind, Projection
 from services.recommendations.advising import Advice, Issuing
+from services.recommendations.asking import Reason
 from services.recommendations.domain import investor_lifecycle as life
 from services.recommendations.domain import proposal as what
 from services.recommendations.domain.acceptance import refused_now
 from services.recommendations.domain.eligibility import Asked
 from services.recommendations.reactions import Expiring
+from services.recommendations.under_way import UnderWay
 
 # How long an acceptance waits for what funds have told.
 HEARD_WITHIN_S: Final = 3.0
@@ -36,6 +38,7 @@ class Accepting:
     expiring: Expiring
     funds: Projection
     store: EventStore
+    under_way: UnderWay
     clock: Clock
 
     async def accept(
@@ -54,6 +57,8 @@ class Accepting:
             await self.funds.wait_for(await self.store.head(), HEARD_WITHIN_S)
         shelf = self.advice.shelf
         await shelf.refresh()
+        if state.issued.purpose is what.Purpose.REBALANCE:
+            await self._refuse_what_is_under_way(proposal_id, state.issued.investor_id)
         loaded = await self.advice.investors.load(state.issued.investor_id)
         now_us = self.clock()
         amounts = {choice.fund_code: choice.amount_minor for choice in command.choices}
@@ -73,6 +78,15 @@ class Accepting:
             )
             if code:
                 await self._refuse(proposal_id, state, loaded.state, code, item.fund_code)
+
+    async def _refuse_what_is_under_way(self, proposal_id: str, investor_id: str) -> None:
+        """Two rebalances of what is held once would sell it twice."""
+        try:
+            await self.under_way.refuse_any(investor_id)
+        except Rejected as error:
+            cause = Reason.ORDERS_UNDER_WAY.name
+            await self.expiring.expire(proposal_id, cause)
+            raise Rejected(what.Reason.PROPOSAL_EXPIRED, cause, error.violations) from None
 
     async def _refuse(
         self,

@@ -22,6 +22,7 @@ class Reason(Enum):
     AMOUNT_NOT_POSITIVE = auto()
     REBALANCE_NOT_NEEDED = auto()
     REBALANCE_FEE_ABOVE_GAIN = auto()
+    ORDERS_UNDER_WAY = auto()
     CATALOGUE_EMPTY = auto()
 
 

@@ -53,6 +53,7 @@ from services.recommendations.domain.rebalancing import (
 from services.recommendations.domain.release import Slot
 from services.recommendations.domain.rounding import amounts_of, by_largest_remainder
 from services.recommendations.explaining import digest_of, item_hash, of_held
+from services.recommendations.under_way import UnderWay
 
 MILLION: Final = 1_000_000
 # More candidates change little and cost time.
@@ -79,6 +80,7 @@ class Portfolios:
 
     advice: Advice
     worker: Solver
+    under_way: UnderWay
 
     async def propose(self, asked: AskedPortfolio) -> Issuing:
         """Raises `Rejected`: then nothing is recorded."""
@@ -93,6 +95,8 @@ class Portfolios:
             raise Rejected(
                 Reason.AMOUNT_NOT_POSITIVE, "", [FieldViolation("amount", "must be above zero")]
             )
+        if asked.is_rebalance:
+            await self.under_way.refuse_any(asked.investor_id)
         about = await self.advice.known(asked.investor_id)
         problem, judged = self._problem(asked, about, await self._strategy(asked, about))
         codes = [asset.code for asset in problem.assets]

@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, select
 
+from services.recommendations.rows import fund_money as m
 from services.recommendations.rows import own as o
 
 
@@ -48,6 +49,21 @@ def ordering(connection: Connection, most: int = 10_000) -> Sequence[str]:
     t = o.proposals.c
     query = select(t.proposal_id).where(t.orders_open > 0).order_by(t.position).limit(most)
     return list(connection.execute(query).scalars())
+
+
+def ordering_of(connection: Connection, investor_id: str) -> Sequence[str]:
+    """The same of one investor."""
+    t = o.proposals.c
+    query = select(t.proposal_id).where(t.investor_id == investor_id, t.orders_open > 0)
+    return list(connection.execute(query.order_by(t.position)).scalars())
+
+
+def orders_under_way(connection: Connection, investor_id: str) -> Sequence[tuple[str, str]]:
+    """(order, fund) whose shares or money have not all moved."""
+    t = m.owners.c
+    query = select(t.order_id, t.code).where(t.investor_id == investor_id, t.is_under_way)
+    rows = connection.execute(query.order_by(t.order_id))
+    return [(row.order_id, row.code) for row in rows]
 
 
 def due_outcomes(connection: Connection, now_us: int, most: int) -> Sequence[str]:

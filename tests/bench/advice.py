@@ -74,6 +74,10 @@ PRICED_DAYS = 760
 # Funds with a whole history: what portfolios are made of.
 PRICED = 60
 PORTFOLIO_OF = 50
+# Who holds all funds of a portfolio, in lots of different ages, too much of some.
+HOLDERS = 40
+REBALANCES = 60
+LOTS_MOST = 4
 NEIGHBOURS = 20
 # The service's method that answers lists.
 LISTED = "list_in_bytes"
@@ -93,7 +97,17 @@ def _funds() -> Iterator[tuple[dict[str, object], int]]:
             "currency": "CNY",
             "fund_type": f"FUND_TYPE_{kind}",
             "dealing": {"calendars": ["XSHG"]},
-            "fee_tables": [{"front": [{"rate": str(500 + n % 1_000)}], "discount": "100000"}],
+            "fee_tables": [
+                {
+                    "front": [{"rate": str(500 + n % 1_000)}],
+                    "redemption": [
+                        {"rate": "15000"},
+                        {"from_days": "7", "rate": "5000"},
+                        {"from_days": str(180 + n % 400)},
+                    ],
+                    "discount": "100000",
+                }
+            ],
             "limits": {"first_minor": "1000", "top_up_minor": "1000"},
             "share_scale": "2",
         }
@@ -146,6 +160,28 @@ def _fill(connection: Connection, today: date) -> None:
         own = days[-count:] if count > 2 else [old, days[-1]]
         connection.execute(insert(rows.navs), list(_navs(str(row["code"]), own, n)))
     _held_by_all(connection)
+    lots = list(_lots(today))
+    connection.execute(insert(rows.facts), lots)
+
+
+def _lots(today: date) -> Iterator[dict[str, object]]:
+    """A few of each fund; every fifth fund is a large part of what is held."""
+    rng = random.Random(11)  # noqa: S311 - repeatable, not secret
+    midnight_us = int(datetime(today.year, today.month, today.day, tzinfo=UTC).timestamp()) * 10**6
+    for h in range(HOLDERS):
+        for n in range(PORTFOLIO_OF):
+            for k in range(rng.randint(1, LOTS_MOST)):
+                bought_us = midnight_us - rng.randint(1, 700) * life.DAY_US
+                yield {
+                    "event_id": f"lot{h}/{n}/{k}",
+                    "investor_id": f"holder{h}",
+                    "code": f"{n:06d}",
+                    "kind": "SHARES",
+                    "amount": rng.randint(100_000, 400_000) * (6 if n % 5 == h % 5 else 1),
+                    "business_us": bought_us,
+                    "recorded_us": bought_us,
+                    "position": 0,
+                }
 
 
 def _holdings() -> Iterator[tuple[object, ...]]:
@@ -168,7 +204,7 @@ async def _introduce(parts: Recommendations, names: Sequence[str]) -> None:
     until_us = now_us + 300 * life.DAY_US
 
     async def one(n: int, name: str) -> None:
-        found = InvestorClass(3 + n % 4)
+        found = InvestorClass.C5 if name.startswith("holder") else InvestorClass(3 + n % 4)
         events: list[life.Event] = [
             life.Registered(name, (), "wallet", now_us),
             life.ClassAssigned(found, (), until_us, "2026-1", now_us),
@@ -235,7 +271,7 @@ async def serving(folder: Path, uri: str, askers: Sequence[str]) -> None:
         begun = time.perf_counter()
         await database.write(lambda c: _fill(c, today))
         await parts.prepare()
-        await _introduce(parts, askers)
+        await _introduce(parts, [*askers, *(f"holder{h}" for h in range(HOLDERS))])
         filled_s = time.perf_counter() - begun
         for name in (LISTED, "ProposePortfolio"):
             timing.around(parts.api, name)
@@ -308,6 +344,17 @@ class Caller:
             investor_id=self.rng.choice(self.askers[3::4]),
             proposal_id=str(new_id()),
             amount=Money(currency_code="CNY", minor_units=50_000_000),
+            fund_codes=[f"{n:06d}" for n in range(PORTFOLIO_OF)],
+        )
+        return (await self.stub.ProposePortfolio(request)).proposal
+
+    async def rebalance(self) -> pb.Proposal:
+        """A little money comes in, so that nothing is weighed against what it gains."""
+        request = pb.ProposePortfolioRequest(
+            investor_id=f"holder{self.rng.randrange(HOLDERS)}",
+            proposal_id=str(new_id()),
+            amount=Money(currency_code="CNY", minor_units=500_000),
+            is_rebalance=True,
             fund_codes=[f"{n:06d}" for n in range(PORTFOLIO_OF)],
         )
         return (await self.stub.ProposePortfolio(request)).proposal
@@ -441,8 +488,16 @@ async def measured(folder: Path, told: Callable[[str], None] = lambda _: None) -
             caller.propose,
             PORTFOLIOS,
         )
+        rebalances = await caller.timed(
+            "advice-rebalance",
+            f"rebalance of {PORTFOLIO_OF} funds, each in lots",
+            "ProposePortfolio",
+            caller.rebalance,
+            REBALANCES,
+        )
         features = await _features_follow(caller, store)
-    return [*lists, paced, *portfolios, features, await asyncio.to_thread(_training, folder)]
+    found = [*lists, paced, *portfolios, *rebalances, features]
+    return [*found, await asyncio.to_thread(_training, folder)]
 
 
 def _started() -> "subprocess.Popen[str]":

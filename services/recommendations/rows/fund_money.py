@@ -1,9 +1,9 @@
-"""What orders of funds took from wallets, gave back and cost, as rows."""
+"""What orders of funds took from wallets, gave back and cost, and which are under way, as rows."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, Column, Index, MetaData, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Index, MetaData, Table, Text
 
 from libs.event_store import StoredEvent
 from libs.read_model import Patch, Put, Write
@@ -24,8 +24,10 @@ owners = Table(
     Column("funded_id", Text),
     Column("funded_us", BigInteger),
     Column("funded_position", BigInteger),
+    # It moves shares or money that have not all moved yet.
+    Column("is_under_way", Boolean, nullable=False),
 )
-Index("heard_orders_of_owner", owners.c.investor_id)
+Index("heard_orders_of_owner", owners.c.investor_id, owners.c.is_under_way)
 moved = Table(
     "heard_order_money",
     metadata,
@@ -42,10 +44,8 @@ moved = Table(
 Index("heard_money_of_order", moved.c.order_id, moved.c.position)
 
 ORDER: Final = "fund_order-"
-_KINDS: Final = (
-    *("subscription", "redemption", "switching", "fast_redemption"),
-    *("dividend_mode_change", "registrar_movement"),
-)
+_TRADES: Final = ("subscription", "redemption", "switching", "fast_redemption")
+_KINDS: Final = (*_TRADES, "dividend_mode_change", "registrar_movement")
 _FEES: Final = ("fee_minor", "back_end_minor", "recuperate_fee_minor")
 
 
@@ -61,6 +61,7 @@ def owner(body: Mapping[str, Any]) -> Write:
             "investor_id": terms.get("investor_id", ""),
             "code": next((terms[kind]["fund_code"] for kind in _KINDS if kind in terms), ""),
             "amount_minor": 0 if is_paid_for else int(amount.get("minor_units", 0)),
+            "is_under_way": any(kind in terms for kind in _TRADES),
         },
     )
 
@@ -72,6 +73,16 @@ def _funded(stored: StoredEvent, _: Mapping[str, Any]) -> Iterator[Write]:
         "funded_position": stored.position,
     }
     yield Patch(owners, {"order_id": stored.stream.removeprefix(ORDER)}, values)
+
+
+def _goes(*, on: bool) -> Callable[[StoredEvent, Mapping[str, Any]], Iterator[Write]]:
+    """Whether shares or money of it are still to move, from this event on."""
+
+    def told(stored: StoredEvent, _: Mapping[str, Any]) -> Iterator[Write]:
+        order_id = stored.stream.removeprefix(ORDER)
+        yield Patch(owners, {"order_id": order_id}, {"is_under_way": on})
+
+    return told
 
 
 def _given(stored: StoredEvent, body: Mapping[str, Any]) -> Iterator[Write]:
@@ -98,6 +109,7 @@ def _amended(stored: StoredEvent, body: Mapping[str, Any]) -> Iterator[Write]:
         confirmed_minor=_amount(after) - _amount(before),
         fee_minor=_fee(after) - _fee(before),
     )
+    yield from _GOES_ON(stored, body)
 
 
 def _amount(told: Mapping[str, Any]) -> int:
@@ -124,6 +136,9 @@ def _moved(
         yield Put(moved, row)
 
 
+_GOES_ON: Final = _goes(on=True)
+_IS_OVER: Final = _goes(on=False)
+
 TOLD: Final[Mapping[str, Callable[[StoredEvent, Mapping[str, Any]], Iterator[Write]]]] = {
     "FundOrderFunded": _funded,
     "FundOrderAdvancePaid": _given,
@@ -132,4 +147,13 @@ TOLD: Final[Mapping[str, Callable[[StoredEvent, Mapping[str, Any]], Iterator[Wri
     "FundOrderConfirmed": _confirmed,
     "FundOrderPartlyConfirmed": _confirmed,
     "FundOrderConfirmationAmended": _amended,
+    # What pays back a bank's advance is with the registrar once more.
+    "FundOrderOfferedAgain": _GOES_ON,
+    **dict.fromkeys(
+        (
+            *("FundOrderSettled", "FundOrderCancelled"),
+            *("FundOrderFundingFailed", "FundOrderRefused"),
+        ),
+        _IS_OVER,
+    ),
 }

@@ -367,4 +367,4 @@ _TOLD: Final[Mapping[str, Callable[[StoredEvent, Mapping[str, Any]], Iterator[Wr
 }
 
 PREFIXES: Final = ("fund-", fund_money.ORDER, "holding-", "plan-")
-model = ReadModel("heard_funds", 7, "funds", PREFIXES, metadata, project)
+model = ReadModel("heard_funds", 8, "funds", PREFIXES, metadata, project)

@@ -61,10 +61,10 @@ async def published(served: Served, code: str, *, first: int, top_up: int) -> No
     await served.world.heard(served.parts)
 
 
-async def accepted(served: Served) -> None:
+async def accepted(served: Served, number: int = 3) -> None:
     await served.wallet.AcceptProposal(
         pb.AcceptProposalRequest(
-            proposal_id=proposal_id(3), request_id=str(uuid4()), account_id=WALLET_ACCOUNT
+            proposal_id=proposal_id(number), request_id=str(uuid4()), account_id=WALLET_ACCOUNT
         )
     )
 
@@ -133,6 +133,87 @@ async def test_the_reasons_say_what_is_sold_first_and_when_another_gets_cheaper(
     assert f"自 {day} 起赎回费率由 0.50% 降为 0.00%" in texts["000101"].text_zh
     assert "It is sold before others" in texts["000102"].text_en
     assert "先于其他" in texts["000102"].text_zh
+
+
+async def test_nothing_is_rebalanced_while_orders_of_the_rebalance_before_are_to_be_placed(
+    served: Served, anna: str
+) -> None:
+    await asked(served, anna, 3)
+    served.world.funds.is_away = True
+    await accepted(served)
+
+    reason, fields = await refusal(served.wallet.ProposePortfolio(rebalance(anna, 4)))
+
+    assert (reason, fields) == ("ORDERS_UNDER_WAY", [f"proposals.{proposal_id(3)}"])
+
+
+async def test_of_two_rebalances_of_what_is_held_once_one_alone_is_ordered(
+    served: Served, anna: str
+) -> None:
+    await asked(served, anna, 3)
+    await asked(served, anna, 4)
+    served.world.funds.unpaid = set(CODES)
+    await accepted(served, 3)
+
+    reason, fields = await refusal(accepted(served, 4))
+
+    assert (reason, fields) == ("PROPOSAL_EXPIRED", [f"proposals.{proposal_id(3)}"])
+    state = (await served.parts.advice.proposals.load(proposal_id(4))).state
+    assert isinstance(state, what.Proposal)
+    assert (state.status, state.cause) == (what.Status.EXPIRED, "ORDERS_UNDER_WAY")
+    assert {order.proposal_id for order in served.world.funds.orders.values()} == {proposal_id(3)}
+
+
+@pytest.mark.parametrize(
+    "ends", ["FundOrderSettled", "FundOrderCancelled", "FundOrderFundingFailed", "FundOrderRefused"]
+)
+async def test_nothing_is_rebalanced_until_an_order_is_over(
+    served: Served, anna: str, ends: str
+) -> None:
+    told = served.world.told
+    order_id = await told.order(anna, "000101", 100_000, "C4")
+    await served.world.heard(served.parts)
+
+    first = await refusal(served.wallet.ProposePortfolio(rebalance(anna, 3)))
+    await told.tell(f"fund_order-{order_id}", "funds", [(ends, {})])
+
+    assert first == ("ORDERS_UNDER_WAY", [f"orders.{order_id}"])
+    assert trades(await asked(served, anna, 3))
+
+
+@pytest.mark.parametrize("begins", ["FundOrderOfferedAgain", "FundOrderConfirmationAmended"])
+async def test_what_moves_once_more_is_waited_for_once_more(
+    served: Served, anna: str, begins: str
+) -> None:
+    told = served.world.told
+    order_id = await told.order(anna, "000101", 100_000, "C4")
+    stream = f"fund_order-{order_id}"
+    await told.tell(stream, "funds", [("FundOrderSettled", {}), (begins, {})])
+    await served.world.heard(served.parts)
+
+    reason, _ = await refusal(served.wallet.ProposePortfolio(rebalance(anna, 3)))
+    await told.tell(stream, "funds", [("FundOrderSettled", {})])
+
+    assert reason == "ORDERS_UNDER_WAY"
+    assert trades(await asked(served, anna, 3))
+
+
+async def test_an_order_that_moves_nothing_is_not_waited_for(served: Served, anna: str) -> None:
+    mode = {"investor_id": anna, "dividend_mode_change": {"fund_code": "000101"}}
+    placed = {"order_id": "m", "terms": mode, "place_us": "1"}
+    await served.world.told.tell("fund_order-m", "funds", [("FundOrderPlaced", placed)])
+    await served.world.heard(served.parts)
+
+    assert trades(await asked(served, anna, 3))
+
+
+async def test_new_money_is_placed_whatever_is_under_way(served: Served, anna: str) -> None:
+    await served.world.told.order(anna, "000101", 100_000, "C4")
+    await served.world.heard(served.parts)
+
+    answer = await served.wallet.ProposePortfolio(portfolio(anna, 3, 5_000_000))
+
+    assert answer.proposal.issued.items
 
 
 async def test_the_same_question_under_another_id_gives_the_same_items(

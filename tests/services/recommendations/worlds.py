@@ -150,7 +150,7 @@ class Told:
         stream = f"holding-{investor_id}-{code}"
         await self.tell(stream, "funds", [("HoldingLotAdded", body)])
 
-    async def order(self, investor_id: str, code: str, minor: int, class_name: str) -> None:
+    async def order(self, investor_id: str, code: str, minor: int, class_name: str) -> str:
         order_id = str(uuid4())
         terms = {
             "investor_id": investor_id,
@@ -167,6 +167,7 @@ class Told:
             ("FundOrderSuitabilityPassed", passed),
         ]
         await self.tell(f"fund_order-{order_id}", "funds", events, NO_STREAM)
+        return order_id
 
     async def top_up(self, account_id: str, minor: int) -> None:
         id_ = str(uuid4())
