@@ -37,14 +37,20 @@ async def in_flight(
 ) -> None:
     """Send the calls, a few at a time."""
     waiting: deque[asyncio.Future[int]] = deque()
-    for call in calls:
-        waiting.append(asyncio.ensure_future(post(call)))
-        # Let it leave before the next is made.
-        await asyncio.sleep(0)
-        if len(waiting) >= IN_FLIGHT:
+    try:
+        for call in calls:
+            waiting.append(asyncio.ensure_future(post(call)))
+            # Let it leave before the next is made.
+            await asyncio.sleep(0)
+            if len(waiting) >= IN_FLIGHT:
+                done(await waiting.popleft())
+        while waiting:
             done(await waiting.popleft())
-    for task in waiting:
-        done(await task)
+    finally:
+        # Where one failed: nobody asks for the others any more.
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
 
 
 def opening(id_: str) -> pb.Command:

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -12,7 +13,14 @@ import grpc
 
 from hefu.accounts.v1 import accounts_pb2 as pb
 from libs.authority import Identity, establish
-from tests.servers import EventStoreServer, NatsServer, children_of, free_port, identities
+from tests.servers import (
+    EventStoreServer,
+    NatsServer,
+    Server,
+    children_of,
+    free_port,
+    identities,
+)
 
 if TYPE_CHECKING:
     from hefu.accounts.v1.accounts_pb2_grpc import AccountsServiceAsyncStub
@@ -47,12 +55,19 @@ class Running:
         assert self._accounts is not None
         return self._accounts.pid
 
-    def start_servers(self) -> None:
-        """Return once the store serves."""
-        self.store.start()
-        self.bus.start()
+    async def start(self) -> tuple[float, float]:
+        """All at once, as `hefu up` does; seconds until the store served, and the bus."""
+        begun = time.perf_counter()
+        self._start_accounts()
 
-    def start_accounts(self) -> None:
+        async def started(server: Server) -> float:
+            await asyncio.to_thread(server.start)
+            return time.perf_counter() - begun
+
+        store_s, bus_s = await asyncio.gather(started(self.store), started(self.bus))
+        return store_s, bus_s
+
+    def _start_accounts(self) -> None:
         environment = {
             "HEFU_SERVICE": "accounts",
             "HEFU_RUN_DIR": str(self.run_dir),
