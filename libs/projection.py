@@ -180,14 +180,23 @@ class Projection:
             async with asyncio.timeout_at(until_s):
                 await self._wanted.wait()
 
-    async def wait_for(self, position: int, timeout_s: float = 5.0) -> None:
-        """Return once everything up to the position is in the rows. Raises `Behind`."""
+    async def wait_for(
+        self, position: int, timeout_s: float = 5.0, *, asks_at_once: bool = False
+    ) -> None:
+        """Return once everything up to the position is in the rows. Raises `Behind`.
+
+        The position may be of an event that is not for these rows, and then nothing comes: that is
+        asked of the store after a while, or at once, where an answer soon is worth a read.
+        """
         if self.position >= position:
             return
         self._awaited += 1
         self._wanted.set()
         try:
             async with asyncio.timeout(timeout_s):
+                if asks_at_once:
+                    await self._ask_alone(position)
+                    heed_cancellation()
                 while self.position < position:
                     await self._wait_or_ask(position)
                     heed_cancellation()
@@ -201,13 +210,15 @@ class Projection:
             async with asyncio.timeout(_ASK_AFTER_S):
                 await self._moved.wait()
         except TimeoutError:
-            is_known = self.position < self._missing <= position
-            if not is_known and not self._asking.locked():  # one asks for all who wait
-                async with self._asking:
-                    await self._ask(position)
+            await self._ask_alone(position)
+
+    async def _ask_alone(self, position: int) -> None:
+        is_known = self.position < self._missing <= position
+        if not is_known and not self._asking.locked():  # one asks for all who wait
+            async with self._asking:
+                await self._ask(position)
 
     async def _ask(self, position: int) -> None:
-        # The position may be of an event that is not for this model: then nothing will come.
         model = self.model
         missing = between(self._store, model.prefixes, self.position, position, only=model.only)
         async with aclosing(missing):

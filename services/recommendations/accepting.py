@@ -54,7 +54,8 @@ class Accepting:
     ) -> None:
         # Funds judges once more by itself; what is heard is what is judged here.
         with suppress(Behind):
-            await self.funds.wait_for(await self.store.head(), HEARD_WITHIN_S)
+            head = await self.store.head()
+            await self.funds.wait_for(head, HEARD_WITHIN_S, asks_at_once=True)
         shelf = self.advice.shelf
         await shelf.refresh()
         if state.issued.purpose is what.Purpose.REBALANCE:

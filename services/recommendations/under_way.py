@@ -32,7 +32,7 @@ class UnderWay:
         head = await self.store.head()
         with suppress(Behind):
             await self.own.wait_for(head, HEARD_WITHIN_S)
-            await self.funds.wait_for(head, HEARD_WITHIN_S)
+            await self.funds.wait_for(head, HEARD_WITHIN_S, asks_at_once=True)
         proposals, orders = await self.database.read(
             lambda c: (
                 watching.ordering_of(c, investor_id),

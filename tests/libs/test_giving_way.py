@@ -183,3 +183,23 @@ async def test_who_waits_for_rows_far_behind_asks_the_store_once_what_is_missing
         assert store.asked == 1
     finally:
         database.close()
+
+
+async def test_who_asks_at_once_is_not_kept_waiting_for_what_is_not_for_these_rows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("libs.projection._ASK_AFTER_S", 3_600.0)
+    store, database = CountingStore(), Database.open("sqlite://")
+    projection = Projection(MODEL, database, store)
+    await projection.prepare()
+    await fill(store, "b-1", 3)
+    try:
+        await projection.wait_for(await store.head(), 10.0, asks_at_once=True)
+
+        assert projection.position == await store.head()
+        # What is for these rows is waited for, however it was asked.
+        wanted = await fill(store, "a-1", 1)
+        with pytest.raises(Behind):
+            await projection.wait_for(wanted, 0.1, asks_at_once=True)
+    finally:
+        database.close()

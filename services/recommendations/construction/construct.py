@@ -119,7 +119,8 @@ def _orders_of(market: Market, relaxed: frozenset[str]) -> Iterator[Market]:
     yield market
     problem = market.problem
     if problem.is_rebalance and TURNOVER not in relaxed and problem.limits.sells_cheapest_first:
-        yield Market(replace(problem, limits=replace(problem.limits, sells_cheapest_first=False)))
+        limits = replace(problem.limits, sells_cheapest_first=False)
+        yield replace(market, problem=replace(problem, limits=limits))
 
 
 def _upto(name: str, last: str) -> bool:
@@ -203,12 +204,7 @@ def _feasible_few(
 
 
 def _can_hold(market: Market, places: Sequence[int], relaxed: frozenset[str]) -> bool:
-    rules = _rules(market, places, relaxed)
-    try:
-        optimiser.nearest(np.full(len(places), 1 / len(places)), _rows(rules, len(places)))
-    except NotSolved:
-        return False
-    return True
+    return optimiser.can_hold(_rows(_rules(market, places, relaxed), len(places)))
 
 
 def _rules(market: Market, places: Sequence[int], relaxed: frozenset[str]) -> Sequence[Rule]:
@@ -307,6 +303,20 @@ def _within(
 
 
 def _fit(strategy: Strategy, market: Market, places: tuple[int, ...], inputs: Inputs) -> Fit:
+    """Solved once where what is held has no say in it."""
+    if inputs.sell_max is not None or inputs.selling is not None:
+        return _solved(strategy, market, places, inputs)
+    asked = strategy, places, inputs.rows.left.tobytes(), inputs.rows.right.tobytes()
+    if asked not in market.fits:
+        market.fits[asked] = None
+        market.fits[asked] = _solved(strategy, market, places, inputs)
+    known = market.fits[asked]
+    if known is None:
+        raise NotSolved("it was tried before")
+    return known
+
+
+def _solved(strategy: Strategy, market: Market, places: tuple[int, ...], inputs: Inputs) -> Fit:
     """Strategies that weigh by risk alone would hold nothing but money funds: those come after."""
     if strategy in _RULED:
         return optimiser.fit(strategy, inputs)

@@ -153,6 +153,11 @@ def nearest(target: Array, rows: Rows) -> Array:
     return whole
 
 
+def can_hold(rows: Rows) -> bool:
+    """Whether any weights keep the rows."""
+    return _is_feasible(rows, range(len(rows.right)))
+
+
 def conflicting(rows: Rows) -> Sequence[int]:
     """Rows none of which may stay if the others do; empty: there is no conflict."""
     kept = list(range(len(rows.right)))
@@ -183,8 +188,8 @@ def _is_feasible(rows: Rows, kept: Sequence[int]) -> bool:
     funds = rows.left.shape[1]
     found = linprog(
         np.zeros(funds),
-        A_ub=rows.left[kept] if kept else None,
-        b_ub=rows.right[kept] + 1e-9 if kept else None,
+        A_ub=rows.left[list(kept)] if kept else None,
+        b_ub=rows.right[list(kept)] + 1e-9 if kept else None,
         A_eq=np.ones((1, funds)),
         b_eq=[1.0],
         bounds=(0, 1),

@@ -1,7 +1,7 @@
 """What is told of a portfolio that was found: shares of risk, limits, figures, the runner-up."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final
 
@@ -43,6 +43,8 @@ class Market:
     """The candidates' returns, and what is computed of them once."""
 
     problem: Problem
+    # What several attempts ask alike is solved once; None: it has no solution.
+    fits: dict[object, Fit | None] = field(default_factory=dict, repr=False)
 
     @cached_property
     def returns(self) -> Array:

@@ -7,7 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from services.recommendations.construction import optimiser
 from services.recommendations.construction.construct import construct
+from services.recommendations.construction.optimiser import Fit, Inputs, fit
 from services.recommendations.construction.problem import Problem, Solution, Strategy, Unsolved
 from services.recommendations.domain.constraints import (
     CONSTRAINT_SETS,
@@ -212,3 +214,27 @@ def test_an_amount_below_every_lot_buys_nothing() -> None:
     assert construct(tiny) == Unsolved(
         "AMOUNT_BELOW_LOTS", tuple(asset.code for asset in problem.assets)
     )
+
+
+@pytest.mark.parametrize("seed", [18, 51, 116])
+def test_what_several_attempts_ask_alike_is_solved_once(
+    monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    """Each attempt gives up something: mostly not what the strategy itself goes by."""
+    asked: Counter[tuple[Strategy, bytes, bytes, bytes]] = Counter()
+
+    def counted(strategy: Strategy, inputs: Inputs) -> Fit:
+        rows = inputs.rows
+        asked[strategy, inputs.returns.tobytes(), rows.left.tobytes(), rows.right.tobytes()] += (
+            inputs.sell_max is None and inputs.selling is None
+        )
+        return fit(strategy, inputs)
+
+    monkeypatch.setattr(optimiser, "fit", counted)
+    problem = replace(random_problem(seed), strategy=Strategy.RISK_PARITY)
+
+    found = construct(problem)
+
+    assert isinstance(found, Solution)
+    assert TURNOVER in found.fallbacks
+    assert set(asked.values()) == {1}
