@@ -4,6 +4,7 @@ Relaxed are turnover, then themes, then the share of money funds; then other str
 and what they break moves to the money fund. The risk level is never relaxed. All of it is told.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -115,12 +116,19 @@ def _attempts(
 
 
 def _orders_of(market: Market, relaxed: frozenset[str]) -> Iterator[Market]:
-    """With an order of selling; then, before a limit is given up for it, without."""
+    """With an order of selling; then, before a limit is given up for it, without.
+
+    Where the limit on sales is given up, no further than the rules need; then altogether.
+    """
     yield market
-    problem = market.problem
-    if problem.is_rebalance and TURNOVER not in relaxed and problem.limits.sells_cheapest_first:
-        limits = replace(problem.limits, sells_cheapest_first=False)
-        yield replace(market, problem=replace(problem, limits=limits))
+    problem, limits = market.problem, market.problem.limits
+    others = []
+    if problem.is_rebalance and TURNOVER in relaxed and limits.sells_as_needed:
+        others.append(replace(limits, sells_as_needed=False))
+    elif problem.is_rebalance and TURNOVER not in relaxed and limits.sells_cheapest_first:
+        others.append(replace(limits, sells_cheapest_first=False))
+    for each in others:
+        yield replace(market, problem=replace(problem, limits=each))
 
 
 def _upto(name: str, last: str) -> bool:
@@ -227,7 +235,7 @@ def _weights(
     problem = market.problem
     rules = _rules(market, places, relaxed)
     rows = _rows(rules, len(places))
-    sell_max = _sell_max(problem, places, relaxed)
+    sell_max = _sell_max(market, places, relaxed, rows)
     is_within = strategy in _SELLS_WITHIN and not problem.limits.sells_cheapest_first
     if len(places) == 1:
         found = Fit(np.ones(1), np.zeros(len(rules)), market.returns[:, places].mean(axis=0))
@@ -364,13 +372,21 @@ def _speaks_of(view: View, codes: Sequence[str]) -> bool:
     return all(code in codes for code, _ in view.legs)
 
 
-def _sell_max(problem: Problem, places: Sequence[int], relaxed: frozenset[str]) -> float | None:
-    if not problem.is_rebalance or TURNOVER in relaxed:
+def _sell_max(
+    market: Market, places: Sequence[int], relaxed: frozenset[str], rows: Rows
+) -> float | None:
+    problem = market.problem
+    if not problem.is_rebalance:
+        return None
+    if TURNOVER in relaxed and not problem.limits.sells_as_needed:
         return None
     # Places left out are sold, and count; the rounding may add less than one part a fund.
     left_out = [a for n, a in enumerate(problem.assets) if n not in set(places)]
     most = problem.limits.turnover + raised(problem.assets)
     least = most - sold(left_out, [0] * len(left_out)) - problem.limits.funds_max
+    if TURNOVER in relaxed:
+        needed = optimiser.least_sold(market.previous[list(places)], rows)
+        return max(least, problem.limits.funds_max + math.ceil(needed * WHOLE)) / WHOLE
     if least < 0:
         raise NotSolved("what is left out is more than may be sold")
     return least / WHOLE

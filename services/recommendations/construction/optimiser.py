@@ -184,6 +184,32 @@ def least(costs: Array, rows: Rows, most: Array, total: float) -> Array | None:
     return np.asarray(found.x, dtype=float) if found.status == 0 else None
 
 
+def least_sold(held: Array, rows: Rows) -> float:
+    """How much of what is held has to go, at least, for any weights to keep the rows.
+
+    Raises `NotSolved` where none do.
+    """
+    funds = len(held)
+    # Weights, and beside them what is sold of each.
+    found = linprog(
+        np.append(np.zeros(funds), np.ones(funds)),
+        A_ub=np.vstack(
+            [
+                np.hstack([rows.left, np.zeros((len(rows.right), funds))]),
+                np.hstack([-np.eye(funds), -np.eye(funds)]),
+            ]
+        ),
+        b_ub=np.concatenate([rows.right + 1e-9, -held]),
+        A_eq=np.append(np.ones(funds), np.zeros(funds)).reshape(1, 2 * funds),
+        b_eq=[1.0],
+        bounds=(0, None),
+        method="highs",
+    )
+    if found.status != 0:
+        raise NotSolved("no weights keep the rules")
+    return float(found.fun)
+
+
 def _is_feasible(rows: Rows, kept: Sequence[int]) -> bool:
     funds = rows.left.shape[1]
     found = linprog(

@@ -35,6 +35,8 @@ class ConstraintSet:
     history_max: int = 756
     # Among funds to be sold, those first that cost least and would not soon cost less.
     sells_cheapest_first: bool = True
+    # Where the rules cannot be kept within `turnover`, no more is sold than they need.
+    sells_as_needed: bool = True
     mean_level_tenths: Mapping[InvestorClass, int] = field(
         default_factory=lambda: {
             InvestorClass.C1_MINIMUM: 10,
@@ -77,7 +79,10 @@ CONSTRAINTS: Final = ConstraintSet("2026-2")
 # All that proposals were ever made with, so that each stays provable.
 CONSTRAINT_SETS: Final[Mapping[str, ConstraintSet]] = {
     each.version: each
-    for each in (ConstraintSet("2026-1", sells_cheapest_first=False), CONSTRAINTS)
+    for each in (
+        ConstraintSet("2026-1", sells_cheapest_first=False, sells_as_needed=False),
+        CONSTRAINTS,
+    )
 }
 
 

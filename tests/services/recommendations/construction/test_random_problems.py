@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from libs.suitability import InvestorClass
 from services.recommendations.construction import optimiser
 from services.recommendations.construction.construct import construct
 from services.recommendations.construction.optimiser import Fit, Inputs, fit
@@ -17,6 +18,7 @@ from services.recommendations.domain.constraints import (
     THEME,
     TURNOVER,
     WHOLE,
+    Asset,
     broken,
     rules_of,
     sold,
@@ -163,6 +165,69 @@ def test_of_a_thousand_portfolios_no_limited_rebalance_pays_more_than_without_an
 
     assert told["limited"] >= 60, told
     assert told["paid"] < told["before"] * 3 // 4, told
+
+
+def given_up(seeds: range) -> Counter[str]:
+    """Rebalances that give up the limit on sales, beside the same that go their whole way then."""
+    told: Counter[str] = Counter()
+    for seed in seeds:
+        problem = random_problem(seed)
+        limits = replace(problem.limits, sells_as_needed=False)
+        whole = construct(replace(problem, limits=limits)) if problem.is_rebalance else None
+        if not isinstance(whole, Solution) or TURNOVER not in whole.fallbacks:
+            continue
+        found = construct(problem)
+        assert isinstance(found, Solution)
+        judge(problem, found)
+        assert found.fallbacks == whole.fallbacks
+        now, before = (sold(problem.assets, weights_of(problem, x)) for x in (found, whole))
+        assert now <= before, seed
+        told.update(given_up=1, now=now, before=before, less=now < before)
+    return told
+
+
+def test_where_the_limit_on_sales_is_given_up_no_more_is_sold_than_on_the_whole_way() -> None:
+    told = given_up(range(60))
+
+    assert told["given_up"] >= 5
+    assert told["less"] >= 2
+
+
+@pytest.mark.full
+@pytest.mark.timeout(1_800)
+def test_of_a_thousand_portfolios_none_sells_more_for_a_limit_that_was_given_up() -> None:
+    told = given_up(range(1_000))
+
+    assert told["given_up"] >= 100, told
+    assert told["now"] * 20 < told["before"] * 19, told
+
+
+def test_of_a_fund_that_is_too_large_as_much_is_sold_as_the_rules_ask_for() -> None:
+    """Three fifths of it are held, three tenths allowed, and an eighth is the target."""
+    rng = np.random.default_rng(3)
+    held = [6_000, *[4_000 // 7] * 7]
+    held[-1] += WHOLE - sum(held)
+    assets = tuple(
+        Asset(f"{n:06d}", 2, f"M{n}", "", "BOND", least_minor=100, previous=weight)
+        for n, weight in enumerate(held)
+    )
+    problem = Problem(
+        Strategy.EQUAL_WEIGHT,
+        assets,
+        (0.001 * rng.standard_normal((300, 8))).tobytes(),
+        300,
+        InvestorClass.C4,
+        1_000_000,
+        is_rebalance=True,
+    )
+
+    found = construct(problem)
+
+    assert isinstance(found, Solution)
+    assert found.fallbacks == (TURNOVER,)
+    assert 2_990 <= found.weights["000000"] <= 3_000
+    assert found.target is not None
+    assert found.target["000000"] == 1_250
 
 
 def test_proposals_of_the_first_constraint_set_stay_provable() -> None:
