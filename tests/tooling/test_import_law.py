@@ -47,7 +47,12 @@ def judge(copy: Path, contract: str) -> tuple[int, str]:
     done = subprocess.run(
         [Path(sys.executable).with_name("lint-imports"), "--no-logo", "--contract", contract],
         cwd=copy,
-        env={**os.environ, "PYTHONPATH": f"{copy}{os.pathsep}{copy / 'libs' / 'gen'}"},
+        env={
+            **os.environ,
+            "PYTHONPATH": f"{copy}{os.pathsep}{copy / 'libs' / 'gen'}",
+            # A contract's name is told on one line, however long.
+            "COLUMNS": "400",
+        },
         capture_output=True,
         text=True,
         check=False,
