@@ -1,5 +1,6 @@
 """A day is played: its books are proven, an entry to who holds an old head, a statement drawn."""
 
+import asyncio
 import csv
 import io
 import json
@@ -12,7 +13,7 @@ from hefu.accounts.v1 import accounts_pb2, events_pb2
 from libs.cli.system import REGISTRAR
 from libs.iso20022 import StatementPage, parse
 from libs.supervisor import BankSpec, RegistrarSpec, start
-from tests.e2e.conftest import BANKS, World, assert_ties_out, write_orders
+from tests.e2e.conftest import BANKS, Told, World, assert_ties_out, write_orders
 
 ORDERS = 30
 CLEAN = ("--banks", "clean", "--no-funds")
@@ -35,6 +36,15 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
     await system.stop()
 
 
+async def _head_of(world: World, pages: int) -> Told:
+    """The newest signed head, once it covers so many pages: one is signed every few seconds."""
+    async with asyncio.timeout(60):
+        while True:
+            found = await world.hefu("audit", "head")
+            if found.code or json.loads(found.output)["pages"] >= pages:
+                return found
+
+
 async def _wallet(world: World) -> tuple[str, str]:
     """A customer with entries, and the business date."""
     async with world.connect() as link:
@@ -53,7 +63,7 @@ async def _wallet(world: World) -> tuple[str, str]:
 async def test_the_books_of_a_day_are_proven(world: World, tmp_path: Path) -> None:
     told, report = await world.day(write_orders(tmp_path, ORDERS, 3), *CLEAN)
     assert_ties_out(told, report, ORDERS)
-    old_head = await world.hefu("audit", "head")
+    old_head = await _head_of(world, pages=2)
     (tmp_path / "head.json").write_text(old_head.output)
 
     proven = await world.hefu("audit", "--json")
