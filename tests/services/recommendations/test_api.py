@@ -405,7 +405,8 @@ async def rebalanced(served: Served, name: str, *, rate: str) -> pb.ProposePortf
         await told.navs(code, 260)
     day = (TODAY - timedelta(days=40)).isoformat()
     await told.lot(name, "000101", 50_000_000, day)
-    await told.order(name, "000101", 50_000_000, "C3")
+    order_id = await told.order(name, "000101", 50_000_000, "C3")
+    await told.tell(f"fund_order-{order_id}", "funds", [("FundOrderSettled", {})])
     await served.world.heard(served.parts)
     codes = ["000101", "000102", "000103", "000104"]
     return portfolio(name, 3, 0, is_rebalance=True, fund_codes=codes)
