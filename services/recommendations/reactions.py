@@ -111,16 +111,22 @@ class HearingOwn:
             return
         await self.own.wait_for(stored.position, ROWS_WITHIN_S)
         for id_ in await self.database.read(lambda c: watching.open_proposals(c, investor_id)):
-            if cause != "CLASS_CHANGED" or await self._differs(id_, investor_id):
+            if cause != "CLASS_CHANGED" or await self._differs(id_, investor_id, event):
                 await self.expiring.expire(id_, cause)
 
-    async def _differs(self, proposal_id: str, investor_id: str) -> bool:
-        """Whether the class is another one than when the proposal was issued."""
+    async def _differs(self, proposal_id: str, investor_id: str, event: object) -> bool:
+        """Whether the class is another one than when the proposal was issued.
+
+        One that is over by now was ended by a later event, which says why.
+        """
         issued = (await self.expiring.proposals.load(proposal_id)).state
         now = (await self.investors.load(investor_id)).state
         if isinstance(issued, what.Absent) or isinstance(now, life.Unknown):
             return True
-        return life.class_at(now, self.clock()) is not issued.issued.suitability.investor_class
+        found = life.class_at(now, self.clock())
+        if found is None and not isinstance(event, life.ProfessionalWithdrawn):
+            return False
+        return found is not issued.issued.suitability.investor_class
 
     async def _tell(self, investor_id: str) -> None:
         """As it stands now, whatever was heard: told again it is no effect."""

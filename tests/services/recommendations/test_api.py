@@ -1,6 +1,7 @@
 """Advice over gRPC: what a wallet back end gets, and what it is refused."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import date, timedelta
 from pathlib import Path
 from uuid import uuid4
@@ -11,6 +12,7 @@ import pytest
 from hefu.recommendations.v1 import events_pb2
 from hefu.recommendations.v1 import recommendations_pb2 as pb
 from hefu.type.v1.money_pb2 import Money
+from libs.event_store import StoredEvent
 from libs.grpc_errors import reason_of, violations_of
 from libs.suitability import InvestorClass
 from tests.services.recommendations.conftest import Served, serving
@@ -171,6 +173,28 @@ async def test_a_proposal_whose_ground_is_gone_expires_and_is_not_accepted(
     assert reason == "PROPOSAL_EXPIRED"
     assert found.proposal.cause == cause
     assert served.world.funds.orders == {}
+
+
+async def test_a_class_heard_of_late_is_not_what_ended_a_proposal(served: Served) -> None:
+    """It was over by then: the event that ended it says why."""
+    inbox, may_hear = served.parts.inboxes[0], asyncio.Event()
+    react = inbox._react  # noqa: SLF001 - slowed down, no more
+
+    async def late(events: Sequence[StoredEvent]) -> None:
+        await may_hear.wait()
+        await react(events)
+
+    inbox._react = late  # noqa: SLF001 - as above
+    name = await served.investor("anna")
+    await served.wallet.ProposePortfolio(portfolio(name, 2, 10_000_000))
+    await _break(served, name, "change", "")
+    await served.parts.advice.own.wait_for(await served.world.store.head())
+    may_hear.set()
+    await served.world.until(f"proposal-{proposal_id(2)}", "ProposalExpired")
+
+    found = await served.wallet.GetProposal(pb.GetProposalRequest(proposal_id=proposal_id(2)))
+
+    assert found.proposal.cause == "CLASS_EXPIRED"
 
 
 async def _break(served: Served, name: str, what: str, code: str) -> None:
