@@ -44,6 +44,13 @@ async def test_a_price_is_corrected_by_hand_only_by_two_operators(served: Served
     assert again.position == approved.position
 
 
+async def the_price(served: Served) -> pb.PublishedNav:
+    """As all that was told so far leaves it, by whomever."""
+    served.wallet.position = await served.world.store.head()
+    (price,) = [each async for each in served.wallet.navs(FUND, T, T)]
+    return price
+
+
 async def test_a_correction_that_is_refused_changes_no_price(served: Served) -> None:
     await bring_to_market(served)
     published = events_pb2.FundNav(nav_date=T.isoformat(), nav=10_025)
@@ -58,7 +65,7 @@ async def test_a_correction_that_is_refused_changes_no_price(served: Served) -> 
     assert (refused.correction.is_refused, refused.correction.is_approved) == (True, False)
     approve = pb.ApproveNavCorrectionRequest(code=FUND, proposal_id=order_id(9))
     assert await reason(served.checker.ApproveNavCorrection(approve)) == "PROPOSAL_DIFFERS"
-    (price,) = [each async for each in served.wallet.navs(FUND, T, T)]
+    price = await the_price(served)
     assert price.nav.nav == 10_025
 
 
@@ -150,7 +157,7 @@ async def test_two_operators_correct_a_price_at_a_terminal(served: Served, termi
     assert approved.exit_code == 0, approved.output
     again = await typed(terminal, "refuse", FUND, day)
     assert "PROPOSAL_NOT_FOUND" in again.output, again.output
-    (price,) = [each async for each in served.wallet.navs(FUND, T, T)]
+    price = await the_price(served)
     assert (price.nav.nav, price.corrections) == (10_030, 1)
 
 
