@@ -1,12 +1,11 @@
 """What an investor has under way: orders that are not settled, and advice still being ordered."""
 
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
 from libs.decider import FieldViolation, Rejected
 from libs.event_store import EventStore
-from libs.projection import Behind, Projection
+from libs.projection import Projection
 from libs.read_model import Database
 from services.recommendations import watching
 from services.recommendations.asking import Reason
@@ -28,11 +27,11 @@ class UnderWay:
         """Raises `Rejected` with the orders, and the proposals whose orders are still to be placed.
 
         An order is stored before its proposal says so: up to one position none is in neither row.
+        Raises `Behind` where the rows are older: then it is not known.
         """
         head = await self.store.head()
-        with suppress(Behind):
-            await self.own.wait_for(head, HEARD_WITHIN_S)
-            await self.funds.wait_for(head, HEARD_WITHIN_S, asks_at_once=True)
+        await self.own.wait_for(head, HEARD_WITHIN_S)
+        await self.funds.wait_for(head, HEARD_WITHIN_S, asks_at_once=True)
         proposals, orders = await self.database.read(
             lambda c: (
                 watching.ordering_of(c, investor_id),

@@ -1,5 +1,6 @@
 """A rebalance over gRPC: which fund is sold first and why, and cash that is raised."""
 
+import asyncio
 from collections.abc import Mapping
 from datetime import timedelta
 from uuid import uuid4
@@ -8,6 +9,7 @@ import pytest
 
 from hefu.recommendations.v1 import events_pb2
 from hefu.recommendations.v1 import recommendations_pb2 as pb
+from libs.projection import Behind
 from libs.suitability import InvestorClass
 from services.recommendations.domain import proposal as what
 from tests.services.recommendations.conftest import Served
@@ -145,6 +147,22 @@ async def test_nothing_is_rebalanced_while_orders_of_the_rebalance_before_are_to
     reason, fields = await refusal(served.wallet.ProposePortfolio(rebalance(anna, 4)))
 
     assert (reason, fields) == ("ORDERS_UNDER_WAY", [f"proposals.{proposal_id(3)}"])
+
+
+async def test_nothing_is_rebalanced_where_it_is_not_known_what_is_under_way(
+    served: Served, anna: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def late(*_: object, **__: object) -> None:
+        await asyncio.sleep(0)
+        raise Behind("heard_funds", 1, 2)
+
+    monkeypatch.setattr(served.parts.portfolios.under_way.funds, "wait_for", late)
+
+    reason, _ = await refusal(served.wallet.ProposePortfolio(rebalance(anna, 3)))
+
+    assert reason == "READ_MODEL_BEHIND"
+    state = (await served.parts.advice.proposals.load(proposal_id(3))).state
+    assert isinstance(state, what.Absent)
 
 
 async def test_of_two_rebalances_of_what_is_held_once_one_alone_is_ordered(
