@@ -131,7 +131,7 @@ class Edge(grpc.aio.ServerInterceptor):
             except Exception as error:  # noqa: BLE001 - the edge: nothing may leave it unmapped
                 await self._refuse(served, context, error)
             finally:
-                end(served)
+                _end_soon(served)
 
         return serve
 
@@ -175,7 +175,7 @@ class Edge(grpc.aio.ServerInterceptor):
                     refused = told(message, error) or Refused(OURS.name, "internal error")
                     return lasting.refused(asked.number, refused)
                 finally:
-                    end(message)
+                    _end_soon(message)
 
             call = LastingCall(lasting, context, take)
             try:
@@ -272,6 +272,11 @@ class Edge(grpc.aio.ServerInterceptor):
         else:
             await context.abort_with_status(grpc_status(refused))
         raise AssertionError("abort raises")
+
+
+def _end_soon(served: Served) -> None:
+    """Tell of it a turn later, once its answer is on its way; what runs then has our context."""
+    asyncio.get_running_loop().call_soon(end, served)
 
 
 async def _with_deadline(work: Awaitable[Message | bytes], left_s: float) -> Message | bytes:

@@ -1,6 +1,7 @@
 """Accounts as a caller sees them: concurrent commands travel together, each with its own answer."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 from uuid import UUID
 
@@ -18,6 +19,7 @@ from libs.wire import money_to_wire
 
 CALL_S: Final = 10.0
 _CODE_LENGTH: Final = 3
+_AMOUNTS_KEPT: Final = 4_096
 _POST: Final = "/hefu.accounts.v1.AccountsService/PostCommands"
 
 
@@ -84,7 +86,7 @@ class AccountsClient:
         return await self._answered(command_bytes(command))
 
     async def _answered(self, command: bytes) -> pb.CommandResult:
-        result = await self._joiner.submit(command)
+        result = await self._joiner.ask(command)
         if result.HasField("refusal"):
             raise HefuError(result.refusal.reason, result.refusal.description)
         return result
@@ -130,7 +132,7 @@ class AccountsClient:
             isinstance(transfer_id, UUID)
             and isinstance(payer, UUID)
             and isinstance(payee, UUID)
-            and are_well_formed((), amount)
+            and is_well_formed(amount.currency, amount.minor)
         ):
             return await self._answered(transfer_bytes(transfer_id, payer, payee, amount))
         legs = [
@@ -231,8 +233,11 @@ def are_well_formed(ids: Sequence[UUID | str], amount: Money | None) -> bool:
     """Whether no rule of the proto could have anything to say of them; a test asks both."""
     if any(not isinstance(id_, UUID) for id_ in ids):
         return False
-    if amount is None:
-        return True
-    code = amount.currency
+    return amount is None or is_well_formed(amount.currency, amount.minor)
+
+
+@lru_cache(_AMOUNTS_KEPT, typed=True)
+def is_well_formed(code: str, minor: int) -> bool:
+    """The same of an amount alone: most are seen again."""
     is_code = len(code) == _CODE_LENGTH and code.isascii() and code.isalpha() and code.isupper()
-    return is_code and 0 < amount.minor <= MINOR_MAX
+    return is_code and 0 < minor <= MINOR_MAX

@@ -12,6 +12,7 @@ from libs.money import Money
 from libs.wire_bytes import BYTES, message, number, text
 
 _AMOUNTS_KEPT: Final = 4_096
+_ID_LENGTH: Final = 36
 # Tags: of a command in its request, and of what is in it, one within the other.
 _COMMAND, _TRANSFER, _LEG = "\x0a", "\x12", "\x12"
 _PURPOSE, _CORRELATION, _FACT = "\x1a", "\x22", "\x2a"
@@ -36,12 +37,39 @@ def transfer_bytes(  # noqa: PLR0913 - the fields of a plain transfer
     fact_key: str = "",
 ) -> bytes:
     """A transfer of one amount from one account to another; ids in their canonical form."""
-    field = _amount(amount.currency, amount.minor)
+    if purpose or correlation_id or fact_key:
+        texts = text(_PURPOSE, purpose) + text(_CORRELATION, correlation_id)
+        texts += text(_FACT, fact_key)
+        whole = _transfer(transfer_id, payer, payee, amount.currency, amount.minor, texts)
+    else:
+        first, second, third, last = _around(amount.currency, amount.minor)
+        whole = f"{first}{transfer_id!s}{second}{payer!s}{third}{payee!s}{last}"
+    return whole.encode(BYTES)
+
+
+def _transfer(  # noqa: PLR0913 - as above
+    transfer_id: UUID | str,
+    payer: UUID | str,
+    payee: UUID | str,
+    currency: str,
+    minor: int,
+    texts: str = "",
+) -> str:
+    field = _amount(currency, minor)
     debit = message(_LEG, f"{_ID}{payer}{_DEBIT}{field}")
     credit = message(_LEG, f"{_ID}{payee}{_CREDIT}{field}")
-    texts = text(_PURPOSE, purpose) + text(_CORRELATION, correlation_id) + text(_FACT, fact_key)
-    transfer = message(_TRANSFER, f"{_ID}{transfer_id}{debit}{credit}{texts}")
-    return message(_COMMAND, transfer).encode(BYTES)
+    return message(_COMMAND, message(_TRANSFER, f"{_ID}{transfer_id}{debit}{credit}{texts}"))
+
+
+@lru_cache(_AMOUNTS_KEPT)
+def _around(currency: str, minor: int) -> tuple[str, str, str, str]:
+    """What stands around the three ids of a transfer of this amount that has no texts."""
+    places = [mark * _ID_LENGTH for mark in "xyz"]
+    left = _transfer(*places, currency, minor)
+    first, left = left.split(places[0])
+    second, left = left.split(places[1])
+    third, last = left.split(places[2])
+    return first, second, third, last
 
 
 @lru_cache(_AMOUNTS_KEPT)

@@ -168,7 +168,8 @@ class Writer:
             if not queued.outcome.done():
                 queued.outcome.set_result(outcome)
         if records:
-            self._publish(records)
+            # A turn later: whoever wrote waits for the answer, whoever follows only listens.
+            self._loop.call_soon(self._publish, records)
 
     def _is_below_reserve(self) -> bool:
         disk = os.statvfs(self._folder)
