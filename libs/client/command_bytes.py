@@ -47,7 +47,7 @@ def transfer_bytes(  # noqa: PLR0913 - the fields of a plain transfer
     return whole.encode(BYTES)
 
 
-def _transfer(  # noqa: PLR0913 - as above
+def _transfer(
     transfer_id: UUID | str,
     payer: UUID | str,
     payee: UUID | str,
@@ -64,11 +64,10 @@ def _transfer(  # noqa: PLR0913 - as above
 @lru_cache(_AMOUNTS_KEPT)
 def _around(currency: str, minor: int) -> tuple[str, str, str, str]:
     """What stands around the three ids of a transfer of this amount that has no texts."""
-    places = [mark * _ID_LENGTH for mark in "xyz"]
-    left = _transfer(*places, currency, minor)
-    first, left = left.split(places[0])
-    second, left = left.split(places[1])
-    third, last = left.split(places[2])
+    own, payer, payee = (mark * _ID_LENGTH for mark in "xyz")
+    first, left = _transfer(own, payer, payee, currency, minor).split(own)
+    second, left = left.split(payer)
+    third, last = left.split(payee)
     return first, second, third, last
 
 
