@@ -174,6 +174,8 @@ class _Plan:
     table_floor: dict[Table, int] = field(default_factory=dict)
     # Tables that were given whole rows only, and their one statement: nothing need be kept in mind.
     puts: dict[Table, int] = field(default_factory=dict)
+    # Of a batch that sets columns of rows: each row's newest values.
+    set_by: dict[int, dict[tuple[object, ...], tuple[object, ...]]] = field(default_factory=dict)
 
     def add(self, write: Write) -> None:
         table = write.table
@@ -195,6 +197,11 @@ class _Plan:
     def _place(
         self, table: Table, shape: _Shape, row: tuple[object, ...] | None, parameters: object
     ) -> None:
+        index = self._index_for(table, shape, row)
+        self.batches[index][1].append(parameters)
+
+    def _index_for(self, table: Table, shape: _Shape, row: tuple[object, ...] | None) -> int:
+        """The first batch of the shape that comes after all that this write must come after."""
         if row is None:  # touches rows not named: after all before it, before all after it
             least = self.table_last.get(table, -1)
         else:
@@ -204,12 +211,12 @@ class _Plan:
             index = len(self.batches)
             self.batches.append((shape, []))
             self.newest[shape] = index
-        self.batches[index][1].append(parameters)
         self.table_last[table] = max(self.table_last.get(table, -1), index)
         if row is None:
             self.table_floor[table] = index
         else:
             self.row_last[table, row] = index
+        return index
 
     def _add_rows(self, table: Table, rows: Sequence[tuple[object, ...]]) -> None:
         if table in self.puts or table not in self.table_last:
@@ -223,7 +230,10 @@ class _Plan:
             self._keep_in_mind(write.table)
         shape, key_at = _patch_rows_shape(write.table, write.names), len(write.names)
         for row in write.rows:
-            self._place(write.table, shape, row[key_at:], row)
+            key = row[key_at:]
+            index = self._index_for(write.table, shape, key)
+            # What is set twice in one batch, the same columns of the same row, is set once.
+            self.set_by.setdefault(index, {})[key] = row
 
     def _put(self, write: Put) -> None:
         _, parameters = _shaped(write)
@@ -256,7 +266,8 @@ def apply(connection: Connection, writes: Iterable[Write]) -> None:
     plan = _Plan()
     for write in writes:
         plan.add(write)
-    for shape, rows in plan.batches:
+    for index, (shape, rows) in enumerate(plan.batches):
+        rows.extend(plan.set_by.get(index, {}).values())
         if isinstance(shape, _PutShape | _PatchRowsShape):
             _execute_rows(connection, shape, rows)
         else:
