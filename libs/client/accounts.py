@@ -86,7 +86,7 @@ class AccountsClient:
         return await self._answered(command_bytes(command))
 
     async def _answered(self, command: bytes) -> pb.CommandResult:
-        result = await self._joiner.ask(command)
+        result = await self._joiner.submit(command)
         if result.HasField("refusal"):
             raise HefuError(result.refusal.reason, result.refusal.description)
         return result

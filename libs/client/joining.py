@@ -54,11 +54,7 @@ class Joiner(Generic[Item, Result]):
 
     async def submit(self, item: Item) -> Result:
         """The item's own result. Raises `HefuError`; `Unanswered` where it is not known."""
-        return await self.ask(item)
-
-    def ask(self, item: Item) -> asyncio.Future[Result]:
-        """The same, to be awaited. Raises `Unanswered` where nothing is sent any more."""
-        return self._ask(item, asyncio.get_running_loop())
+        return await self._ask(item, asyncio.get_running_loop())
 
     async def submit_each(self, items: Sequence[Item]) -> Sequence[Result | Exception]:
         """What `submit` would answer or raise of each, once all are answered."""
