@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from libs.failure import StartFailed
+from libs.grpc_settings import grpc_settings
 from libs.run_folder import Bank, Plan, Registrar, event_store_uri
 from libs.topology import TILT_FILE, Listed, Topology
 
@@ -121,8 +122,7 @@ def _environment(run_dir: Path, listed: Listed, plan: Plan, name: str) -> dict[s
         **inherited,
         **{f"{_PREFIX}{k}": v for k, v in ours.items()},
         **handed_on,
-        # What gRPC itself prints is no JSON line, and of no use to who reads the log.
-        "GRPC_VERBOSITY": "NONE",
+        **grpc_settings(),
     }
 
 

@@ -16,6 +16,7 @@ from typing import TypeAlias
 
 from libs.child import ProcessState
 from libs.failure import StartFailed
+from libs.grpc_settings import grpc_settings
 from libs.launching import launches, working_folder
 from libs.planning import BankSpec, RegistrarSpec, make_plan
 from libs.ports import is_free
@@ -246,7 +247,7 @@ async def _launch(run_dir: Path, progress: Progress | None) -> System:
         process = subprocess.Popen(  # noqa: ASYNC220 - returns at once
             [sys.executable, "-m", "libs.supervisor_process", str(run_dir)],
             cwd=working_folder(),
-            env={**os.environ, "GRPC_VERBOSITY": "NONE", "GRPC_ENABLE_FORK_SUPPORT": "0"},
+            env={**os.environ, **grpc_settings()},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,

@@ -11,6 +11,7 @@ import yaml
 from yamllint import linter  # type: ignore[import-untyped]
 from yamllint.config import YamlLintConfig  # type: ignore[import-untyped]
 
+from libs.grpc_settings import grpc_settings
 from libs.topology import Listed, load_topology
 
 PRODUCTION = [listed for listed in load_topology().services if listed.production]
@@ -129,6 +130,12 @@ def test_no_image_floats(root: Path) -> None:
         assert not image.endswith(":latest")
     for line in (root / "deploy" / "Containerfile").read_text().splitlines():
         assert not line.startswith("FROM") or ":3.11." in line
+
+
+def test_an_image_tells_grpc_what_the_supervisor_tells_it(root: Path) -> None:
+    lines = (root / "deploy" / "Containerfile").read_text().splitlines()
+    told = [line.split()[1:] for line in lines if line.startswith("ENV GRPC_")]
+    assert told == [[f"{name}={value}" for name, value in grpc_settings().items()]]
 
 
 def test_the_bus_is_durable_before_it_answers(root: Path) -> None:
