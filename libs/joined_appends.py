@@ -145,6 +145,9 @@ class JoinedAppends:
         while True:
             await self._filled.wait()
             await asyncio.sleep(0)  # all that is ready to append now comes along
+            if not self._pending:  # another lane has it
+                self._filled.clear()
+                continue
             if self._busy and len(self._pending) < APART_AT:
                 await self._wait_for_landing()
             group = self._take()
