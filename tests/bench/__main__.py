@@ -3,8 +3,13 @@
 import argparse
 import os
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    nullcontext,
+)
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -22,7 +27,16 @@ from libs.ids import new_id
 from libs.supervisor import BankSpec, System, start
 from tests.bench import advice, echo, funds, postgres, stages
 from tests.bench.load import BANK, Wallets, funded, opened, poster
-from tests.bench.measuring import PACE, Measured, Processes, Shape, measure
+from tests.bench.measuring import (
+    PACE,
+    Load,
+    Measured,
+    Processes,
+    Shape,
+    measure,
+    tails_by_turns,
+    with_tails,
+)
 from tests.bench.resting import rows_caught_up
 from tests.bench.shapes import bulk, holds, payments, refused, replayed, transfers
 from tests.bench.telling import DOCUMENT, RESULTS, Found, print_table, write_document, write_results
@@ -34,6 +48,10 @@ WALLETS = 200
 
 async def _at_once() -> None:
     """There is nothing to wait for."""
+
+
+def _nothing_beside() -> AbstractAsyncContextManager[None]:
+    return nullcontext()
 
 
 class Bench:
@@ -66,6 +84,16 @@ class Bench:
     def keep(self, measured: Measured) -> None:
         self.measured.append(measured)
         self._tell()
+
+    async def compare_tails(self, loads: Sequence[Load]) -> None:
+        """Take latencies again, of loads that were measured, by turns."""
+        with self._console.status("latencies by turns"):
+            tails = await tails_by_turns(loads, self.seconds, self.rested)
+        for (shape, _), found in zip(loads, tails, strict=True):
+            at = next(n for n, each in enumerate(self.measured) if each.key == shape.key)
+            told = self.measured[at] = with_tails(self.measured[at], found)
+            line = f"({told.key}) p99 {told.p99_ms:,.1f} ms; {told.note}"
+            self._console.print(line, highlight=False, soft_wrap=True)
 
     async def beside(self) -> None:
         """Measure the peer at this moment, too: the machine is faster at one than at another."""
@@ -120,8 +148,12 @@ async def of_system(bench: Bench, system: System, folder: Path) -> None:
             shape = replace(
                 plain, key="e", name=f"{name}, a window sealed every 2 s", pace=PACE * rate
             )
-            async with bulk.sealing(AccountsServiceStub(to_settlement)):
+            sealing = partial(bulk.sealing, AccountsServiceStub(to_settlement))
+            async with sealing():
                 await bench.take(shape, processes)
+            if rate:
+                alone = replace(plain, pace=shape.pace)
+                await bench.compare_tails([(alone, _nothing_beside), (shape, sealing)])
         await bench.take(holds.shape(as_payments, wallets), processes)
         await bench.take(refused.shape(post, empty), processes)
         await bench.take(payments.shape(link, wallets), processes)

@@ -9,13 +9,16 @@ import asyncio
 import gc
 import resource
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from statistics import median
 
 from hdrh.histogram import HdrHistogram  # type: ignore[import-untyped]
 
 PACE = 0.7
+TURNS = 5
 _SLOWEST_US = 60_000_000
 _TICKS_PER_S = 100
 _SAMPLE_S = 0.25
@@ -110,6 +113,10 @@ class Shape:
     pace: float = 0.0
 
 
+# A load, and what runs beside it.
+Load = tuple[Shape, Callable[[], AbstractAsyncContextManager[None]]]
+
+
 async def measure(shape: Shape, seconds: float, processes: Processes) -> Measured:
     """The rate, then the latencies at a steady pace."""
     # What was imported and made ready lives on: a walk over it all, 0.1 s and more, would be
@@ -138,6 +145,36 @@ async def measure(shape: Shape, seconds: float, processes: Processes) -> Measure
         items=items,
         cpu_by_process={name: round(s / thousands, 5) for name, s in used.items()},
     )
+
+
+async def tails_by_turns(
+    loads: Sequence[Load],
+    seconds: float,
+    rested: Callable[[], Awaitable[None]],
+) -> list[list[tuple[float, float, float]]]:
+    """Latencies of each load at its pace, `TURNS` times by turns: what each has beside it runs.
+
+    A few hundred calls have a p99 of two or three of them: one stall of the disk decides it. So
+    loads that are compared by it are heard in turn, and each by the middle of what it was.
+    """
+    found: list[list[tuple[float, float, float]]] = [[] for _ in loads]
+    for turn in range(TURNS):
+        each_way = range(len(loads)) if turn % 2 == 0 else reversed(range(len(loads)))
+        for n in each_way:
+            shape, beside = loads[n]
+            await rested()
+            async with beside():
+                histogram = await _paced(shape, seconds, shape.pace)
+            found[n].append(percentiles_ms(histogram))
+    return found
+
+
+def with_tails(measured: Measured, tails: Sequence[tuple[float, float, float]]) -> Measured:
+    """The same with the middle of these p50, p99 and p99.9; the note says each p99."""
+    p50, p99, p999 = (median(each) for each in zip(*tails, strict=True))
+    each = ", ".join(f"{tail[1]:.0f}" for tail in tails)
+    note = f"latencies: middle of {len(tails)} turns, whose p99 were {each} ms"
+    return replace(measured, p50_ms=p50, p99_ms=p99, p999_ms=p999, note=note)
 
 
 async def _saturated(shape: Shape, seconds: float) -> tuple[int, float]:
