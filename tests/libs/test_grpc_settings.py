@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Final
 
 import pytest
@@ -83,3 +84,7 @@ def test_who_starts_the_system_has_the_last_word(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setenv("GRPC_EXPERIMENTS", "")
     assert grpc_settings()["GRPC_EXPERIMENTS"] == ""
+
+
+def test_who_calls_is_told_the_same(root: Path) -> None:
+    assert f"GRPC_EXPERIMENTS={OLDER_POLLER}" in (root / "docs" / "wallet.md").read_text()
